@@ -29,7 +29,7 @@ def __getattr__(name: str) -> object:
 
     value = getattr(import_module(module_name), name)
     globals()[name] = value
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,179 @@
+"""The contract of a broker: it carries messages from those who send to those who run.
+
+What every adapter promises; `faena.testing.conformance` checks it.
+
+- `publish` returns when the broker has taken every message as safely as it can; it raises BrokerUnavailable when it
+  took none. A message whose id is already in the broker is not taken twice.
+- A message handed out by `receive` belongs to one holder until it is settled, or the holder's lease ends, or the holder
+  is recovered. It is then handed out again: at least once, never lost.
+- A holder is one incarnation of one process. Its lease is renewed by the supervisor, which no task can block. The holder
+  is also the fencing token: `settle` and `receive` of a holder whose lease was taken away change nothing.
+- A delayed message waits in the broker. Higher priority first, then first in, first out, within a queue.
+- Adapters translate the errors of their driver to those of `faena.errors`, and never log or show credentials.
+
+Every method is a coroutine, but those of an adapter that was opened with io="blocking" never suspend (`faena.types.Io`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from faena.model.delivery import (
+    DeadLetter,
+    DeadReason,
+    Delivery,
+    Malformed,
+    Place,
+    QueueStatus,
+    Settlement,
+    Verdict,
+)
+from faena.model.message import Message
+
+Holder: TypeAlias = str
+"""One incarnation of one process, as the broker knows it; never used again."""
+
+
+class Capabilities(Struct, frozen=True):
+    """What a broker can do. Ask these, never a broker's name (law 3)."""
+
+    durable: bool  # what was accepted survives the end of every process that takes part
+    lease: Literal["holder", "message", "connection"]  # what is renewed, and whose end hands work back
+    longest_delay_s: float | None = None  # None: no bound
+    priority_levels: int = 10  # 1: no priorities
+    largest_message_bytes: int | None = None
+    dead_letters: bool = True
+    cancels: bool = True  # a waiting message can be taken out by its id
+    locates: bool = True  # it can say whether an id is in it
+    browses: bool = True  # waiting messages can be listed without taking them
+    pauses: bool = True
+    joint: bool = False  # settles in one atomic step with a backend on the same technology (law 7)
+
+
+class Consumer(Protocol):
+    """Receives for one holder from a fixed set of queues. Used by one task at a time per method."""
+
+    async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
+        """Return up to `limit` messages, waiting up to `wait_s` seconds for the first; empty after that.
+
+        Safe to call again at any time. Not to be cancelled: use `interrupt`.
+        Raises LeaseLost: the holder's lease was taken away; BrokerUnavailable: make a new consumer.
+        """
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        """Carry out each settlement whose delivery is still ours; say for each whether it was.
+
+        A settlement that was carried out before and is repeated answers False and changes nothing.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Make a waiting `receive` return at once. Any thread may call it."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Leases(Protocol):
+    """What a supervisor does for its processes."""
+
+    async def open_holder(self, owner: str, lease_s: float) -> Holder:
+        """Register a new incarnation for `owner` (for people: host:pid) with a lease of `lease_s` seconds."""
+        ...
+
+    async def renew(self, holders: Sequence[Holder], lease_s: float) -> Sequence[Holder]:
+        """Let the leases run for `lease_s` seconds from now; return those that are still ours."""
+        ...
+
+    async def recover(self, holder: Holder, verdicts: Mapping[str, Verdict]) -> int:
+        """End a holder whose process is gone: everything it held goes back to where it was, at once.
+
+        A message with a verdict of kind CRASHED counts one crash; each verdict is handed out with its message.
+        Returns how many messages went back. Repeating it changes nothing.
+        """
+        ...
+
+    async def reap(self) -> int:
+        """Recover every holder whose lease has ended, of any supervisor. Their messages count no crash."""
+        ...
+
+
+class Queues(Protocol):
+    """Looking at queues, and changing them as a whole."""
+
+    async def status(self) -> Sequence[QueueStatus]:
+        """Numbers of every queue that holds something, was declared, or is paused; by name."""
+        ...
+
+    async def browse(self, queue: str, limit: int, offset: int = 0) -> Sequence[tuple[Place, Message]]:
+        """List messages of a queue in the order in which they will run, without taking them."""
+        ...
+
+    async def purge(self, queue: str) -> int:
+        """Remove every waiting and delayed message of `queue`; held ones stay. Returns how many went."""
+        ...
+
+    async def pause(self, queue: str) -> None:
+        """Hand out nothing more of `queue`, to anybody, until `resume`; publishing goes on."""
+        ...
+
+    async def resume(self, queue: str) -> None: ...
+
+
+class DeadLetters(Protocol):
+    """Messages that nobody will run unless somebody asks for it. `queue` None means all queues."""
+
+    async def list(self, queue: str | None, limit: int, offset: int = 0) -> Sequence[DeadLetter]:
+        """List dead letters, the latest first."""
+        ...
+
+    async def find(self, task_id: str) -> DeadLetter | None: ...
+
+    async def requeue(
+        self, queue: str | None = None, ids: Sequence[str] | None = None, reason: DeadReason | None = None
+    ) -> int:
+        """Put the dead letters that fit back into their queues with fresh counters; malformed ones stay."""
+        ...
+
+    async def purge(
+        self, queue: str | None = None, ids: Sequence[str] | None = None, before_s: float | None = None
+    ) -> int:
+        """Remove the dead letters that fit; `before_s`: buried before that moment (unix seconds)."""
+        ...
+
+
+class Broker(Protocol):
+    """One connection (or pool) to a broker. Made by a class method `connect(url, *, io, options)`."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+    @property
+    def leases(self) -> Leases: ...
+    @property
+    def queues(self) -> Queues: ...
+    @property
+    def dead_letters(self) -> DeadLetters: ...
+
+    async def open(self) -> None:
+        """Connect, and create or migrate what has to be there. Repeating it is harmless."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Take the messages, all or none where the broker can; each goes to `message.queue`, due at `due_at_s`."""
+        ...
+
+    async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:
+        """Take waiting and delayed messages out for good; return those that were found. Held ones stay."""
+        ...
+
+    async def locate(self, ids: Sequence[str]) -> Sequence[Place | None]:
+        """Say for each id where its message is; None: not in this broker."""
+        ...
+
+    def consumer(self, holder: Holder, queues: Sequence[str]) -> Consumer: ...

@@ -1,0 +1,27 @@
+"""The contract of a codec: values to bytes and back, with nothing lost in silence."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Codec(Protocol):
+    """Turns users' values into bytes and back."""
+
+    @property
+    def name(self) -> str:
+        """The name that settings and messages use, such as `json`."""
+        ...
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether decoding bytes of a stranger can do no harm."""
+        ...
+
+    def encode(self, value: Any) -> bytes:
+        """Raises EncodeError, which names the place in `value` that cannot travel."""
+        ...
+
+    def decode(self, data: bytes) -> Any:
+        """Raises DecodeError."""
+        ...

@@ -1,0 +1,314 @@
+"""Every error of faena, in one place.
+
+An error holds its facts as attributes and writes its own message: what happened, to what, what to do next.
+Names that users know from Celery are kept where the thing is the same.
+
+    FaenaError
+    ├── ConfigurationError
+    │   ├── UnknownSetting
+    │   ├── InvalidSetting
+    │   ├── AppNotFound
+    │   └── NotSupported                a broker or backend cannot do what was asked
+    ├── InvalidTask                     a task declared wrongly
+    ├── NotRegistered                   no task of that name
+    ├── InvalidArguments                (TypeError) arguments that the task's signature refuses
+    ├── BrokerError
+    │   ├── BrokerUnavailable           nothing was accepted; try again later
+    │   ├── LeaseLost                   the work was handed to somebody else meanwhile
+    │   └── MessageTooLarge
+    ├── BackendError
+    │   └── BackendUnavailable
+    ├── StorageError                    of an embedded file
+    │   ├── StorageDamaged
+    │   ├── StorageTooNew
+    │   └── StorageFull                 (BrokerUnavailable, BackendUnavailable)
+    ├── CodecError
+    │   ├── EncodeError
+    │   ├── DecodeError
+    │   └── ContentDisallowed
+    ├── ResultError
+    │   ├── ResultNotFound
+    │   ├── ResultTimeout               (TimeoutError)
+    │   ├── ResultsIgnored              the task keeps no result
+    │   ├── TaskFailed                  the remote exception cannot be rebuilt here
+    │   ├── TaskRevokedError
+    │   └── WorkerLostError             the process died while it ran the task
+    ├── TimeLimitExceeded
+    ├── SoftTimeLimitExceeded
+    └── MaxRetriesExceededError
+
+    ControlSignal (BaseException)       a task ends itself in a way of its own; `except Exception` must not eat it
+    ├── Retry
+    ├── Reject
+    ├── Ignore
+    ├── Terminated                      revoked while it ran
+    └── Interrupted                     the worker stops; the task will run again elsewhere
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name nearest to `name`, or None where nothing is near."""
+    from difflib import get_close_matches  # only errors pay for it
+
+    candidates = list(known)
+    found = get_close_matches(name, candidates, n=1, cutoff=0.6)
+    if not found:
+        tails = {candidate.rpartition(".")[2]: candidate for candidate in candidates}
+        found = [tails[tail] for tail in get_close_matches(name.rpartition(".")[2], tails, n=1, cutoff=0.7)]
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" or nothing."""
+    found = nearest(name, known)
+    return f"; did you mean '{found}'?" if found else ""
+
+
+class FaenaError(Exception):
+    """Anything that faena raises on purpose."""
+
+
+# -- configuration -----------------------------------------------------------------------------------------
+
+
+class ConfigurationError(FaenaError):
+    """The configuration cannot be used."""
+
+
+class UnknownSetting(ConfigurationError, AttributeError):
+    def __init__(self, name: str, known: Iterable[str] = (), *, where: str = "") -> None:
+        self.name, self.where = name, where
+        at = f" in {where}" if where else ""
+        super().__init__(
+            f"unknown setting '{name}'{at}{did_you_mean(name, known)} (list them with: faena config --explain)"
+        )
+
+
+class InvalidSetting(ConfigurationError, ValueError):
+    def __init__(self, name: str, value: object, reason: str, *, where: str = "") -> None:
+        self.name, self.value, self.reason, self.where = name, value, reason, where
+        at = f" (from {where})" if where else ""
+        super().__init__(f"setting '{name}' cannot be {value!r}{at}: {reason}")
+
+
+class AppNotFound(ConfigurationError):
+    """No app where one was looked for."""
+
+
+class NotSupported(ConfigurationError):
+    def __init__(self, what: str, by: str, reason: str, hint: str = "") -> None:
+        self.what, self.by, self.reason = what, by, reason
+        super().__init__(f"{by} does not support {what}: {reason}{'; ' + hint if hint else ''}")
+
+
+# -- tasks -------------------------------------------------------------------------------------------------
+
+
+class InvalidTask(FaenaError, TypeError):
+    """A task that is declared wrongly."""
+
+
+class NotRegistered(FaenaError, KeyError):
+    def __init__(self, name: str, known: Iterable[str] = (), *, where: str = "") -> None:
+        self.name, self.where = name, where
+        super().__init__(name)
+        self._text = f"no task '{name}'{' in ' + where if where else ''}{did_you_mean(name, known)}"
+
+    def __str__(self) -> str:
+        return self._text
+
+
+class InvalidArguments(FaenaError, TypeError):
+    def __init__(self, task: str, reason: str) -> None:
+        self.task, self.reason = task, reason
+        super().__init__(f"task '{task}': {reason}")
+
+
+# -- broker and backend ------------------------------------------------------------------------------------
+
+
+class BrokerError(FaenaError):
+    """The broker failed or refused."""
+
+
+class BrokerUnavailable(BrokerError, ConnectionError):
+    """The broker did not answer, or could not store: nothing was accepted, so trying again is safe."""
+
+
+class LeaseLost(BrokerError):
+    def __init__(self, holder: object) -> None:
+        self.holder = holder
+        super().__init__(f"the lease of holder {holder} has ended; its deliveries went back to their queues")
+
+
+class MessageTooLarge(BrokerError, ValueError):
+    def __init__(self, size_bytes: int, limit_bytes: int, broker: str) -> None:
+        self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
+        super().__init__(
+            f"a message of {size_bytes:,} bytes is over the {limit_bytes:,} bytes that {broker} takes; "
+            "pass a reference (a path, a key) instead of the data"
+        )
+
+
+class BackendError(FaenaError):
+    """The result backend failed or refused."""
+
+
+class BackendUnavailable(BackendError, ConnectionError):
+    """The backend did not answer, or could not store."""
+
+
+class StorageError(FaenaError):
+    """The file of the embedded broker and backend cannot be used."""
+
+    def __init__(self, path: str, what: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {what}")
+
+
+class StorageDamaged(StorageError):
+    """The file is no database, or a broken one. It is left as it was found."""
+
+
+class StorageTooNew(StorageError):
+    """A newer version of faena wrote the file. It is left as it was found."""
+
+
+class StorageFull(StorageError, BrokerUnavailable, BackendUnavailable):
+    """No space is left: the step was undone as a whole."""
+
+
+# -- codecs ------------------------------------------------------------------------------------------------
+
+
+class CodecError(FaenaError, ValueError):
+    """A value cannot travel."""
+
+
+class EncodeError(CodecError):
+    """A value that the serializer cannot write."""
+
+
+class DecodeError(CodecError):
+    """Bytes that the serializer cannot read."""
+
+
+class ContentDisallowed(CodecError):
+    def __init__(self, content: str, accepted: Iterable[str]) -> None:
+        self.content, self.accepted = content, tuple(accepted)
+        super().__init__(
+            f"refusing to decode content of type '{content}': accept_content allows "
+            f"{', '.join(self.accepted) or 'nothing'}"
+        )
+
+
+# -- results -----------------------------------------------------------------------------------------------
+
+
+class ResultError(FaenaError):
+    """A result that cannot be given."""
+
+
+class ResultNotFound(ResultError, LookupError):
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        super().__init__(
+            f"nothing is known of task {task_id}: it was never sent here, its result has expired or was "
+            "forgotten, or the task ignores its result"
+        )
+
+
+class ResultTimeout(ResultError, TimeoutError):
+    def __init__(self, task_id: str, timeout_s: float, hint: str = "") -> None:
+        self.task_id, self.timeout_s = task_id, timeout_s
+        super().__init__(f"task {task_id} had not finished after {timeout_s:g} s{'; ' + hint if hint else ''}")
+
+
+class ResultsIgnored(ResultError):
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} keeps no result: configure a result_backend, or drop ignore_result, to wait for it")
+
+
+class TaskFailed(ResultError):
+    """The task raised an exception whose class cannot be rebuilt in this process."""
+
+    def __init__(self, type_name: str, message: str, *, traceback: str = "") -> None:
+        self.type_name, self.message, self.traceback = type_name, message, traceback
+        super().__init__(f"{type_name}: {message}" if message else type_name)
+
+
+class TaskRevokedError(ResultError):
+    """The task was revoked, or expired before it began."""
+
+
+class WorkerLostError(ResultError):
+    """The process that ran the task died, time after time; the task is among the dead letters."""
+
+
+class TimeLimitExceeded(FaenaError):
+    """The hard time limit passed; the process was killed."""
+
+
+class SoftTimeLimitExceeded(FaenaError):
+    """Raised inside a task when its soft time limit passes: clean up and return, or let it fail."""
+
+
+class MaxRetriesExceededError(FaenaError):
+    """The task asked for one more retry than it has."""
+
+
+class RemoteTraceback(FaenaError):
+    """Carries the text of the worker's traceback as the cause of an exception that `get` raises."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__("\n" + text)
+
+
+# -- control signals ---------------------------------------------------------------------------------------
+
+
+class ControlSignal(BaseException):
+    """How a task ends itself. No `Exception`, so that a user's `except Exception` cannot eat it."""
+
+
+class Retry(ControlSignal):
+    """Raised by `self.retry`: run the task again at `due_at_s` (unix seconds), or at once."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        exc: BaseException | None = None,
+        due_at_s: float | None = None,
+        args: tuple[object, ...] | None = None,
+        kwargs: dict[str, object] | None = None,
+        options: dict[str, object] | None = None,
+    ) -> None:
+        self.exc, self.due_at_s, self.options = exc, due_at_s, options or {}
+        self.new_args, self.new_kwargs = args, kwargs
+        super().__init__(message or (repr(exc) if exc is not None else "retry"))
+
+
+class Reject(ControlSignal):
+    """Refuse the message: into the dead letters, or with `requeue=True` back into its queue."""
+
+    def __init__(self, reason: str = "rejected by the task", *, requeue: bool = False) -> None:
+        self.reason, self.requeue = reason, requeue
+        super().__init__(reason)
+
+
+class Ignore(ControlSignal):
+    """Acknowledge without a result: the task has recorded its own state."""
+
+
+class Terminated(ControlSignal):
+    """Raised inside a running task that was revoked with terminate=True."""
+
+
+class Interrupted(ControlSignal):
+    """Raised inside a running task when the worker has to stop: the task goes back and runs again."""

@@ -1,0 +1,115 @@
+"""A message in hand, and the ways to let go of it.
+
+A delivery is a value; the consumer settles it (law 1). Errors, crashes and interruptions are counted apart (law 9):
+errors are the message's `retries`, crashes stand in the delivery, interruptions are not counted at all.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from faena.model.message import Message
+
+
+class VerdictKind(StrEnum):
+    CRASHED = "crashed"  # the process died while it ran the task
+    TIME_LIMIT = "time-limit"  # the supervisor killed the process: the hard limit had passed
+    TERMINATED = "terminated"  # the supervisor killed the process: the task was revoked
+
+
+class Verdict(Struct, frozen=True, array_like=True):
+    """Why a process was not able to settle a delivery itself; written by its supervisor."""
+
+    kind: VerdictKind
+    detail: str = ""  # such as "killed by SIGSEGV" or "exit code 3"
+    suspects: int = 1  # how many tasks ran in the process when it died
+
+
+class Delivery(Struct, frozen=True):
+    """A message under our lease. `grip` is the broker's own handle on it."""
+
+    message: Message
+    grip: Any
+    deliveries: int = 1  # how often it was handed out, this time included
+    crashes: int = 0
+    verdict: Verdict | None = None  # the last one, where its last holder did not settle it
+    redelivered_at_s: float | None = None
+
+
+class Malformed(Struct, frozen=True):
+    """What lay in the queue and is no message. It can only be buried."""
+
+    grip: Any
+    queue: str
+    raw: bytes
+    reason: str
+
+
+class DeadReason(StrEnum):
+    FAILED = "failed"
+    CRASHED = "crashed"
+    REJECTED = "rejected"
+    UNKNOWN_TASK = "unknown-task"
+    MALFORMED = "malformed"
+
+
+class Ack(Struct, frozen=True):
+    """Done with: remove it."""
+
+    delivery: Delivery
+
+
+class Release(Struct, frozen=True):
+    """Put it back: at its old place, or to be due at `message.due_at_s` where a changed `message` replaces it."""
+
+    delivery: Delivery
+    message: Message | None = None
+
+
+class Bury(Struct, frozen=True):
+    """Move it into the dead letters of its queue."""
+
+    delivery: Delivery | Malformed
+    reason: DeadReason
+    detail: str = ""
+
+
+Settlement: TypeAlias = Ack | Release | Bury
+
+
+class DeadLetter(Struct, frozen=True):
+    """A message that nobody will run unless somebody asks for it."""
+
+    key: int  # names it within its broker
+    queue: str
+    reason: DeadReason
+    detail: str
+    buried_at_s: float
+    deliveries: int
+    crashes: int
+    message: Message | None  # None: malformed, see `raw`
+    raw: bytes = b""
+
+
+class QueueStatus(Struct, frozen=True):
+    """Numbers of one queue at one moment."""
+
+    name: str
+    waiting: int  # ready to run
+    delayed: int  # not due yet
+    held: int  # under the lease of a worker
+    dead: int
+    paused: bool
+    oldest_waiting_at_s: float | None = None
+
+
+class Place(StrEnum):
+    """Where a message is."""
+
+    WAITING = "waiting"
+    DELAYED = "delayed"
+    HELD = "held"
+    DEAD = "dead"

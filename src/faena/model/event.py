@@ -1,0 +1,40 @@
+"""What happens, as values: the one stream that logs, metrics, traces and the dashboard are made of (law 12)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class EventKind(StrEnum):
+    TASK_SENT = "task-sent"
+    TASK_RECEIVED = "task-received"
+    TASK_STARTED = "task-started"
+    TASK_SUCCEEDED = "task-succeeded"
+    TASK_FAILED = "task-failed"
+    TASK_RETRIED = "task-retried"
+    TASK_REVOKED = "task-revoked"
+    TASK_REJECTED = "task-rejected"
+    TASK_RELEASED = "task-released"  # handed back unfinished: the worker stops, or its lease was lost
+    TASK_LOST = "task-lost"  # finished, but the lease had gone: the outcome was dropped
+    WORKER_ONLINE = "worker-online"
+    WORKER_OFFLINE = "worker-offline"
+    PROCESS_STARTED = "process-started"
+    PROCESS_ENDED = "process-ended"
+
+
+class Event(Struct, frozen=True, array_like=True):
+    """One thing that happened, at a moment in unix seconds."""
+
+    kind: EventKind
+    at_s: float
+    worker: str = ""
+    task_id: str = ""
+    task: str = ""
+    queue: str = ""
+    retries: int = 0
+    runtime_s: float | None = None
+    text: str = ""  # the result's or the error's representation, cut to a readable length
+    traceback: str = ""
+    due_at_s: float | None = None
