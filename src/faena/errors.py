@@ -35,7 +35,15 @@ Names that users know from Celery are kept where the thing is the same.
     │   └── WorkerLostError             the process died while it ran the task
     ├── TimeLimitExceeded
     ├── SoftTimeLimitExceeded
-    └── MaxRetriesExceededError
+    ├── MaxRetriesExceededError
+    └── UsageError                      a command line that cannot be obeyed
+        ├── UnknownCommand
+        ├── UnknownOption
+        ├── MissingValue
+        ├── MissingArguments
+        ├── InvalidValue                (ValueError)
+        ├── UnexpectedArgument
+        └── AmbiguousValue
 
     ControlSignal (BaseException)       a task ends itself in a way of its own; `except Exception` must not eat it
     ├── Retry
@@ -47,7 +55,9 @@ Names that users know from Celery are kept where the thing is the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `fa` starts without `collections`
+    from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -80,12 +90,13 @@ class ConfigurationError(FaenaError):
 
 
 class UnknownSetting(ConfigurationError, AttributeError):
-    def __init__(self, name: str, known: Iterable[str] = (), *, where: str = "") -> None:
+    """`instead` is the name it has now, where that is known for certain."""
+
+    def __init__(self, name: str, known: Iterable[str] = (), *, where: str = "", instead: str | None = None) -> None:
         self.name, self.where = name, where
         at = f" in {where}" if where else ""
-        super().__init__(
-            f"unknown setting '{name}'{at}{did_you_mean(name, known)} (list them with: faena config --explain)"
-        )
+        hint = f"; did you mean '{instead}'?" if instead else did_you_mean(name, known)
+        super().__init__(f"unknown setting '{name}'{at}{hint} (list them with: faena config --explain)")
 
 
 class InvalidSetting(ConfigurationError, ValueError):
@@ -269,6 +280,69 @@ class RemoteTraceback(FaenaError):
         super().__init__("\n" + text)
 
 
+# -- command lines -----------------------------------------------------------------------------------------
+
+
+class UsageError(FaenaError):
+    """A command line that cannot be obeyed; nothing has been run."""
+
+
+class UnknownCommand(UsageError):
+    def __init__(self, name: str, known: Iterable[str] = (), *, where: str = "") -> None:
+        self.name, self.where = name, where
+        at = f" of '{where}'" if where else ""
+        found = nearest(name, known)
+        hint = f" Did you mean '{found}'?" if found else ""
+        super().__init__(f"No idea what '{name}'{at} is!{hint}")
+
+
+class UnknownOption(UsageError):
+    def __init__(self, command: str, option: str, known: Iterable[str] = ()) -> None:
+        self.command, self.option = command, option
+        found = nearest(option, [each for each in known if each.startswith("--")]) if len(option) > 2 else None
+        hint = f" Did you mean '{found}'?" if found else f" See: {command} --help" if command else ""
+        at = f" for '{command}'" if command else ""
+        super().__init__(f"No idea what '{option}' is{at}!{hint}")
+
+
+class MissingValue(UsageError):
+    def __init__(self, command: str, option: str, metavar: str = "", *, before: str = "") -> None:
+        self.command, self.option = command, option
+        kind = f" ({metavar})" if metavar else ""
+        found = f", but '{before}' follows (write {option}={before} if it is the value)" if before else ""
+        super().__init__(f"'{command}': option {option} needs a value{kind}{found}")
+
+
+class MissingArguments(UsageError):
+    def __init__(self, command: str, names: Iterable[str]) -> None:
+        self.command, self.names = command, tuple(names)
+        words = ", ".join(f"'{name}'" for name in self.names)
+        kind = "options" if all(name.startswith("-") for name in self.names) else "positional arguments"
+        super().__init__(f"'{command}' did not receive required {kind}: {words}")
+
+
+class InvalidValue(UsageError, ValueError):
+    def __init__(self, command: str, parameter: str, text: str, expected: str, *, choices: tuple[str, ...] = ()) -> None:
+        self.command, self.parameter, self.text, self.choices = command, parameter, text, choices
+        wanted = f"one of {', '.join(choices)}{did_you_mean(text, choices)}" if choices else expected
+        super().__init__(f"'{command}': {parameter} cannot be {text!r}: expected {wanted}")
+
+
+class UnexpectedArgument(UsageError):
+    def __init__(self, command: str, word: str) -> None:
+        self.command, self.word = command, word
+        super().__init__(f"'{command}' takes no further argument: '{word}'")
+
+
+class AmbiguousValue(UsageError):
+    def __init__(self, command: str, word: str, option: str) -> None:
+        self.command, self.word, self.option = command, word, option
+        super().__init__(
+            f"'{word}' is ambiguous when given after an optional-value flag (write {option}={word} for a value of "
+            f"{option}, or put the option elsewhere)"
+        )
+
+
 # -- control signals ---------------------------------------------------------------------------------------
 
 
@@ -287,9 +361,10 @@ class Retry(ControlSignal):
         due_at_s: float | None = None,
         args: tuple[object, ...] | None = None,
         kwargs: dict[str, object] | None = None,
-        options: dict[str, object] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
     ) -> None:
-        self.exc, self.due_at_s, self.options = exc, due_at_s, options or {}
+        self.exc, self.due_at_s, self.queue, self.priority = exc, due_at_s, queue, priority
         self.new_args, self.new_kwargs = args, kwargs
         super().__init__(message or (repr(exc) if exc is not None else "retry"))
 
