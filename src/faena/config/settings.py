@@ -1,0 +1,284 @@
+"""The settings of faena: each is declared here, once.
+
+Names are Celery's where the thing exists there. A text says what the setting does; type, unit, default and limits are
+said by the declaration and are not repeated in it. `docs/reference/settings.md` is made from this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from faena.config.declaration import setting
+from faena.config.layered import Layered
+
+_LEVELS = {"warn": "WARNING", "fatal": "CRITICAL"}
+
+
+def _refuse_unknown_zone(name: str) -> str | None:
+    if name == "UTC":
+        return None
+    from zoneinfo import ZoneInfo  # only for those who live elsewhere
+
+    try:
+        ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        return "no time zone of this name is known; expected one such as 'Europe/Madrid'"
+    return None
+
+
+def _refuse_bad_address(address: str) -> str | None:
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and int(port) < 65536:
+        return None
+    return "expected HOST:PORT, such as '127.0.0.1:8081'"
+
+
+class Settings(Layered):
+    """What can be set, with its type and default. See `Layered` for where values come from."""
+
+    # -- general -------------------------------------------------------------------------------------------
+
+    app: str | None = setting(
+        None,
+        text="Where the command line finds the app when -A is not given: 'module', 'module:attribute' or 'package'.",
+    )
+    imports: Sequence[str] = setting(
+        (),
+        formerly=("CELERY_IMPORTS",),
+        text="Modules that a worker imports when it starts, so that their tasks are known.",
+    )
+    include: Sequence[str] = setting(
+        (), formerly=("CELERY_INCLUDE",), text="More modules to import, after those of `imports`."
+    )
+    timezone: str = setting(
+        "UTC",
+        formerly=("CELERY_TIMEZONE",),
+        check=_refuse_unknown_zone,
+        text="Time zone of moments without one, and of what people are shown.",
+    )
+    enable_utc: bool = setting(
+        True,
+        formerly=("CELERY_ENABLE_UTC",),
+        text="Whether moments without a time zone are UTC in messages. Messages always carry UTC; with `false`, a "
+        "moment without a zone is read in `timezone`.",
+    )
+
+    # -- broker and backend --------------------------------------------------------------------------------
+
+    broker_url: str | None = setting(
+        None,
+        secret=True,
+        formerly=("BROKER_URL", "BROKER_HOST", "CELERY_BROKER_URL"),
+        text="Where messages are kept until a worker takes them. None: the file `.faena/faena.db` in the project's "
+        "folder.",
+    )
+    broker_transport_options: Mapping[str, Any] = setting(
+        {}, secret=True, formerly=("BROKER_TRANSPORT_OPTIONS",), text="Options of the broker's adapter."
+    )
+    result_backend: str | None = setting(
+        None,
+        secret=True,
+        formerly=("CELERY_RESULT_BACKEND",),
+        text="Where results are kept. None: the broker itself, if it can keep results.",
+    )
+    result_backend_transport_options: Mapping[str, Any] = setting(
+        {},
+        secret=True,
+        formerly=("CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS",),
+        text="Options of the backend's adapter.",
+    )
+
+    # -- what travels --------------------------------------------------------------------------------------
+
+    task_serializer: str = setting("json", formerly=("CELERY_TASK_SERIALIZER",), text="Codec of the arguments of tasks.")
+    result_serializer: str = setting("json", formerly=("CELERY_RESULT_SERIALIZER",), text="Codec of results.")
+    accept_content: Sequence[str] = setting(
+        ("json",),
+        formerly=("CELERY_ACCEPT_CONTENT",),
+        text="Codecs that are decoded; a message in any other is refused. Name `pickle` here only if everybody who can "
+        "reach the broker may run code on the workers.",
+    )
+    result_accept_content: Sequence[str] | None = setting(
+        None,
+        formerly=("CELERY_RESULT_ACCEPT_CONTENT",),
+        text="Codecs of results that are decoded. None: those of `accept_content`.",
+    )
+
+    # -- queues --------------------------------------------------------------------------------------------
+
+    task_default_queue: str = setting(
+        "default",
+        formerly=("CELERY_DEFAULT_QUEUE",),
+        text="Queue of a task that names none and that no route sends elsewhere.",
+    )
+    task_default_priority: int = setting(
+        4,
+        minimum=0,
+        maximum=9,
+        formerly=("CELERY_TASK_DEFAULT_PRIORITY",),
+        text="Priority of a task that names none; a higher number runs first.",
+    )
+    task_queues: Sequence[str] | None = setting(
+        None,
+        formerly=("CELERY_QUEUES",),
+        text="Queues that a worker takes from unless -Q names others. None: the default queue, those of `task_routes`, "
+        "and those that registered tasks name.",
+    )
+    task_routes: Mapping[str, Any] | Sequence[Any] | Callable[..., Any] | None = setting(
+        None,
+        formerly=("CELERY_ROUTES",),
+        text="Which queue a task goes to: a mapping from names or globs to a queue or to options, a list of pairs "
+        "tried in order, or a function (name, args, kwargs, options) that returns one of those or None.",
+    )
+
+    # -- tasks ---------------------------------------------------------------------------------------------
+
+    task_always_eager: bool = setting(
+        False,
+        formerly=("CELERY_ALWAYS_EAGER", "CELERY_TASK_ALWAYS_EAGER"),
+        text="Run tasks in the caller's process instead of sending them. For tests of the caller; the app of "
+        "`faena.testing` is nearer to production.",
+    )
+    task_eager_propagates: bool = setting(
+        False,
+        formerly=("CELERY_EAGER_PROPAGATES_EXCEPTIONS", "CELERY_TASK_EAGER_PROPAGATES"),
+        text="Whether an exception of a task that runs in the caller's process is raised there at once.",
+    )
+    task_publish_retry: bool = setting(
+        True,
+        formerly=("CELERY_TASK_PUBLISH_RETRY",),
+        text="Whether sending is tried again, within `task_publish_timeout`, while the broker cannot be reached.",
+    )
+    task_publish_timeout: float = setting(
+        5.0, unit="s", text="How long a call may wait for the broker before it raises BrokerUnavailable."
+    )
+    task_acks_late: bool = setting(
+        True,
+        formerly=("CELERY_ACKS_LATE",),
+        text="Acknowledge after the run, so that the task of a killed worker runs again. With `false` it is "
+        "acknowledged before: it runs once at most, and is lost with its worker.",
+    )
+    task_track_started: bool = setting(
+        False, formerly=("CELERY_TRACK_STARTED",), text="Record the state STARTED; one more write for each task."
+    )
+    task_ignore_result: bool = setting(False, formerly=("CELERY_IGNORE_RESULT",), text="Keep no results.")
+    task_store_errors_even_if_ignored: bool = setting(
+        False,
+        formerly=("CELERY_STORE_ERRORS_EVEN_IF_IGNORED",),
+        text="Keep the failures of tasks whose results are ignored.",
+    )
+    task_time_limit: float | None = setting(
+        None,
+        unit="s",
+        formerly=("CELERYD_TASK_TIME_LIMIT",),
+        text="A task that runs longer is ended by force, with its process if need be, and has failed.",
+    )
+    task_soft_time_limit: float | None = setting(
+        None,
+        unit="s",
+        formerly=("CELERYD_TASK_SOFT_TIME_LIMIT",),
+        text="After this time SoftTimeLimitExceeded is raised inside the task, so that it can clean up.",
+    )
+    task_default_retry_delay: float = setting(
+        180.0, unit="s", text="Wait before a task is retried, unless the task or the retry says otherwise."
+    )
+    task_max_retries: int | None = setting(
+        3, minimum=0, text="How often a task is retried unless it says otherwise. None: without end."
+    )
+    task_dead_letter: bool = setting(
+        True, text="Whether a task that has failed for good is put into the dead letters of its queue."
+    )
+    task_crash_limit: int = setting(
+        3, minimum=1, text="How often a task may end its process before it goes into the dead letters."
+    )
+
+    # -- what is kept, and how long ------------------------------------------------------------------------
+
+    result_expires: float | None = setting(
+        86400.0,
+        unit="s",
+        formerly=("CELERY_TASK_RESULT_EXPIRES",),
+        text="How long results are kept. None or 0: until they are forgotten.",
+    )
+    dead_letter_expires: float | None = setting(
+        30 * 86400.0, unit="s", text="How long dead letters are kept. None or 0: until they are purged."
+    )
+
+    # -- workers -------------------------------------------------------------------------------------------
+
+    worker_concurrency: int | None = setting(
+        None, minimum=1, formerly=("CELERYD_CONCURRENCY",), text="Processes of a worker. None: one for each CPU."
+    )
+    worker_pool: Literal["processes", "threads", "solo"] = setting(
+        "processes",
+        aliases={"prefork": "processes"},
+        formerly=("CELERYD_POOL",),
+        text="Where plain functions run: in `worker_concurrency` processes, in that many threads of one process, or "
+        "one after another in one process. 'prefork' means 'processes'.",
+    )
+    worker_threads: int = setting(
+        1, minimum=1, text="How many plain functions run at once in one process, each in a thread."
+    )
+    worker_coroutines: int = setting(100, minimum=1, text="How many `async def` tasks run at once in one process.")
+    worker_prefetch_multiplier: int | None = setting(
+        None,
+        minimum=1,
+        formerly=("CELERYD_PREFETCH_MULTIPLIER",),
+        text="How many messages a process takes in advance for each task it can run at once. None: as many as it will "
+        "have run within about 20 ms.",
+    )
+    worker_lease: float = setting(
+        30.0,
+        unit="s",
+        minimum=1,
+        text="How long a machine may be gone before its tasks are given to others. A long task needs no longer lease: "
+        "it is renewed while the worker lives.",
+    )
+    worker_shutdown_timeout: float = setting(
+        25.0,
+        unit="s",
+        text="How long a worker that was asked to stop lets its tasks finish; what is left is handed back. Containers "
+        "kill after 30 s by default.",
+    )
+    worker_max_tasks_per_child: int | None = setting(
+        None,
+        minimum=1,
+        formerly=("CELERYD_MAX_TASKS_PER_CHILD",),
+        text="A process is replaced after this many tasks.",
+    )
+    worker_max_memory_per_child: int | None = setting(
+        None,
+        unit="KiB",
+        minimum=1,
+        formerly=("CELERYD_MAX_MEMORY_PER_CHILD",),
+        text="A process that uses more memory is replaced.",
+    )
+    worker_loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = setting(
+        "INFO", aliases=_LEVELS, formerly=("CELERYD_LOG_LEVEL",), text="The least important messages that are logged."
+    )
+    worker_log_format: Literal["text", "json"] = setting(
+        "text", text="Form of the log: lines for people, or one JSON object a line."
+    )
+    worker_log_tasks: Literal["adaptive", "all", "none"] = setting(
+        "adaptive",
+        text="Which tasks get a line of their own in the log: all, none, or (adaptive) all that fail, and of the "
+        "others as many as the log can take without slowing the worker down.",
+    )
+    worker_health_file: str | None = setting(
+        None, text="A file that is touched as long as the worker makes progress, for probes that can only look at files."
+    )
+    worker_health_address: str | None = setting(
+        None, check=_refuse_bad_address, text="HOST:PORT that answers probes over HTTP. None: no port is opened."
+    )
+    worker_watchdog_timeout: float = setting(
+        60.0, unit="s", minimum=1, text="A process that makes no progress for so long is replaced."
+    )
+    worker_revokes_expire: float = setting(
+        10800.0, unit="s", text="How long a revoked task is remembered, so that a worker started later obeys, too."
+    )
+
+    @property
+    def embedded_url(self) -> str:
+        """The URL of the file that is used where no broker is configured."""
+        return f"sqlite:///{self.project.folder}/.faena/faena.db"
