@@ -107,7 +107,11 @@ class InvalidSetting(ConfigurationError, ValueError):
 
 
 class AppNotFound(ConfigurationError):
-    """No app where one was looked for."""
+    """No app where one was looked for. `missing_module` names the module that is not there, if that is why."""
+
+    def __init__(self, text: str, *, missing_module: str | None = None) -> None:
+        self.missing_module = missing_module
+        super().__init__(text)
 
 
 class NotSupported(ConfigurationError):
