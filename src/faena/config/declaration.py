@@ -74,6 +74,11 @@ class Setting:
         instance.resolve()
         return instance.__dict__[self.name]
 
+    @property
+    def words(self) -> str:
+        """Say what it takes."""
+        return self.kind.words if self.kind is not None else ""
+
     def read(self, value: Any, *, is_text: bool) -> Any:
         """Return `value` as the declared type has it.
 

@@ -39,6 +39,15 @@ class Layered:
     def __init_subclass__(cls) -> None:
         cls.declared = {name: value for name, value in vars(cls).items() if isinstance(value, Setting)}
 
+    @classmethod
+    def declarations(cls) -> Mapping[str, Setting]:
+        """Return every setting, with its type read from the annotation. Only who sets or explains pays for that."""
+        if any(declared.kind is None for declared in cls.declared.values()):
+            annotations = get_type_hints(cls)
+            for name, declared in cls.declared.items():
+                declared.kind = Kind(annotations[name], declared.unit)
+        return cls.declared
+
     def __init__(
         self,
         values: Mapping[str, Any] | None = None,
@@ -156,6 +165,9 @@ class Layered:
         def __getattr__(self, name: str) -> Any:
             if name.startswith("__"):  # what copy, pickle and their like ask for
                 raise AttributeError(name)
+            if name in self.declared:  # resolving it found an unknown name in a file, which is an AttributeError, too
+                self.resolve()
+                return self.__dict__[name]
             raise self._unknown(name)
 
         def __setattr__(self, name: str, value: Any) -> None:
@@ -196,7 +208,7 @@ class Layered:
         if declared is None:
             raise self._unknown(name, entry.where)
         if declared.kind is None:
-            _complete(type(self))
+            self.declarations()
         try:
             return declared.read(entry.value, is_text=entry.is_text)
         except ValueError as error:
@@ -220,13 +232,6 @@ class Layered:
             if candidate in self.declared:
                 return candidate
         return nearest(bare, self.declared)
-
-
-def _complete(owner: type[Layered]) -> None:
-    """Read the annotations of a class of settings: the type of each. Only who sets something pays for it."""
-    annotations = get_type_hints(owner)
-    for name, declared in owner.declared.items():
-        declared.kind = Kind(annotations[name], declared.unit)
 
 
 def _fresh(default: Any) -> Any:

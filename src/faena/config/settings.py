@@ -70,8 +70,7 @@ class Settings(Layered):
         None,
         secret=True,
         formerly=("BROKER_URL", "BROKER_HOST", "CELERY_BROKER_URL"),
-        text="Where messages are kept until a worker takes them. None: the file `.faena/faena.db` in the project's "
-        "folder.",
+        text="Where messages are kept until a worker takes them. None: the file `.faena/faena.db` in the project's folder.",
     )
     broker_transport_options: Mapping[str, Any] = setting(
         {}, secret=True, formerly=("BROKER_TRANSPORT_OPTIONS",), text="Options of the broker's adapter."

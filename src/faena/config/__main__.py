@@ -1,0 +1,3 @@
+from faena.config.reference import reference
+
+print(reference(), end="")
