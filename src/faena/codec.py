@@ -25,3 +25,13 @@ class Codec(Protocol):
     def decode(self, data: bytes) -> Any:
         """Raises DecodeError."""
         ...
+
+
+class CodecSet(Protocol):
+    """The codecs of an app by name: any may write, only the accepted ones may read."""
+
+    def encode(self, name: str, value: Any) -> bytes: ...
+
+    def decode(self, name: str, data: bytes) -> Any:
+        """Raises ContentDisallowed, DecodeError."""
+        ...

@@ -21,6 +21,7 @@ Names that users know from Celery are kept where the thing is the same.
     ├── StorageError                    of an embedded file
     │   ├── StorageDamaged
     │   ├── StorageTooNew
+    │   ├── StorageUnavailable          (BrokerUnavailable, BackendUnavailable)
     │   └── StorageFull                 (BrokerUnavailable, BackendUnavailable)
     ├── CodecError
     │   ├── EncodeError
@@ -220,6 +221,10 @@ class StorageDamaged(StorageError):
 
 class StorageTooNew(StorageError):
     """A newer version of faena wrote the file. It is left as it was found."""
+
+
+class StorageUnavailable(StorageError, BrokerUnavailable, BackendUnavailable):
+    """The file cannot be read or written now (locked, read-only, a disk error): the step was undone as a whole."""
 
 
 class StorageFull(StorageError, BrokerUnavailable, BackendUnavailable):

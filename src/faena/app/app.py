@@ -1,0 +1,367 @@
+"""The app: where tasks, settings and connections come together."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import UTC, tzinfo
+from functools import cached_property
+from importlib import import_module
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
+
+from faena._lib.drive import run
+from faena._lib.ids import new_id
+from faena.app.control import Control
+from faena.app.current import declare_shared_in, set_current
+from faena.app.eager import run_eagerly
+from faena.app.links import Link, Links
+from faena.app.publishing import apublish, publish
+from faena.app.results import AppResults
+from faena.app.routing import queues_named_in, router_from
+from faena.codecs.registry import Codecs
+from faena.config.settings import Settings
+from faena.engine.completion import Rules
+from faena.errors import InvalidTask, NotRegistered
+from faena.model.message import Message
+from faena.model.result import ResultRecord
+from faena.tasks.call import Call, Sender, build_message
+from faena.tasks.context import current_request
+from faena.tasks.options import SendOptions, TaskOptions, check_task_options, seconds
+from faena.tasks.registry import Registry
+from faena.tasks.result import AsyncResult as _AsyncResult
+from faena.tasks.result import EagerResult, ResultSet
+from faena.tasks.signature import Signature
+from faena.tasks.task import Task as _Task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from faena.tasks.task import AsyncTask
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskDecorator(Protocol):
+    """What `@app.task(...)` with options is."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> _Task[P, R]: ...
+
+
+class BoundTaskDecorator(Protocol):
+    """What `@app.task(bind=True, ...)` is: the first parameter is the task itself."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Any, P], R], /) -> _Task[P, R]: ...
+
+
+class Faena:
+    """One application: its tasks, its settings, its connections.
+
+    `broker` and `backend` are URLs; with none of both, a SQLite file in the project's `.faena` folder is everything.
+    Further settings go by name, as in `app.conf`.
+    """
+
+    Task: type[_Task[..., Any]] = _Task
+
+    def __init__(
+        self,
+        main: str | None = None,
+        *,
+        broker: str | None = None,
+        backend: str | None = None,
+        include: Iterable[str] = (),
+        set_as_current: bool = True,
+        **settings: Any,
+    ) -> None:
+        self.main = main
+        given = {"broker_url": broker, "result_backend": backend, "include": list(include) or None}
+        self.conf = Settings({**{key: value for key, value in given.items() if value is not None}, **settings})
+        self.tasks = Registry(main or "faena")
+        self.links = Links(self.conf)
+        self.control = Control(self.links, self.conf)
+        self._sender: Sender | None = None
+        self._sender_revision = -1
+        declare_shared_in(self)
+        if set_as_current:
+            set_current(self)
+
+    # -- declaring -----------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> _Task[P, R]: ...
+    @overload
+    def task(self, *, bind: Literal[True], **options: Unpack[TaskOptions]) -> BoundTaskDecorator: ...
+    @overload
+    def task(self, *, bind: Literal[False] = ..., **options: Unpack[TaskOptions]) -> TaskDecorator: ...
+    def task(  # type: ignore[misc] - the overloads say more than an implementation can
+        self, function: Any = None, /, *, bind: bool = False, **options: Any
+    ) -> Any:
+        """Make a task of a function: `@app.task`, or with options `@app.task(bind=True, queue="mail")`."""
+        if function is None:
+            return lambda later: self.declare(later, bind=bind, **options)
+        if not callable(function):
+            raise InvalidTask(f"@app.task takes options by name only, not {function!r}")
+        return self.declare(function, bind=bind, **options)
+
+    def declare(self, function: Callable[..., Any], *, bind: bool = False, **options: Any) -> _Task[..., Any]:
+        """Make a task of `function` and register it; declaring the same function again gives the same task."""
+        if not callable(function):
+            raise InvalidTask(f"a task is made of a function, not of {function!r}")
+        name = options.get("name") or self._name_of(function)
+        check_task_options(name, options)
+        present = self.tasks.get(name)
+        if present is not None and present.function is function:
+            return cast("_Task[..., Any]", present)
+        kind = options.get("base") or self.Task
+        own = {key: value for key, value in options.items() if key not in ("name", "base")}
+        task: _Task[..., Any] = kind(self, name, function, own, bind=bind)
+        self.tasks.add(task)
+        return task
+
+    def load_modules(self) -> None:
+        """Import the modules that `imports` and `include` name, so that their tasks are known."""
+        for name in (*self.conf.imports, *self.conf.include):
+            import_module(name)
+
+    def set_current(self) -> None:
+        """Let shared tasks go through this app."""
+        set_current(self)
+
+    # -- calling -------------------------------------------------------------------------------------------
+
+    def send_task(
+        self,
+        name: str,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> _AsyncResult[Any]:
+        """Send a task by its name; its code need not be here."""
+        return self.send_call(Call(name, tuple(args or ()), kwargs or {}, options))
+
+    async def asend_task(
+        self,
+        name: str,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> _AsyncResult[Any]:
+        """Do as `send_task`, without blocking the event loop."""
+        return await self.asend_call(Call(name, tuple(args or ()), kwargs or {}, options))
+
+    def send_many(self, signatures: Iterable[Signature[R]]) -> ResultSet[R]:
+        """Send many calls at once: far cheaper than one by one, and accepted together or not at all."""
+        return ResultSet(self.send_calls(signature.as_call() for signature in signatures), self.results)
+
+    async def asend_many(self, signatures: Iterable[Signature[R]]) -> ResultSet[R]:
+        """Do as `send_many`, without blocking the event loop."""
+        return ResultSet(await self.asend_calls(signature.as_call() for signature in signatures), self.results)
+
+    def signature(
+        self,
+        name: str,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> Signature[Any]:
+        """Return a signature of a task by its name; its code need not be here."""
+        return Signature(name, tuple(args), kwargs, options, immutable=immutable, dispatcher=self)
+
+    def AsyncResult(self, task_id: str) -> _AsyncResult[Any]:  # noqa: N802 - Celery's name
+        """Return the handle of a call that was sent before, by anybody."""
+        return _AsyncResult(task_id, self.results)
+
+    def results_of(self, ids: Iterable[str]) -> ResultSet[Any]:
+        """Return the handles of calls that were sent before."""
+        return ResultSet([_AsyncResult(task_id, self.results) for task_id in ids], self.results)
+
+    # -- the dispatcher that tasks see ---------------------------------------------------------------------
+
+    def send_call(self, call: Call) -> _AsyncResult[Any]:
+        if self.conf.task_always_eager:
+            return self.run_eagerly(call, throw=self.conf.task_eager_propagates)
+        message = self._message(call)
+        publish(self.links, self.conf, [message], call.options)
+        return self._handle(message)
+
+    async def asend_call(self, call: Call) -> _AsyncResult[Any]:
+        if self.conf.task_always_eager:
+            return self.run_eagerly(call, throw=self.conf.task_eager_propagates)
+        message = self._message(call)
+        await apublish(self.links, self.conf, [message], call.options)
+        return self._handle(message)
+
+    def send_calls(self, calls: Iterable[Call]) -> list[_AsyncResult[Any]]:
+        if self.conf.task_always_eager:
+            return [self.run_eagerly(call, throw=self.conf.task_eager_propagates) for call in calls]
+        messages = [self._message(call) for call in calls]
+        publish(self.links, self.conf, messages, {})
+        return [self._handle(message) for message in messages]
+
+    async def asend_calls(self, calls: Iterable[Call]) -> list[_AsyncResult[Any]]:
+        if self.conf.task_always_eager:
+            return [self.run_eagerly(call, throw=self.conf.task_eager_propagates) for call in calls]
+        messages = [self._message(call) for call in calls]
+        await apublish(self.links, self.conf, messages, {})
+        return [self._handle(message) for message in messages]
+
+    def run_eagerly(self, call: Call, *, throw: bool) -> EagerResult[Any]:
+        if call.task not in self.tasks:
+            raise NotRegistered(call.task, self.tasks, where=f"app '{self.main or 'faena'}'")
+        return run_eagerly(call, self.tasks, self.codecs, self.sender, self.rules(), self.results, throw=throw)
+
+    def record_progress(self, task_id: str, state: str, meta: Any) -> None:
+        request = current_request.get()
+        if request is None or not request.is_eager:
+            run(self.links.blocking().backend.record([self._progress(task_id, state, meta)]))
+
+    async def arecord_progress(self, task_id: str, state: str, meta: Any) -> None:
+        request = current_request.get()
+        if request is None or not request.is_eager:
+            await (await self.links.asyncio()).backend.record([self._progress(task_id, state, meta)])
+
+    # -- parts ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def codecs(self) -> Codecs:
+        conf = self.conf
+        return Codecs({*conf.accept_content, *(conf.result_accept_content or ())})
+
+    @cached_property
+    def results(self) -> AppResults:
+        return AppResults(self.links, self.codecs, self.control)
+
+    @property
+    def zone(self) -> tzinfo:
+        return self.sender.zone
+
+    @property
+    def sender(self) -> Sender:
+        """What is the same for all messages; made anew when settings have changed."""
+        if self._sender is None or self._sender_revision != self.conf.revision:
+            conf = self.conf
+            self._sender = Sender(
+                encoder=self.codecs,
+                origin=f"{os.getpid()}@{socket.gethostname()}",
+                serializer=conf.task_serializer,
+                default_queue=conf.task_default_queue,
+                default_priority=conf.task_default_priority,
+                zone=_zone(conf.timezone),
+                route=router_from(conf.task_routes),
+            )
+            self._sender_revision = conf.revision
+        return self._sender
+
+    def rules(self, hostname: str = "") -> Rules:
+        """Return what decides which results are kept."""
+        conf = self.conf
+        return Rules(
+            ignore_result=conf.task_ignore_result,
+            store_errors_even_if_ignored=conf.task_store_errors_even_if_ignored,
+            result_serializer=conf.result_serializer,
+            result_expires_s=seconds(conf.result_expires) or None,
+            dead_letter=conf.task_dead_letter,
+            hostname=hostname,
+        )
+
+    def default_queues(self) -> list[str]:
+        """Return the queues that a worker consumes when nobody says which."""
+        conf = self.conf
+        if conf.task_queues:
+            return list(dict.fromkeys(conf.task_queues))
+        of_tasks = [task.queue for task in self.tasks.values() if task.queue]
+        return list(dict.fromkeys([conf.task_default_queue, *queues_named_in(conf.task_routes), *of_tasks]))
+
+    def connection(self) -> Link:
+        """Return this thread's open broker and backend."""
+        return self.links.blocking()
+
+    def close(self) -> None:
+        """Close all connections of threads. The app can be used again afterwards."""
+        self.links.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        await self.links.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Faena {self.main or '(no name)'}: {len(self.tasks)} tasks>"
+
+    # -- internals -----------------------------------------------------------------------------------------
+
+    def _message(self, call: Call) -> Message:
+        if not call.options and (task := self.tasks.get(call.task)) is not None and task._defaults:
+            call = Call(call.task, call.args, call.kwargs, task._defaults)
+        request = current_request.get()
+        message = build_message(call, self.sender, now_s=time.time(), new_id=new_id(), parent=request)
+        if request is not None:
+            request.children.append(message.id)
+        return message
+
+    def _handle(self, message: Message) -> _AsyncResult[Any]:
+        ignored = message.ignore_result
+        if ignored is None:
+            task = self.tasks.get(message.task)
+            ignored = task.ignore_result if task is not None else None
+            if ignored is None:
+                ignored = self.conf.task_ignore_result
+        return _AsyncResult(message.id, self.results, task_name=message.task, ignored=ignored)
+
+    def _progress(self, task_id: str, state: str, meta: Any) -> ResultRecord:
+        serializer = self.conf.result_serializer
+        request = current_request.get()
+        message = request.message if request is not None and request.id == task_id else None
+        keep_s = seconds(self.conf.result_expires)
+        return ResultRecord(
+            id=task_id,
+            task=message.task if message is not None else "",
+            state=state,
+            value=None if meta is None else self.codecs.encode(serializer, meta),
+            content=serializer,
+            retries=message.retries if message is not None else 0,
+            started_at_s=request.started_at_s if request is not None and message is not None else None,
+            worker=request.hostname if request is not None else "",
+            root_id=message.root_id if message is not None else None,
+            parent_id=message.parent_id if message is not None else None,
+            queue=message.queue if message is not None else "",
+            expires_at_s=time.time() + keep_s if keep_s else None,
+        )
+
+    def _name_of(self, function: Callable[..., Any]) -> str:
+        module = getattr(function, "__module__", None) or "__main__"
+        if module == "__main__":
+            module = self.main or _main_module_name()
+        return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__).replace('.<locals>', '')}"
+
+
+def _main_module_name() -> str:
+    """A worker imports the script under its file's name; the tasks must be called the same in both."""
+    import __main__
+
+    path = getattr(__main__, "__file__", None)
+    return os.path.splitext(os.path.basename(path))[0] if path else "__main__"
+
+
+def _zone(name: str) -> tzinfo:
+    if name.upper() == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)

@@ -1,0 +1,145 @@
+"""Connections of an app to its broker and backend: one for each thread that blocks, one for each event loop.
+
+They are made on first use, belong to one process (a forked one makes its own), and are found by URL scheme: the adapters
+that come along, and any that another package names under the entry points `faena.brokers` and `faena.backends`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, cast
+
+from faena._lib.drive import run
+from faena.backend import Backend, Watch
+from faena.broker import Broker
+from faena.config.secrets import mask_text
+from faena.config.settings import Settings
+from faena.errors import ConfigurationError, did_you_mean
+from faena.types import Io
+
+_OWN = {
+    "faena.brokers": {
+        "memory": "faena.brokers.memory:MemoryBroker",
+        "sqlite": "faena.brokers.sqlite:SqliteBroker",
+    },
+    "faena.backends": {
+        "memory": "faena.backends.memory:MemoryBackend",
+        "sqlite": "faena.backends.sqlite:SqliteBackend",
+    },
+}
+EMBEDDED_FOLDER, EMBEDDED_FILE = ".faena", "faena.db"
+
+
+class Link:
+    """An open broker and backend. `idle_watches` are kept for the next wait."""
+
+    __slots__ = ("backend", "broker", "idle_watches", "pid")
+
+    def __init__(self, broker: Broker, backend: Backend) -> None:
+        self.broker, self.backend, self.pid = broker, backend, os.getpid()
+        self.idle_watches: list[Watch] = []
+
+
+class Links:
+    """Makes, keeps and closes the links of one app."""
+
+    def __init__(self, conf: Settings) -> None:
+        self._conf = conf
+        self._local = threading.local()
+        self._by_loop: weakref.WeakKeyDictionary[Any, Link] = weakref.WeakKeyDictionary()
+        self._all: weakref.WeakSet[_Held] = weakref.WeakSet()
+
+    def urls(self) -> tuple[str, str]:
+        """Return the URLs of broker and backend as they are in force."""
+        conf = self._conf
+        broker = conf.broker_url or self._embedded_url()
+        return broker, conf.result_backend or broker
+
+    def connect(self, io: Io) -> Link:
+        """Return a new link, not yet open. Raises ConfigurationError: nothing serves such a URL."""
+        broker_url, backend_url = self.urls()
+        conf = self._conf
+        broker = adapter_for("faena.brokers", broker_url).connect(broker_url, io=io, options=conf.broker_transport_options)
+        own_options = conf.result_backend_transport_options
+        options = own_options if conf.result_backend or own_options else conf.broker_transport_options
+        backend = adapter_for("faena.backends", backend_url).connect(backend_url, io=io, options=options)
+        return Link(cast("Broker", broker), cast("Backend", backend))
+
+    def blocking(self) -> Link:
+        """Return this thread's link, open."""
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None or held.link.pid != os.getpid():
+            link = self.connect("blocking")
+            run(link.broker.open())
+            run(link.backend.open())
+            held = self._local.held = _Held(link)
+            self._all.add(held)
+        return held.link
+
+    async def asyncio(self) -> Link:
+        """Return the running loop's link, open."""
+        import asyncio  # 50 ms that synchronous programs do not pay
+
+        loop = asyncio.get_running_loop()
+        link = self._by_loop.get(loop)
+        if link is None or link.pid != os.getpid():
+            link = self.connect("asyncio")
+            await link.broker.open()
+            await link.backend.open()
+            self._by_loop[loop] = link
+        return link
+
+    def close(self) -> None:
+        """Close the links of all threads. Those of event loops are closed by `aclose` in their loop."""
+        for held in list(self._all):
+            if held.link.pid == os.getpid():
+                run(held.link.backend.close())
+                run(held.link.broker.close())
+        self._all.clear()
+        self._local = threading.local()
+
+    async def aclose(self) -> None:
+        """Close the link of the running loop."""
+        import asyncio
+
+        link = self._by_loop.pop(asyncio.get_running_loop(), None)
+        if link is not None and link.pid == os.getpid():
+            await link.backend.close()
+            await link.broker.close()
+
+    def _embedded_url(self) -> str:
+        return "sqlite:///" + os.path.join(self._conf.project.folder, EMBEDDED_FOLDER, EMBEDDED_FILE)
+
+
+class _Held:
+    """What a thread holds; goes with the thread."""
+
+    __slots__ = ("__weakref__", "link")
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+
+
+def adapter_for(group: str, url: str) -> Any:
+    """Return the adapter class for a URL, such as `SqliteBroker` for `sqlite:///x.db`."""
+    scheme = url.partition("://")[0].partition("+")[0].lower()
+    own: Mapping[str, str] = _OWN[group]
+    place = own.get(scheme)
+    if place is None:
+        from importlib.metadata import entry_points  # slow, and only for adapters of others
+
+        found = {entry.name: entry for entry in entry_points(group=group)}
+        if scheme in found:
+            return found[scheme].load()
+        known = sorted({*own, *found})
+        kind = "broker" if group == "faena.brokers" else "backend"
+        raise ConfigurationError(
+            f"no {kind} for the URL '{mask_text(url)}': known are {', '.join(f'{name}://' for name in known)}"
+            f"{did_you_mean(scheme, known)}"
+        )
+    module_name, _, attribute = place.partition(":")
+    return getattr(import_module(module_name), attribute)

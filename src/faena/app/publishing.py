@@ -1,0 +1,67 @@
+"""Hand messages to the broker, trying again for a limited time while it cannot be reached."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from faena._lib.drive import run
+from faena.app.links import Links
+from faena.config.settings import Settings
+from faena.errors import BrokerUnavailable, MessageTooLarge
+from faena.model.message import Message
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
+
+
+def publish(links: Links, conf: Settings, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
+    """Raises BrokerUnavailable when the broker took nothing within `task_publish_timeout`."""
+    deadline = _deadline(conf, options)
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            broker = links.blocking().broker
+            _check_size(broker.capabilities.largest_message_bytes, messages)
+            run(broker.publish(messages))
+        except BrokerUnavailable:
+            if time.monotonic() + pause_s >= deadline:
+                raise
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+        else:
+            return
+
+
+async def apublish(links: Links, conf: Settings, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
+    """Do as `publish`, without blocking the event loop."""
+    import asyncio  # 50 ms that synchronous programs do not pay
+
+    deadline = _deadline(conf, options)
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            broker = (await links.asyncio()).broker
+            _check_size(broker.capabilities.largest_message_bytes, messages)
+            await broker.publish(messages)
+        except BrokerUnavailable:
+            if time.monotonic() + pause_s >= deadline:
+                raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+        else:
+            return
+
+
+def _deadline(conf: Settings, options: Mapping[str, Any]) -> float:
+    if options.get("retry", conf.task_publish_retry) is False:
+        return 0.0
+    timeout_s = (options.get("retry_policy") or {}).get("timeout", conf.task_publish_timeout)
+    return time.monotonic() + float(timeout_s)
+
+
+def _check_size(limit_bytes: int | None, messages: Sequence[Message]) -> None:
+    if limit_bytes is not None:
+        for message in messages:
+            if len(message.body) > limit_bytes:
+                raise MessageTooLarge(len(message.body), limit_bytes, "the broker")

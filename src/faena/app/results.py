@@ -1,0 +1,108 @@
+"""Results, for those who wait: pushed by the backend, never polled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any
+
+from faena._lib.drive import run
+from faena.app.control import Control
+from faena.app.links import Links
+from faena.backend import Watch
+from faena.codecs.registry import Codecs
+from faena.model.result import ResultRecord
+
+
+class AppResults:
+    """Reads results through the links of one app. See `faena.tasks.dispatcher.Results`."""
+
+    def __init__(self, links: Links, codecs: Codecs, control: Control) -> None:
+        self._links, self._codecs, self._control = links, codecs, control
+
+    def read(self, ids: Sequence[str]) -> Sequence[ResultRecord | None]:
+        return run(self._links.blocking().backend.read(ids))
+
+    async def aread(self, ids: Sequence[str]) -> Sequence[ResultRecord | None]:
+        return await (await self._links.asyncio()).backend.read(ids)
+
+    def is_known(self, task_id: str) -> bool | None:
+        broker = self._links.blocking().broker
+        return run(broker.locate([task_id]))[0] is not None if broker.capabilities.locates else None
+
+    async def ais_known(self, task_id: str) -> bool | None:
+        broker = (await self._links.asyncio()).broker
+        return (await broker.locate([task_id]))[0] is not None if broker.capabilities.locates else None
+
+    def wait(self, ids: Iterable[str], timeout_s: float | None) -> Iterator[ResultRecord]:
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        link = self._links.blocking()
+        watch = link.idle_watches.pop() if link.idle_watches else link.backend.watch()
+        pending = set(ids)
+        try:
+            records = run(watch.add(list(pending)))
+            while True:
+                yield from _seen(records, pending)
+                if not pending:
+                    return
+                changed = run(watch.changed(_left_s(deadline)))
+                if not changed and deadline is not None and time.monotonic() >= deadline:
+                    return
+                records = run(link.backend.read(changed)) if changed else ()
+        finally:
+            run(_leave(watch, pending))
+            link.idle_watches.append(watch)
+
+    async def await_(self, ids: Iterable[str], timeout_s: float | None) -> AsyncIterator[ResultRecord]:
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        link = await self._links.asyncio()
+        watch = link.idle_watches.pop() if link.idle_watches else link.backend.watch()
+        pending = set(ids)
+        try:
+            records = await watch.add(list(pending))
+            while True:
+                for record in _seen(records, pending):
+                    yield record
+                if not pending:
+                    break
+                changed = await watch.changed(_left_s(deadline))
+                if not changed and deadline is not None and time.monotonic() >= deadline:
+                    break
+                records = await link.backend.read(changed) if changed else ()
+        except BaseException:
+            await watch.close()  # cancelled in the middle: what it was waiting for is not known
+            raise
+        await _leave(watch, pending)
+        link.idle_watches.append(watch)
+
+    def forget(self, ids: Sequence[str]) -> int:
+        return run(self._links.blocking().backend.forget(ids))
+
+    async def aforget(self, ids: Sequence[str]) -> int:
+        return await (await self._links.asyncio()).backend.forget(ids)
+
+    def revoke(self, ids: Sequence[str], *, terminate: bool, signal: str) -> None:
+        self._control.revoke(ids, terminate=terminate, signal=signal)
+
+    async def arevoke(self, ids: Sequence[str], *, terminate: bool, signal: str) -> None:
+        await self._control.arevoke(ids, terminate=terminate, signal=signal)
+
+    def decode(self, content: str, data: bytes) -> Any:
+        return self._codecs.decode(content, data)
+
+
+def _seen(records: Iterable[ResultRecord | None], pending: set[str]) -> Iterator[ResultRecord]:
+    for record in records:
+        if record is not None and record.id in pending:
+            if record.is_terminal:
+                pending.discard(record.id)
+            yield record
+
+
+def _left_s(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+async def _leave(watch: Watch, pending: set[str]) -> None:
+    if pending:
+        await watch.remove(list(pending))

@@ -1,0 +1,256 @@
+"""One run of a delivery: from the message in hand to how it ended.
+
+`begin` turns a delivery into an attempt, or says at once how it ends; `run` and `run_coroutine` run the user's function in
+the place that fits it; `complete` says what has to happen then. Nothing here waits for a broker: the caller carries out the
+completion.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+import msgspec
+
+from faena.codec import CodecSet
+from faena.engine.outcome import Failed, Ignored, Interrupted, Outcome, Rejected, Retried, Revoked, Succeeded
+from faena.errors import (
+    CodecError,
+    ControlSignal,
+    Ignore,
+    InvalidArguments,
+    NotRegistered,
+    Reject,
+    Retry,
+    SoftTimeLimitExceeded,
+    Terminated,
+    TimeLimitExceeded,
+    WorkerLostError,
+)
+from faena.errors import Interrupted as InterruptedSignal
+from faena.model.delivery import Delivery, VerdictKind
+from faena.tasks.context import Request, current_request
+from faena.tasks.task import Task
+
+
+class Attempt:
+    """A delivery that is about to run, or runs."""
+
+    __slots__ = ("args", "delivery", "kwargs", "request", "signal", "started_at_s", "task")
+
+    def __init__(self, delivery: Delivery, task: Task[..., Any], args: Any, kwargs: dict[str, Any]) -> None:
+        self.delivery, self.task, self.args, self.kwargs = delivery, task, args, kwargs
+        self.request = Request()
+        self.started_at_s = 0.0
+        self.signal: BaseException | None = None  # raised in a coroutine in the place of its next cancellation
+
+
+class Ended:
+    """A delivery that needs no run: how it ends is known."""
+
+    __slots__ = ("delivery", "outcome", "task")
+
+    def __init__(self, delivery: Delivery, outcome: Outcome, task: Task[..., Any] | None = None) -> None:
+        self.delivery, self.outcome, self.task = delivery, outcome, task
+
+
+class Runner:
+    """Runs attempts with the tasks and codecs of one app."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task[..., Any]],
+        codecs: CodecSet,
+        *,
+        hostname: str = "",
+        crash_limit: int = 3,
+        is_eager: bool = False,
+        clock: Callable[[], float] = time.time,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._tasks, self._codecs, self._hostname = tasks, codecs, hostname
+        self._crash_limit, self._clock, self._draw = crash_limit, clock, draw
+        self._is_eager = is_eager
+
+    def begin(self, delivery: Delivery) -> Attempt | Ended:
+        """Make the delivery ready to run. Whatever is wrong with it becomes an outcome; nothing is raised."""
+        message = delivery.message
+        task = self._tasks.get(message.task)
+        if task is None:
+            return Ended(delivery, Failed(NotRegistered(message.task, self._tasks, where="this worker")))
+        if delivery.verdict is not None and (outcome := self._judge(delivery, task)) is not None:
+            return Ended(delivery, outcome, task)
+        if message.expires_at_s is not None and message.expires_at_s <= self._clock():
+            return Ended(delivery, Revoked("expired before it began"), task)
+        try:
+            args, kwargs = self._codecs.decode(message.content, message.body)
+            args, kwargs = task.arguments.coerce(args, kwargs)
+        except (CodecError, InvalidArguments) as error:
+            return Ended(delivery, Failed(error), task)
+        except (TypeError, ValueError) as error:  # a body that is no [args, kwargs]
+            return Ended(delivery, Failed(InvalidArguments(message.task, f"malformed body: {error}")), task)
+        return Attempt(delivery, task, args, kwargs)
+
+    def run(self, attempt: Attempt) -> Outcome:
+        """Run a plain function in this thread."""
+        task, request = attempt.task, self._start(attempt)
+        token = current_request.set(request)
+        try:
+            try:
+                if "before_start" in task.hooks:
+                    task.before_start(request.id or "", attempt.args, attempt.kwargs)
+                if task.is_bound:
+                    return Succeeded(task.function(task, *attempt.args, **attempt.kwargs))
+                return Succeeded(task.function(*attempt.args, **attempt.kwargs))
+            except BaseException as error:  # noqa: BLE001 - around user code
+                return self._outcome_of(attempt, error)
+        finally:
+            current_request.reset(token)
+
+    async def run_coroutine(self, attempt: Attempt, uncancel: Callable[[], object]) -> Outcome:
+        """Run an `async def` in the running loop. To interrupt it, set `attempt.signal` and cancel the asyncio task."""
+        task, request = attempt.task, self._start(attempt)
+        token = current_request.set(request)
+        try:
+            try:
+                if "before_start" in task.hooks:
+                    task.before_start(request.id or "", attempt.args, attempt.kwargs)
+                own = (task, *attempt.args) if task.is_bound else attempt.args
+                return Succeeded(await _Signalled(task.function(*own, **attempt.kwargs), attempt, uncancel))
+            except BaseException as error:  # noqa: BLE001 - around user code
+                return self._outcome_of(attempt, error)
+        finally:
+            current_request.reset(token)
+
+    # -- internals -----------------------------------------------------------------------------------------
+
+    def _start(self, attempt: Attempt) -> Request:
+        now_s = attempt.started_at_s = self._clock()
+        attempt.request = Request.of(attempt.delivery, attempt.args, attempt.kwargs, self._hostname, now_s)
+        attempt.request.is_eager = self._is_eager
+        return attempt.request
+
+    def _judge(self, delivery: Delivery, task: Task[..., Any]) -> Outcome | None:
+        """Say how a delivery ends whose process was killed or died; None: it runs again."""
+        verdict = delivery.verdict
+        assert verdict is not None
+        if verdict.kind is VerdictKind.TERMINATED:
+            return Revoked("was revoked while it ran" + (f" ({verdict.detail})" if verdict.detail else ""))
+        if verdict.kind is VerdictKind.TIME_LIMIT:
+            error = TimeLimitExceeded(f"task '{task.name}' ran longer than its time limit{_in_brackets(verdict.detail)}")
+            return self._retry_or_fail(delivery, task, error)
+        if delivery.crashes >= self._crash_limit:
+            return Failed(
+                WorkerLostError(
+                    f"the process that ran task '{task.name}' died {delivery.crashes} times, "
+                    f"the last time {verdict.detail or 'of an unknown cause'}"
+                )
+            )
+        return None
+
+    def _outcome_of(self, attempt: Attempt, error: BaseException) -> Outcome:
+        if isinstance(error, BaseExceptionGroup):
+            error = _signal_within(error) or error
+        if isinstance(error, ControlSignal):
+            return _outcome_of_signal(error)
+        if isinstance(error, SoftTimeLimitExceeded) and not error.args:
+            error = SoftTimeLimitExceeded(f"task '{attempt.task.name}' ran longer than its soft time limit").with_traceback(
+                error.__traceback__
+            )
+        return self._retry_or_fail(attempt.delivery, attempt.task, error)
+
+    def _retry_or_fail(self, delivery: Delivery, task: Task[..., Any], error: BaseException) -> Outcome:
+        policy = task.retry_policy_for(error)
+        retries = delivery.message.retries
+        if policy is None or not policy.allows(retries):
+            return Failed(error)
+        asked_s = getattr(error, "retry_after", None)  # what a service said in its own words goes first
+        wait_s = asked_s if isinstance(asked_s, int | float) and asked_s >= 0 else policy.wait_s(retries, self._draw())
+        return Retried(error, self._clock() + wait_s if wait_s > 0 else None)
+
+
+class _Signalled:
+    """Awaits a coroutine; a cancellation that we asked for reaches it as `attempt.signal` instead of CancelledError."""
+
+    __slots__ = ("_attempt", "_coroutine", "_uncancel")
+
+    def __init__(self, coroutine: Any, attempt: Attempt, uncancel: Callable[[], object]) -> None:
+        self._coroutine, self._attempt, self._uncancel = coroutine, attempt, uncancel
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        step, given = self._coroutine.send, None
+        while True:
+            try:
+                waits_for = step(given)
+            except StopIteration as end:
+                return end.value
+            try:
+                given = yield waits_for
+                step = self._coroutine.send
+            except GeneratorExit:
+                self._coroutine.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - it is passed on
+                signal, self._attempt.signal = self._attempt.signal, None
+                if signal is not None:
+                    self._uncancel()
+                step, given = self._coroutine.throw, signal or error
+
+
+def _outcome_of_signal(signal: ControlSignal) -> Outcome:
+    match signal:
+        case Retry():
+            return Retried(
+                signal.exc,
+                signal.due_at_s,
+                signal.new_args,
+                signal.new_kwargs,
+                signal.queue,
+                signal.priority,
+            )
+        case Reject():
+            return Rejected(signal.reason, signal.requeue)
+        case Ignore():
+            return Ignored()
+        case Terminated():
+            return Revoked("was revoked while it ran")
+        case InterruptedSignal():
+            return Interrupted()
+    return Failed(signal)
+
+
+def _signal_within(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """A task group in a coroutine wraps what was raised inside it."""
+    found: BaseException | None = group.subgroup((ControlSignal, SoftTimeLimitExceeded))
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def retried_message(delivery: Delivery, outcome: Retried, codecs: CodecSet) -> Any:
+    """Return the message of the next attempt: the same id, one retry more."""
+    message = delivery.message
+    body = message.body
+    if outcome.args is not None or outcome.kwargs is not None:
+        args, kwargs = codecs.decode(message.content, body)
+        body = codecs.encode(
+            message.content,
+            [
+                outcome.args if outcome.args is not None else args,
+                outcome.kwargs if outcome.kwargs is not None else kwargs,
+            ],
+        )
+    return msgspec.structs.replace(
+        message,
+        retries=message.retries + 1,
+        due_at_s=outcome.due_at_s,
+        body=body,
+        queue=outcome.queue or message.queue,
+        priority=message.priority if outcome.priority is None else outcome.priority,
+    )

@@ -1,0 +1,272 @@
+"""From an outcome to what has to happen: settle, record, send what follows, and tell (law 7)."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from msgspec import Struct
+
+from faena.backend import Backend, Completion
+from faena.broker import Broker, Consumer
+from faena.codec import CodecSet
+from faena.engine.attempt import Attempt, Ended, retried_message
+from faena.engine.outcome import Failed, Ignored, Interrupted, Outcome, Rejected, Retried, Revoked, Succeeded
+from faena.errors import CodecError, NotRegistered, Reject, TaskRevokedError, WorkerLostError
+from faena.model.delivery import Ack, Bury, DeadReason, Release, Settlement
+from faena.model.event import Event, EventKind
+from faena.model.message import Link, Message
+from faena.model.result import Failure, ResultRecord, State
+from faena.tasks.call import Call, Sender, build_message
+from faena.tasks.failure import capture
+from faena.tasks.options import seconds
+from faena.tasks.task import Task
+
+_LONGEST_TEXT = 500
+
+
+class Rules(Struct, frozen=True):
+    """The settings that decide what is kept."""
+
+    ignore_result: bool = False
+    store_errors_even_if_ignored: bool = False
+    result_serializer: str = "json"
+    result_expires_s: float | None = 86_400.0
+    dead_letter: bool = True
+    hostname: str = ""
+
+
+class Completer:
+    """Turns outcomes into completions and events. Pure but for the clock, which is handed in."""
+
+    def __init__(self, codecs: CodecSet, sender: Sender, rules: Rules, *, clock: Callable[[], float] = time.time) -> None:
+        self._codecs, self._sender, self._rules, self._clock = codecs, sender, rules, clock
+        self.describes = True  # whether events show results: a large one is slow to write out
+
+    def complete(self, attempt: Attempt | Ended, outcome: Outcome) -> tuple[Completion, Event]:
+        """Say what has to happen now that the attempt has ended so, and what there is to tell."""
+        if type(outcome) is Succeeded:
+            return self._succeeded(attempt, outcome)
+        match outcome:
+            case Succeeded():
+                return self._succeeded(attempt, outcome)
+            case Failed():
+                return self._failed(attempt, outcome.error)
+            case Retried():
+                return self._retried(attempt, outcome)
+            case Rejected():
+                return self._rejected(attempt, outcome)
+            case Revoked():
+                return self._revoked(attempt, outcome)
+            case Ignored():
+                return Completion(Ack(attempt.delivery)), self._event(EventKind.TASK_SUCCEEDED, attempt, text="ignored")
+            case Interrupted():
+                return Completion(Release(attempt.delivery)), self._event(EventKind.TASK_RELEASED, attempt)
+        assert_never(outcome)
+
+    # -- one ending each -----------------------------------------------------------------------------------
+
+    def _succeeded(self, attempt: Attempt | Ended, outcome: Succeeded) -> tuple[Completion, Event]:
+        message, now_s = attempt.delivery.message, self._clock()
+        record = None
+        value = outcome.value
+        if not self._ignores(attempt.task, message):
+            try:
+                encoded = None if value is None else self._codecs.encode(self._rules.result_serializer, value)
+            except CodecError as error:
+                return self._failed(attempt, error)
+            record = self._record(attempt, State.SUCCESS, now_s, value=encoded)
+        follow: tuple[Message, ...] = ()
+        if message.on_success:
+            try:
+                follow = self._follow(message, message.on_success, value, now_s)
+            except CodecError as error:
+                return self._failed(attempt, error)
+        started_at_s = attempt.started_at_s if isinstance(attempt, Attempt) else now_s
+        event = Event(
+            EventKind.TASK_SUCCEEDED, now_s, self._rules.hostname, message.id, message.task, message.queue,
+            message.retries, now_s - started_at_s, _short(value) if self.describes and value is not None else "",
+        )  # fmt: skip
+        return Completion(Ack(attempt.delivery), record, follow), event
+
+    def _failed(self, attempt: Attempt | Ended, error: BaseException) -> tuple[Completion, Event]:
+        message, now_s = attempt.delivery.message, self._clock()
+        failure = self._capture(error)
+        follow = self._follow(message, message.on_failure, message.id, now_s) if message.on_failure else ()
+        event = self._event(
+            EventKind.TASK_FAILED, attempt, text=_text_of(failure), traceback=failure.traceback, now_s=now_s
+        )
+        settlement = self._settle_failed(attempt, error, failure)
+        keeps = not self._ignores(attempt.task, message) or self._keeps_errors(attempt.task)
+        record = self._record(attempt, State.FAILURE, now_s, failure=failure) if keeps else None
+        return Completion(settlement, record, follow), event
+
+    def _settle_failed(self, attempt: Attempt | Ended, error: BaseException, failure: Failure) -> Settlement:
+        delivery, task = attempt.delivery, attempt.task
+        detail = _text_of(failure)
+        if isinstance(error, WorkerLostError):
+            return Bury(delivery, DeadReason.CRASHED, detail)
+        if isinstance(error, NotRegistered) and task is None:
+            return Bury(delivery, DeadReason.UNKNOWN_TASK, detail)
+        if isinstance(attempt, Ended) and isinstance(error, CodecError):
+            return Bury(delivery, DeadReason.MALFORMED, detail)
+        wanted = task.dead_letter if task is not None and task.dead_letter is not None else self._rules.dead_letter
+        return Bury(delivery, DeadReason.FAILED, detail) if wanted else Ack(delivery)
+
+    def _retried(self, attempt: Attempt | Ended, outcome: Retried) -> tuple[Completion, Event]:
+        delivery, now_s = attempt.delivery, self._clock()
+        try:
+            message = retried_message(delivery, outcome, self._codecs)
+        except CodecError as error:
+            return self._failed(attempt, error)
+        failure = self._capture(outcome.error) if outcome.error is not None else None
+        record = None
+        if not self._ignores(attempt.task, delivery.message):
+            record = self._record(attempt, State.RETRY, now_s, failure=failure, retries=message.retries)
+        event = self._event(
+            EventKind.TASK_RETRIED,
+            attempt,
+            text=_text_of(failure) if failure is not None else "",
+            traceback=failure.traceback if failure is not None else "",
+            now_s=now_s,
+            due_at_s=outcome.due_at_s,
+        )
+        return Completion(Release(delivery, message), record), event
+
+    def _rejected(self, attempt: Attempt | Ended, outcome: Rejected) -> tuple[Completion, Event]:
+        event = self._event(EventKind.TASK_REJECTED, attempt, text=outcome.reason)
+        if outcome.requeue:
+            return Completion(Release(attempt.delivery)), event
+        failure = Failure(Reject.__module__, Reject.__qualname__, outcome.reason)
+        record = self._record(attempt, State.FAILURE, self._clock(), failure=failure)
+        return Completion(Bury(attempt.delivery, DeadReason.REJECTED, outcome.reason), record), event
+
+    def _revoked(self, attempt: Attempt | Ended, outcome: Revoked) -> tuple[Completion, Event]:
+        text = f"task {attempt.delivery.message.id} {outcome.reason}"
+        failure = self._capture(TaskRevokedError(text))
+        record = self._record(attempt, State.REVOKED, self._clock(), failure=failure)
+        event = self._event(EventKind.TASK_REVOKED, attempt, text=outcome.reason)
+        return Completion(Ack(attempt.delivery), record), event
+
+    # -- parts ---------------------------------------------------------------------------------------------
+
+    def started(self, attempt: Attempt) -> ResultRecord | None:
+        """Return the record that says the task runs now; None where nobody wants to know."""
+        if self._ignores(attempt.task, attempt.delivery.message):
+            return None
+        return self._record(attempt, State.STARTED, None)
+
+    def _record(
+        self,
+        attempt: Attempt | Ended,
+        state: str,
+        finished_at_s: float | None,
+        *,
+        value: bytes | None = None,
+        failure: Failure | None = None,
+        retries: int | None = None,
+    ) -> ResultRecord:
+        message, rules = attempt.delivery.message, self._rules
+        if isinstance(attempt, Attempt):
+            started_at_s: float | None = attempt.started_at_s
+            children = tuple(attempt.request.children) if attempt.request.children else ()
+        else:
+            started_at_s, children = None, ()
+        keep_s = message.result_expires_s
+        if keep_s is None:
+            own = attempt.task.result_expires if attempt.task is not None else None
+            keep_s = seconds(own) if own is not None else rules.result_expires_s
+        return ResultRecord(
+            message.id, message.task, state, value, rules.result_serializer, failure,
+            message.retries if retries is None else retries, started_at_s, finished_at_s, rules.hostname,
+            message.root_id, message.parent_id, children, message.queue,
+            (finished_at_s or self._clock()) + keep_s if keep_s else None,
+        )  # fmt: skip
+
+    def _ignores(self, task: Task[..., Any] | None, message: Message) -> bool:
+        if message.ignore_result is not None:
+            return message.ignore_result
+        if task is not None and task.ignore_result is not None:
+            return task.ignore_result
+        return self._rules.ignore_result
+
+    def _keeps_errors(self, task: Task[..., Any] | None) -> bool:
+        own = task.store_errors_even_if_ignored if task is not None else None
+        return self._rules.store_errors_even_if_ignored if own is None else own
+
+    def _capture(self, error: BaseException) -> Failure:
+        return capture(error, lambda value: self._codecs.encode(self._rules.result_serializer, value))
+
+    def _follow(self, message: Message, links: tuple[Link, ...], first: Any, now_s: float) -> tuple[Message, ...]:
+        return tuple(self._linked(message, link, index, first, now_s) for index, link in enumerate(links))
+
+    def _linked(self, message: Message, link: Link, index: int, first: Any, now_s: float) -> Message:
+        args, kwargs = self._codecs.decode(link.content, link.body)
+        if not link.immutable:
+            args = [first, *args]
+        options: Any = {**(link.options or {}), "serializer": link.content}
+        options |= {"parent_id": message.id, "root_id": message.root_id or message.id}
+        call = Call(link.task, args, kwargs, options)
+        return build_message(call, self._sender, now_s=now_s, new_id=derived_id(message.id, index), parent=None)
+
+    def _event(
+        self,
+        kind: EventKind,
+        attempt: Attempt | Ended,
+        *,
+        text: str = "",
+        traceback: str = "",
+        now_s: float | None = None,
+        due_at_s: float | None = None,
+    ) -> Event:
+        message = attempt.delivery.message
+        at_s = self._clock() if now_s is None else now_s
+        runtime_s = at_s - attempt.started_at_s if isinstance(attempt, Attempt) and attempt.started_at_s else None
+        return Event(
+            kind, at_s, self._rules.hostname, message.id, message.task, message.queue, message.retries,
+            runtime_s, text[:_LONGEST_TEXT], traceback, due_at_s,
+        )  # fmt: skip
+
+
+class FourSteps:
+    """Completes where broker and backend are two: result, what follows, then the settlement (law 7).
+
+    A crash between any two steps repeats the message; the result that stands is kept, and what follows has ids derived
+    from the message, so that the broker takes it once.
+    """
+
+    def __init__(self, broker: Broker, consumer: Consumer, backend: Backend) -> None:
+        self._broker, self._consumer, self._backend = broker, consumer, backend
+
+    async def complete(self, completions: list[Completion]) -> list[bool]:
+        records = [completion.result for completion in completions if completion.result is not None]
+        if records:
+            await self._backend.record(records)
+        follow = [message for completion in completions for message in completion.publish]
+        if follow:
+            await self._broker.publish(follow)
+        return list(await self._consumer.settle([completion.settlement for completion in completions]))
+
+
+def derived_id(task_id: str, index: int) -> str:
+    """Return the id of the `index`-th task that follows from another: always the same one."""
+    return hashlib.blake2b(f"{task_id}/{index}".encode(), digest_size=16).hexdigest()
+
+
+def _short(value: Any) -> str:
+    kind = type(value)
+    if kind is int or kind is bool or kind is float:
+        return repr(value)
+    if kind is str:
+        return repr(value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "...")
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a user's __repr__
+        return f"<{kind.__qualname__}>"
+    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "..."
+
+
+def _text_of(failure: Failure) -> str:
+    return f"{failure.type_name}({failure.message!r})" if failure.message else failure.type_name

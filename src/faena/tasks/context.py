@@ -1,0 +1,120 @@
+"""The request: what a running task knows of its own call. Kept in a context variable, so that it is right in threads and
+coroutines alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from faena.model.delivery import Delivery
+from faena.model.message import Message
+
+ProgressWriter = Callable[[str, str, Any], None]
+
+
+class Request:
+    """`self.request` of a bound task; outside of a run, one that says so (`called_directly`)."""
+
+    __slots__ = (
+        "args",
+        "called_directly",
+        "children",
+        "deliveries",
+        "hostname",
+        "is_eager",
+        "kwargs",
+        "message",
+        "started_at_s",
+    )
+
+    def __init__(
+        self,
+        message: Message | None = None,
+        args: Any = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        hostname: str = "",
+        deliveries: int = 1,
+        is_eager: bool = False,
+        started_at_s: float = 0.0,
+    ) -> None:
+        self.message, self.args, self.kwargs = message, args, kwargs if kwargs is not None else {}
+        self.hostname, self.deliveries, self.is_eager = hostname, deliveries, is_eager
+        self.called_directly = message is None
+        self.started_at_s = started_at_s
+        self.children: list[str] = []
+
+    @classmethod
+    def of(cls, delivery: Delivery, args: Any, kwargs: dict[str, Any], hostname: str, now_s: float) -> Request:
+        return cls(delivery.message, args, kwargs, hostname=hostname, deliveries=delivery.deliveries, started_at_s=now_s)
+
+    @property
+    def id(self) -> str | None:
+        return self.message.id if self.message else None
+
+    @property
+    def task(self) -> str | None:
+        return self.message.task if self.message else None
+
+    @property
+    def retries(self) -> int:
+        return self.message.retries if self.message else 0
+
+    @property
+    def root_id(self) -> str | None:
+        return (self.message.root_id or self.message.id) if self.message else None
+
+    @property
+    def parent_id(self) -> str | None:
+        return self.message.parent_id if self.message else None
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        return (self.message.headers if self.message else None) or {}
+
+    @property
+    def queue(self) -> str | None:
+        return self.message.queue if self.message else None
+
+    @property
+    def eta_s(self) -> float | None:
+        """The moment before which the task was not to run; unix seconds."""
+        return self.message.due_at_s if self.message else None
+
+    @property
+    def expires_s(self) -> float | None:
+        """The moment after which the task is not to run; unix seconds."""
+        return self.message.expires_at_s if self.message else None
+
+    @property
+    def origin(self) -> str:
+        return self.message.origin if self.message else ""
+
+    @property
+    def timelimit(self) -> tuple[float | None, float | None]:
+        """The hard and the soft limit of this call in seconds, in Celery's order."""
+        message = self.message
+        return (message.time_limit_s, message.soft_time_limit_s) if message else (None, None)
+
+    @property
+    def delivery_info(self) -> dict[str, Any]:
+        message = self.message
+        if message is None:
+            return {}
+        return {
+            "routing_key": message.queue,
+            "priority": message.priority,
+            "redelivered": self.deliveries > 1,
+            "is_eager": self.is_eager,
+        }
+
+    @property
+    def correlation_id(self) -> str | None:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"<Request: {self.task or 'called directly'} {self.id or ''}>"
+
+
+current_request: ContextVar[Request | None] = ContextVar("faena_request", default=None)

@@ -1,0 +1,90 @@
+"""The options of a call and of a task, each declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from faena.errors import InvalidArguments, InvalidTask, did_you_mean
+
+if TYPE_CHECKING:
+    from faena.tasks.signature import Signature
+
+
+class SendOptions(TypedDict, total=False):
+    """The options of `apply_async`, with Celery's names. Durations are seconds or timedeltas."""
+
+    task_id: str | None
+    countdown: float | timedelta | None  # run no earlier than after this time; no upper bound
+    eta: datetime | None  # run no earlier than at this moment; naive means `timezone`
+    expires: float | timedelta | datetime | None  # do not begin after this
+    queue: str | None
+    priority: int | None  # 0 to 9, higher first
+    headers: Mapping[str, Any] | None  # travel with the call; `self.request.headers`
+    link: Signature[Any] | Iterable[Signature[Any]] | None  # sent when the task succeeded, with its result
+    link_error: Signature[Any] | Iterable[Signature[Any]] | None  # sent when the task failed for good, with its id
+    time_limit: float | None
+    soft_time_limit: float | None
+    ignore_result: bool | None
+    serializer: str | None
+    result_expires: float | timedelta | None
+    retry: bool | None  # try again when the broker cannot be reached; default: task_publish_retry
+    retry_policy: Mapping[str, float] | None  # {"timeout": seconds in all}; default: task_publish_timeout
+    root_id: str | None
+    parent_id: str | None
+
+
+SEND_OPTIONS = frozenset(SendOptions.__annotations__)
+
+
+class TaskOptions(TypedDict, total=False):
+    """The options of `@app.task`, with Celery's names; each stands as an attribute of the task, too."""
+
+    name: str
+    base: type
+    queue: str | None
+    priority: int | None
+    serializer: str | None
+    expires: float | timedelta | None
+    max_retries: int | None
+    default_retry_delay: float
+    autoretry_for: tuple[type[BaseException], ...]
+    dont_autoretry_for: tuple[type[BaseException], ...]
+    retry_kwargs: dict[str, Any]
+    retry_backoff: bool | float
+    retry_backoff_max: float
+    retry_jitter: bool | float
+    time_limit: float | None
+    soft_time_limit: float | None
+    acks_late: bool | None
+    track_started: bool | None
+    ignore_result: bool | None
+    store_errors_even_if_ignored: bool | None
+    result_expires: float | timedelta | None
+    dead_letter: bool | None
+    throws: tuple[type[BaseException], ...]
+    typing: bool
+    aliases: tuple[str, ...]
+
+
+TASK_OPTIONS = frozenset(TaskOptions.__annotations__)
+
+
+def check_send_options(task: str, options: Mapping[str, Any]) -> None:
+    """Raise InvalidArguments for an option that a call does not have."""
+    if not SEND_OPTIONS.issuperset(options):
+        name = next(name for name in options if name not in SEND_OPTIONS)
+        raise InvalidArguments(task, f"unknown option '{name}' of a call{did_you_mean(name, SEND_OPTIONS)}")
+
+
+def check_task_options(task: str, options: Mapping[str, Any]) -> None:
+    """Raise InvalidTask for an option that a task does not have."""
+    if not TASK_OPTIONS.issuperset(options):
+        name = next(name for name in options if name not in TASK_OPTIONS)
+        raise InvalidTask(f"task '{task}': unknown option '{name}'{did_you_mean(name, TASK_OPTIONS)}")
+
+
+def seconds(value: float | timedelta | None) -> float | None:
+    """Return a duration in seconds."""
+    return value.total_seconds() if isinstance(value, timedelta) else value

@@ -1,0 +1,330 @@
+"""What users write: a function that can be sent away.
+
+A task is a function with a name, options, and the ways to call it. Subclass Task and give the class as `base=` to add
+behaviour: the hooks below do nothing by themselves and cost nothing unless they are overridden.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast
+
+from faena.errors import InvalidTask, MaxRetriesExceededError, Retry
+from faena.model.result import State
+from faena.model.retry import RetryPolicy
+from faena.tasks.arguments import ArgumentSpec
+from faena.tasks.call import Call, due_at_s
+from faena.tasks.context import Request, current_request
+from faena.tasks.dispatcher import Dispatcher
+from faena.tasks.options import TASK_OPTIONS, SendOptions, seconds
+from faena.tasks.result import AsyncResult as _AsyncResult
+from faena.tasks.result import EagerResult
+from faena.tasks.signature import Signature
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+_CO_COROUTINE = 0x80
+_PROGRESS_EVERY_S = 0.1
+_CALL_OPTIONS = ("queue", "priority", "serializer", "expires", "ignore_result", "result_expires")
+
+_outside = Request()
+
+
+class Task(Generic[P, R]):
+    """A function that can run here, in the background, on another machine. Made by `@app.task`."""
+
+    # Options, with their defaults; None means that the app's setting decides.
+    name: str = ""
+    queue: str | None = None
+    priority: int | None = None
+    serializer: str | None = None
+    expires: float | timedelta | None = None
+    max_retries: int | None = 3
+    default_retry_delay: float = 180.0
+    autoretry_for: tuple[type[BaseException], ...] | Mapping[type[BaseException], RetryPolicy] = ()
+    dont_autoretry_for: tuple[type[BaseException], ...] = ()
+    retry_kwargs: ClassVar[dict[str, Any]] = {}
+    retry_backoff: bool | float = False
+    retry_backoff_max: float = 600.0
+    retry_jitter: bool | float = True
+    time_limit: float | None = None
+    soft_time_limit: float | None = None
+    acks_late: bool | None = None
+    track_started: bool | None = None
+    ignore_result: bool | None = None
+    store_errors_even_if_ignored: bool | None = None
+    result_expires: float | timedelta | None = None
+    dead_letter: bool | None = None
+    throws: tuple[type[BaseException], ...] = ()
+    typing: bool = True
+    aliases: tuple[str, ...] = ()
+
+    def __init__(
+        self, dispatcher: Dispatcher, name: str, function: Callable[..., Any], options: Mapping[str, Any], *, bind: bool
+    ) -> None:
+        self._dispatcher = dispatcher
+        self.name, self.function, self.is_bound = name, function, bind
+        for option, value in options.items():
+            setattr(self, option, value)
+        self.is_coroutine = is_coroutine_function(function)
+        self.arguments = ArgumentSpec(name, function, skip_first=bind)
+        self.hooks = frozenset(hook for hook in HOOKS if getattr(type(self), hook) is not getattr(Task, hook))
+        self._defaults = {key: value for key in _CALL_OPTIONS if (value := getattr(self, key)) is not None}
+        self._progress_at_s = 0.0
+        self.__doc__ = function.__doc__
+        self.__name__ = getattr(function, "__name__", name)
+        self.__module__ = getattr(function, "__module__", __name__)
+        self.__wrapped__ = function
+        self._check_options()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, as if it were no task."""
+        if self.is_bound:
+            return cast("R", self.function(self, *args, **kwargs))
+        return cast("R", self.function(*args, **kwargs))
+
+    # -- calling -------------------------------------------------------------------------------------------
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> _AsyncResult[R]:
+        """Send the task with these arguments. Returns at once when the broker has taken it."""
+        return self._dispatcher.send_call(self._call(args, kwargs, cast("SendOptions", self._defaults)))
+
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> _AsyncResult[R]:
+        """Do as `delay`, without blocking the event loop."""
+        return await self._dispatcher.asend_call(self._call(args, kwargs, cast("SendOptions", self._defaults)))
+
+    def apply_async(
+        self,
+        args: tuple[Any, ...] | list[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> _AsyncResult[R]:
+        """Send the task with options (see SendOptions)."""
+        return self._dispatcher.send_call(self._call(tuple(args or ()), kwargs or {}, self._merged(options)))
+
+    async def aapply_async(
+        self,
+        args: tuple[Any, ...] | list[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> _AsyncResult[R]:
+        """Do as `apply_async`, without blocking the event loop."""
+        return await self._dispatcher.asend_call(self._call(tuple(args or ()), kwargs or {}, self._merged(options)))
+
+    def apply(
+        self,
+        args: tuple[Any, ...] | list[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        throw: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> EagerResult[R]:
+        """Run the task here and now, with everything a worker does around it: retries, request, hooks."""
+        call = self._call(tuple(args or ()), kwargs or {}, self._merged(options))
+        return self._dispatcher.run_eagerly(call, throw=throw)
+
+    def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """Return a signature: this call, not yet sent."""
+        return self.signature(args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Signature[R]:
+        """Return an immutable signature: it takes no result of the task before it."""
+        return self.signature(args, kwargs, immutable=True)
+
+    def signature(
+        self,
+        args: tuple[Any, ...] | list[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> Signature[R]:
+        """Return a signature with options."""
+        return Signature(
+            self.name,
+            tuple(args or ()),
+            kwargs,
+            self._merged(options),
+            immutable=immutable,
+            dispatcher=self._dispatcher,
+        )
+
+    def AsyncResult(self, task_id: str) -> _AsyncResult[R]:  # noqa: N802 - Celery's name
+        """Return the handle of a call that was sent before."""
+        return _AsyncResult(task_id, self._dispatcher.results, task_name=self.name)
+
+    # -- from inside ---------------------------------------------------------------------------------------
+
+    @property
+    def request(self) -> Request:
+        """The call that is running now."""
+        return current_request.get() or _outside
+
+    @property
+    def app(self) -> Dispatcher:
+        return self._dispatcher
+
+    def retry(
+        self,
+        args: tuple[Any, ...] | list[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        exc: BaseException | None = None,
+        *,
+        eta: datetime | None = None,
+        countdown: float | timedelta | None = None,
+        max_retries: int | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+    ) -> NoReturn:
+        """End this attempt and run the task again later, under the same id. Always raises; write `raise self.retry()`.
+
+        Unit: `countdown` in seconds, by default `default_retry_delay`. `args` and `kwargs` replace those of the call.
+        Raises `exc`, or MaxRetriesExceededError, when `max_retries` is used up.
+        """
+        request = self.request
+        if request.called_directly:
+            raise exc or MaxRetriesExceededError(f"task '{self.name}' was called directly: there is nothing to retry")
+        limit = max_retries if max_retries is not None else self.max_retries
+        if limit is not None and request.retries >= limit:
+            if exc is not None:
+                raise exc
+            raise MaxRetriesExceededError(f"task '{self.name}' has used up its {limit} retries")
+        now_s = time.time()
+        if eta is None and countdown is None:
+            countdown = self.default_retry_delay
+        due = due_at_s(self.name, {"eta": eta, "countdown": countdown}, now_s, self._dispatcher.zone)
+        raise Retry(
+            exc=exc,
+            due_at_s=due,
+            args=None if args is None else tuple(args),
+            kwargs=None if kwargs is None else dict(kwargs),
+            queue=queue,
+            priority=priority,
+        )
+
+    def update_state(self, task_id: str | None = None, state: str = State.PROGRESS, meta: Any = None) -> None:
+        """Record a state of the running task, with data that callers see as `result.info`."""
+        self._dispatcher.record_progress(self._own_id(task_id), state, meta)
+
+    async def aupdate_state(self, task_id: str | None = None, state: str = State.PROGRESS, meta: Any = None) -> None:
+        """Do as `update_state`, without blocking the event loop."""
+        await self._dispatcher.arecord_progress(self._own_id(task_id), state, meta)
+
+    def progress(self, current: float, total: float | None = None, text: str = "") -> None:
+        """Record how far the task is; the command line and the dashboard draw it. Written ten times a second at most."""
+        if self._progress_is_due(current, total):
+            self.update_state(meta=_progress(current, total, text))
+
+    async def aprogress(self, current: float, total: float | None = None, text: str = "") -> None:
+        """Do as `progress`, without blocking the event loop."""
+        if self._progress_is_due(current, total):
+            await self.aupdate_state(meta=_progress(current, total, text))
+
+    # -- hooks ---------------------------------------------------------------------------------------------
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called before the function, in the same place."""
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called after the function has returned."""
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called when the task has failed for good."""
+
+    def on_retry(self, exc: BaseException | None, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called when the task is to run again."""
+
+    def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called after each attempt that has ended the task."""
+
+    # -- internals -----------------------------------------------------------------------------------------
+
+    def retry_policy_for(self, error: BaseException) -> RetryPolicy | None:
+        """Return the policy for an exception that `autoretry_for` names; None: the failure is final."""
+        if not self.autoretry_for or isinstance(error, self.dont_autoretry_for):
+            return None
+        if isinstance(self.autoretry_for, Mapping):
+            for kind in type(error).__mro__:
+                if kind in self.autoretry_for:
+                    return self.autoretry_for[kind]
+            return None
+        return self._policy if isinstance(error, tuple(self.autoretry_for)) else None
+
+    def _call(self, args: Any, kwargs: Mapping[str, Any], options: SendOptions) -> Call:
+        if self.typing:
+            self.arguments.check(args, kwargs)
+        return Call(self.name, args, kwargs, options)
+
+    def _merged(self, options: SendOptions) -> SendOptions:
+        given = {name: value for name, value in options.items() if value is not None}
+        return cast("SendOptions", {**self._defaults, **given} if self._defaults else given)
+
+    def _own_id(self, task_id: str | None) -> str:
+        found = task_id or self.request.id
+        if found is None:
+            raise RuntimeError(f"task '{self.name}' runs outside of a worker: give the task_id whose state to record")
+        return found
+
+    def _progress_is_due(self, current: float, total: float | None) -> bool:
+        if self.request.called_directly:
+            return False
+        now_s = time.monotonic()
+        if current != total and now_s - self._progress_at_s < _PROGRESS_EVERY_S:
+            return False
+        self._progress_at_s = now_s
+        return True
+
+    def _check_options(self) -> None:
+        hard, soft = self.time_limit, self.soft_time_limit
+        if (hard is not None and hard <= 0) or (soft is not None and soft <= 0):
+            raise InvalidTask(f"task '{self.name}': a time limit must be more than 0 seconds")
+        if hard is not None and soft is not None and soft >= hard:
+            raise InvalidTask(f"task '{self.name}': soft_time_limit {soft:g} s must be less than time_limit {hard:g} s")
+        given: Any = self.autoretry_for
+        if isinstance(given, type):
+            self.autoretry_for = (given,)
+        limit = self.retry_kwargs.get("max_retries", self.max_retries)
+        delay = self.retry_kwargs.get("countdown", self.default_retry_delay)
+        self._policy = RetryPolicy(
+            max_retries=limit,
+            delay_s=seconds(delay) or 0.0,
+            backoff_s=float(self.retry_backoff) if self.retry_backoff else None,
+            max_backoff_s=self.retry_backoff_max,
+            jitter=float(self.retry_jitter),
+        )
+
+    def __repr__(self) -> str:
+        return f"<@task: {self.name}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError(f"task '{self.name}' cannot be pickled; send its name instead")
+
+
+if TYPE_CHECKING:
+
+    class AsyncTask(Task[P, R]):
+        """A task made of an `async def`: calling it directly gives a coroutine."""
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]: ...  # type: ignore[override]
+
+
+HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
+OPTION_NAMES = TASK_OPTIONS
+
+
+def is_coroutine_function(function: Callable[..., Any]) -> bool:
+    """Whether calling `function` gives a coroutine; sees through partials and callable objects."""
+    while hasattr(function, "func") and not hasattr(function, "__code__"):
+        function = function.func
+    code = getattr(function, "__code__", None) or getattr(getattr(function, "__call__", None), "__code__", None)  # noqa: B004
+    return code is not None and bool(code.co_flags & _CO_COROUTINE)
+
+
+def _progress(current: float, total: float | None, text: str) -> dict[str, Any]:
+    meta: dict[str, Any] = {"current": current, "total": total}
+    if text:
+        meta["text"] = text
+    return meta
