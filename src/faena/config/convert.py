@@ -106,7 +106,7 @@ def _read(origin: Any, arguments: tuple[Any, ...], value: Any, unit: str, is_tex
             return str(value)  # a subclass of str (an enumeration) as what it says
         raise ValueError
     if origin is Mapping:
-        return _read_mapping(value, is_text)
+        return _read_mapping(value, arguments, is_text)
     if origin is Sequence:
         return _read_sequence(value, arguments, is_text)
     if origin is Callable and callable(value):
@@ -160,10 +160,10 @@ def _read_float(value: Any, unit: str, is_text: bool) -> float:
     return float(value)
 
 
-def _read_mapping(value: Any, is_text: bool) -> dict[str, Any]:
+def _read_mapping(value: Any, arguments: tuple[Any, ...], is_text: bool) -> dict[Any, Any]:
     if is_text and isinstance(value, str):
         value = _read_json(value)
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+    if isinstance(value, Mapping) and (arguments[0] is Any or all(isinstance(key, str) for key in value)):
         return dict(value)
     raise ValueError
 
@@ -176,7 +176,7 @@ def _read_sequence(value: Any, arguments: tuple[Any, ...], is_text: bool) -> tup
         value = _read_json(text) if text.startswith("[") else [each.strip() for each in text.split(",") if each.strip()]
     if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
         raise ValueError
-    found = tuple(value)
+    found = tuple(tuple(each) if isinstance(each, list) else each for each in value)
     if arguments == (str,) and not all(isinstance(each, str) for each in found):
         raise ValueError
     return found

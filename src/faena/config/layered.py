@@ -36,6 +36,10 @@ class Layered:
 
     declared: ClassVar[dict[str, Setting]] = {}
 
+    revision: int
+    """Grows with every change, for those who derive something from settings and keep it."""
+    revision = 0  # grows whenever a value may have changed; 0 until the first read
+
     def __init_subclass__(cls) -> None:
         cls.declared = {name: value for name, value in vars(cls).items() if isinstance(value, Setting)}
 
@@ -60,6 +64,7 @@ class Layered:
         own = self.__dict__
         own["_cwd"], own["_environ"] = cwd, environ
         own["_project"] = None
+        own["revision"] = 0
         own["_outside"] = None  # the layers of file, .env and environment, once they were read
         own["_unknown_variables"] = ()
         own["_code"], own["_command_line"] = {}, {}
@@ -157,6 +162,7 @@ class Layered:
                 values[name], sources[name] = value, where
         own.update(values)
         own["_sources"] = sources
+        own["revision"] = self.revision + 1
 
     # -- private -------------------------------------------------------------------------------------------
 
@@ -178,6 +184,7 @@ class Layered:
         own = self.__dict__
         own[layer].update(found)
         own["_sources"] = None
+        own["revision"] += 1
         if own["_outside"] is not None:
             self.resolve()
 

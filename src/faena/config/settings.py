@@ -124,11 +124,12 @@ class Settings(Layered):
         text="Queues that a worker takes from unless -Q names others. None: the default queue, those of `task_routes`, "
         "and those that registered tasks name.",
     )
-    task_routes: Mapping[str, Any] | Sequence[Any] | Callable[..., Any] | None = setting(
+    task_routes: Mapping[Any, Any] | Sequence[Any] | Callable[..., Any] | None = setting(
         None,
         formerly=("CELERY_ROUTES",),
-        text="Which queue a task goes to: a mapping from names or globs to a queue or to options, a list of pairs "
-        "tried in order, or a function (name, args, kwargs, options) that returns one of those or None.",
+        text="Which queue a task goes to: a mapping from names, globs or compiled patterns to a queue or to options, a "
+        "list of pairs tried in order, or a function (name, args, kwargs, options) that returns one of those or "
+        "None.",
     )
 
     # -- tasks ---------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def test_explain_names_file_and_variable(tmp_path):
         ("imports", "", ()),
         ("task_queues", "a,b", ("a", "b")),
         ("task_routes", '{"a.*": "a"}', {"a.*": "a"}),
-        ("task_routes", '[["a.*", "a"]]', (["a.*", "a"],)),
+        ("task_routes", '[["a.*", "a"]]', (("a.*", "a"),)),
         ("broker_transport_options", '{"synchronous": "FULL"}', {"synchronous": "FULL"}),
         ("worker_max_memory_per_child", "200000", 200000),
         ("broker_url", "sqlite:///x.db", "sqlite:///x.db"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from datetime import timedelta
 
 import pytest
@@ -179,6 +180,20 @@ def test_a_value_that_cannot_be_is_refused_with_what_was_expected(settings, name
         settings[name] = value
     assert caught.value.reason == reason
     assert caught.value.name == name
+
+
+def test_a_route_may_be_a_compiled_pattern(settings):
+    settings.task_routes = {re.compile("a|b"): "a"}
+    assert settings.task_routes == {re.compile("a|b"): "a"}
+
+
+def test_the_revision_grows_with_every_change(settings):
+    first = settings.revision
+    assert settings.task_default_queue == "default"
+    assert settings.revision == first
+    settings.task_default_queue = "mail"
+    settings.override({"worker_concurrency": 2})
+    assert settings.revision == first + 2
 
 
 def test_the_command_line_wins_over_code_before_and_after(settings):
