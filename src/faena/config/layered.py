@@ -38,7 +38,6 @@ class Layered:
 
     revision: int
     """Grows with every change, for those who derive something from settings and keep it."""
-    revision = 0  # grows whenever a value may have changed; 0 until the first read
 
     def __init_subclass__(cls) -> None:
         cls.declared = {name: value for name, value in vars(cls).items() if isinstance(value, Setting)}
@@ -162,7 +161,6 @@ class Layered:
                 values[name], sources[name] = value, where
         own.update(values)
         own["_sources"] = sources
-        own["revision"] = self.revision + 1
 
     # -- private -------------------------------------------------------------------------------------------
 
