@@ -1,0 +1,295 @@
+"""The embedded broker: one SQLite file, many processes, no server.
+
+See docs/internals/sqlite.md for the design and what it was measured at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from sqlite3 import Connection
+
+from faena.broker import Capabilities, DeadLetters, Holder, Leases, Queues
+from faena.drivers.signals import Alarm, Listener, name_of
+from faena.drivers.sqlite import dead_letters, queues, settling, steps
+from faena.drivers.sqlite.claims import holder_number
+from faena.drivers.sqlite.database import Work
+from faena.drivers.sqlite.driver import Driver, driver_for
+from faena.drivers.sqlite.results import ids_json
+from faena.drivers.sqlite.steps import HOLDERS, MESSAGES, QUEUES, Received
+from faena.errors import LeaseLost
+from faena.model.delivery import (
+    DeadLetter,
+    DeadReason,
+    Delivery,
+    Malformed,
+    Place,
+    QueueStatus,
+    Settlement,
+    Verdict,
+)
+from faena.model.message import Message
+from faena.types import Io
+
+_NET_FIRST_S, _NET_LONGEST_S = 1.0, 5.0
+"""A waiting consumer looks of its own accord after this time, should a token have been lost."""
+_POLL_FIRST_S, _POLL_LONGEST_S = 0.001, 0.05  # where there are no FIFOs
+
+
+class SqliteBroker:
+    """See `faena.broker.Broker`."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self._is_open = False
+        self._leases = _Leases(self)
+        self._queues = _Queues(self)
+        self._dead_letters = _DeadLetters(self)
+
+    @classmethod
+    def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> SqliteBroker:
+        """Options: `synchronous` (NORMAL; FULL survives a power cut), `busy_timeout_s`, `largest_message_bytes`."""
+        return cls(driver_for(url, io, options))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            durable=True,
+            lease="holder",
+            largest_message_bytes=self.driver.location.largest_message_bytes,
+            joint=True,
+        )
+
+    @property
+    def leases(self) -> Leases:
+        return self._leases
+
+    @property
+    def queues(self) -> Queues:
+        return self._queues
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        return self._dead_letters
+
+    async def open(self) -> None:
+        if not self._is_open:
+            await self.driver.open()
+            self._is_open = True
+
+    async def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            await self.driver.close()
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        largest_bytes = self.driver.location.largest_message_bytes
+        if len(messages) == 1:
+            row = steps.row_of(messages[0], largest_bytes)
+            if self.driver.io == "blocking":
+                self._publish_one(row)
+            else:
+                await self.driver.call(self._publish_one, row)
+        elif messages:
+            rows = [steps.row_of(message, largest_bytes) for message in messages]
+            await self.driver.call(self._publish_all, rows)
+
+    def _publish_one(self, row: steps.Row) -> None:
+        self.driver.database.write_one(MESSAGES.insert, row)
+        self.driver.signals.notify((name_of("q", row[1]),))
+
+    def _publish_all(self, rows: Sequence[steps.Row]) -> None:
+        self.driver.database.write(partial(steps.insert, rows=rows))
+        self.notify({row[1] for row in rows})
+
+    async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:
+        if not ids:
+            return ()
+        rows = await self.driver.write(lambda sql: sql.execute(MESSAGES.cancel, (ids_json(ids),)).fetchall())
+        return [message for (body,) in rows if (message := steps.message_in(body)) is not None]
+
+    async def locate(self, ids: Sequence[str]) -> Sequence[Place | None]:
+        return await self.driver.read(partial(queues.locate, ids=ids)) if ids else ()
+
+    def consumer(self, holder: Holder, queues: Sequence[str]) -> SqliteConsumer:
+        return SqliteConsumer(self, holder, queues)
+
+    def notify(self, queues: set[str]) -> None:
+        """Wake one waiting consumer of each queue. Called on the thread that may wait for the disk."""
+        self.driver.signals.notify([name_of("q", queue) for queue in queues])
+
+
+class SqliteConsumer:
+    """See `faena.broker.Consumer`."""
+
+    def __init__(self, broker: SqliteBroker, holder: Holder, queues: Sequence[str]) -> None:
+        self._broker, self._driver = broker, broker.driver
+        self._holder = holder_number(holder)
+        self._queues = tuple(dict.fromkeys(queues))
+        self._turn = 0
+        self._is_declared = False
+        self._alarm = Alarm()
+
+    async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
+        deadline = time.monotonic() + wait_s
+        if not self._is_declared:
+            await self._driver.write(partial(queues.declare, names=self._queues))
+            self._is_declared = True
+        received = await self._take(limit)
+        if received.batch or wait_s <= 0:
+            return received.batch
+        return await self._wait(limit, deadline)
+
+    async def _take(self, limit: int) -> Received:
+        self._turn = turn = (self._turn + 1) % max(1, len(self._queues))  # each queue comes first in its turn
+        order = self._queues[turn:] + self._queues[:turn] if turn else self._queues
+        if self._driver.io == "blocking":
+            return self._receive(order, limit)
+        return await self._driver.call(self._receive, order, limit)
+
+    def _receive(self, order: tuple[str, ...], limit: int) -> Received:
+        received = self._driver.database.write(lambda sql: steps.receive(sql, self._holder, order, limit))
+        if received.full:
+            self._driver.signals.notify([name_of("q", queue) for queue in received.full])  # there may be more
+        return received
+
+    async def _wait(self, limit: int, deadline: float) -> Sequence[Delivery | Malformed]:
+        listener = self._driver.signals.listen([name_of("q", queue) for queue in self._queues])
+        pause_s, longest_s = (_NET_FIRST_S, _NET_LONGEST_S) if listener.is_pushed else (_POLL_FIRST_S, _POLL_LONGEST_S)
+        try:
+            while not self._alarm.take():
+                next_due_s = await self._driver.read(partial(steps.look, holder=self._holder, queues=self._queues))
+                left_s = deadline - time.monotonic()
+                due_in_s = left_s if next_due_s is None else next_due_s - time.time()
+                if due_in_s > 0 and left_s > 0:
+                    has_token = await self._rest(listener, min(left_s, due_in_s, pause_s))
+                    pause_s = min(longest_s, pause_s * 2)
+                    if not has_token:
+                        continue
+                received = await self._take(limit)
+                if received.batch or left_s <= 0:
+                    return received.batch
+            return ()
+        finally:
+            listener.close()
+
+    async def _rest(self, listener: Listener, timeout_s: float) -> bool:
+        if self._driver.io == "blocking":
+            return listener.wait(timeout_s, self._alarm)
+        return await listener.await_token(timeout_s, self._alarm)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        if not settlements:
+            return ()
+        return await self._driver.call(settling.settle, self._driver, settlements)
+
+    def interrupt(self) -> None:
+        self._alarm.ring()
+
+    async def close(self) -> None:
+        self._alarm.close()
+
+
+class _Leases:
+    """See `faena.broker.Leases`."""
+
+    def __init__(self, broker: SqliteBroker) -> None:
+        self._broker, self._driver = broker, broker.driver
+
+    async def open_holder(self, owner: str, lease_s: float) -> Holder:
+        row = (owner, time.time() + lease_s)
+        return str(await self._driver.write(lambda sql: sql.execute(HOLDERS.open, row).lastrowid))
+
+    async def renew(self, holders: Sequence[Holder], lease_s: float) -> Sequence[Holder]:
+        until_s = time.time() + lease_s
+
+        def work(sql: Connection) -> list[Holder]:
+            return [holder for holder in holders if sql.execute(HOLDERS.renew, (until_s, _number(holder))).rowcount == 1]
+
+        return await self._driver.write(work) if holders else ()
+
+    async def recover(self, holder: Holder, verdicts: Mapping[str, Verdict]) -> int:
+        number, judged = _number(holder), tuple(verdicts.items())
+        return await self._end(lambda sql: steps.hand_back(sql, number, judged))
+
+    async def reap(self) -> int:
+        now_s = time.time()
+        expired = await self._driver.read(lambda sql: sql.execute(HOLDERS.expired, (now_s,)).fetchall())
+        if not expired:
+            return 0
+
+        def work(sql: Connection) -> list[str]:
+            ended = sql.execute(HOLDERS.expired, (now_s,)).fetchall()  # again: one may have been renewed
+            return [queue for (number,) in ended for queue in steps.hand_back(sql, number, ())]
+
+        return await self._end(work)
+
+    async def _end(self, work: Work[list[str]]) -> int:
+        def step() -> int:
+            back = self._driver.database.write(work)
+            self._broker.notify(set(back))
+            return len(back)
+
+        return await self._driver.call(step)
+
+
+def _number(holder: Holder) -> int:
+    try:
+        return holder_number(holder)
+    except LeaseLost:
+        return -1  # matches no row
+
+
+class _Queues:
+    """See `faena.broker.Queues`."""
+
+    def __init__(self, broker: SqliteBroker) -> None:
+        self._broker, self._driver = broker, broker.driver
+
+    async def status(self) -> Sequence[QueueStatus]:
+        return await self._driver.read(queues.status)
+
+    async def browse(self, queue: str, limit: int, offset: int = 0) -> Sequence[tuple[Place, Message]]:
+        return await self._driver.read(partial(queues.browse, queue=queue, limit=limit, offset=offset))
+
+    async def purge(self, queue: str) -> int:
+        return await self._driver.write(lambda sql: sql.execute(QUEUES.purge, (queue,)).rowcount)
+
+    async def pause(self, queue: str) -> None:
+        await self._driver.write(lambda sql: sql.execute(QUEUES.set_paused, (queue, 1)).rowcount)
+
+    async def resume(self, queue: str) -> None:
+        def step() -> None:
+            self._driver.database.write(lambda sql: sql.execute(QUEUES.set_paused, (queue, 0)).rowcount)
+            self._broker.notify({queue})
+
+        await self._driver.call(step)
+
+
+class _DeadLetters:
+    """See `faena.broker.DeadLetters`."""
+
+    def __init__(self, broker: SqliteBroker) -> None:
+        self._broker, self._driver = broker, broker.driver
+
+    async def list(self, queue: str | None, limit: int, offset: int = 0) -> Sequence[DeadLetter]:
+        return await self._driver.read(partial(dead_letters.listed, queue=queue, limit=limit, offset=offset))
+
+    async def find(self, task_id: str) -> DeadLetter | None:
+        return await self._driver.read(partial(dead_letters.find, task_id=task_id))
+
+    async def requeue(
+        self, queue: str | None = None, ids: Sequence[str] | None = None, reason: DeadReason | None = None
+    ) -> int:
+        def step() -> int:
+            back = self._driver.database.write(
+                partial(dead_letters.requeue, queue=queue, ids=ids, reason=reason, now_s=time.time())
+            )
+            self._broker.notify(set(back))
+            return len(back)
+
+        return await self._driver.call(step)
+
+    async def purge(self, queue: str | None = None, ids: Sequence[str] | None = None, before_s: float | None = None) -> int:
+        return await self._driver.write(partial(dead_letters.purge, queue=queue, ids=ids, before_s=before_s))

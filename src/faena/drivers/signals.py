@@ -1,0 +1,254 @@
+"""Wake processes of this machine without polling: named pipes (FIFOs) beside the database.
+
+        consumer                                   publisher
+        listen(name)      opens the FIFO           commits
+        looks once more   finds what came before   notify(name)    one byte: one token
+        wait(...)  ◀───────── token ──────────────┘
+
+A token means "look again", never more: one that is lost (its reader was killed, the folder was deleted) costs the wait
+until the reader's next look of its own accord, and one too many costs a look. A FIFO that nobody listens to is not
+written: opening it fails at once. Where there are no FIFOs (some mounts), `Listener.is_pushed` is False and the reader
+has to look often.
+
+Waiting blocks the thread (`wait`) or suspends the task (`await_token`), as the adapter was opened; `Alarm` ends either
+from any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import select
+import stat
+import time
+from collections.abc import Iterable
+
+_TOKEN = b"\1"
+_CHUNK_BYTES = 512  # no longer than POSIX's least PIPE_BUF: written wholly or not at all
+_DRAIN_BYTES = 65536
+OVERFLOW_BYTES = 48 * 1024
+"""Who drains that much at once may have missed a write: with chunks of 512 bytes, a pipe of 16 pages refuses a write at
+57 KiB at the earliest, and whatever it held then is drained together."""
+_STALE_S = 60.0  # younger FIFOs may be about to be opened
+
+
+class Alarm:
+    """Ends a wait, from any thread; one that comes before the wait is kept for it."""
+
+    def __init__(self) -> None:
+        self.is_raised = False
+        self.read_fd, self._write_fd = os.pipe()
+        os.set_blocking(self.read_fd, False)
+        os.set_blocking(self._write_fd, False)
+
+    def ring(self) -> None:
+        self.is_raised = True
+        try:
+            os.write(self._write_fd, _TOKEN)
+        except (BlockingIOError, BrokenPipeError, OSError):
+            pass  # full: it rings already; closed: nobody waits any more
+
+    def take(self) -> bool:
+        """Return whether it rang, and silence it."""
+        if not self.is_raised:
+            return False
+        self.is_raised = False
+        _drain(self.read_fd)
+        return True
+
+    def close(self) -> None:
+        if self.read_fd >= 0:
+            os.close(self.read_fd)
+            os.close(self._write_fd)
+            self.read_fd = self._write_fd = -1
+
+
+class Listener:
+    """Open FIFOs to wait at. Open it, then look, then wait: so nothing can fall between."""
+
+    def __init__(self, fds: tuple[int, ...], *, takes_tokens: bool = True) -> None:
+        self._fds, self._takes_tokens = fds, takes_tokens
+        self.is_pushed = bool(fds)
+
+    def wait(self, timeout_s: float, alarm: Alarm | None = None) -> bool:
+        """Block until a token was taken (True), the alarm rang or the time is up (False)."""
+        deadline = time.monotonic() + timeout_s
+        poll = select.poll()
+        for fd in self._fds:
+            poll.register(fd, select.POLLIN)
+        if alarm is not None:
+            poll.register(alarm.read_fd, select.POLLIN)
+        while True:
+            left_s = deadline - time.monotonic()
+            if (alarm is not None and alarm.is_raised) or not (ready := poll.poll(max(0.0, left_s) * 1000)):
+                return False
+            if any(self._take(fd) for fd, _ in ready if alarm is None or fd != alarm.read_fd):
+                return True
+
+    async def await_token(self, timeout_s: float, alarm: Alarm | None = None) -> bool:
+        """Do the same as `wait`, but suspend instead of blocking."""
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[bool] = loop.create_future()
+
+        def at_token(fd: int) -> None:
+            if not woken.done() and self._take(fd):
+                woken.set_result(True)
+
+        def at_end() -> None:
+            if not woken.done():
+                woken.set_result(False)
+
+        timer = loop.call_later(max(0.0, timeout_s), at_end)
+        for fd in self._fds:
+            loop.add_reader(fd, at_token, fd)
+        if alarm is not None:
+            loop.add_reader(alarm.read_fd, at_end)
+        try:
+            return await woken
+        finally:
+            timer.cancel()
+            for fd in self._fds:
+                loop.remove_reader(fd)
+            if alarm is not None:
+                loop.remove_reader(alarm.read_fd)
+
+    def drain(self) -> bytes:
+        """Return everything that is in the FIFOs."""
+        return b"".join([_drain(fd) for fd in self._fds])
+
+    def _take(self, fd: int) -> bool:
+        if not self._takes_tokens:
+            return True
+        try:
+            return bool(os.read(fd, 1))
+        except BlockingIOError:
+            return False  # another listener was faster
+
+    def close(self) -> None:
+        fds, self._fds = self._fds, ()
+        for fd in fds:
+            os.close(fd)
+
+
+class Signals:
+    """The FIFOs of one folder. It is created when somebody listens first."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def listen(self, names: Iterable[str]) -> Listener:
+        """Open the FIFOs of `names`, creating those that are missing."""
+        fds: list[int] = []
+        for name in names:
+            fd = self._opened(self._path(name))
+            if fd is not None:
+                fds.append(fd)
+        return Listener(tuple(fds))
+
+    def listen_for_records(self, name: str) -> Listener:
+        """Open the FIFO of one reader; what `send` writes there is left for `drain`."""
+        fd = self._opened(self._path(name))
+        return Listener(() if fd is None else (fd,), takes_tokens=False)
+
+    def notify(self, names: Iterable[str]) -> None:
+        """Give one token to each name; it wakes one of those who listen there."""
+        for name in names:
+            self._write(self._path(name), _TOKEN)
+
+    def send(self, name: str, data: bytes, record_bytes: int) -> None:
+        """Write records of equal length to the one reader of `name`; what does not fit is dropped (OVERFLOW_BYTES)."""
+        step = _CHUNK_BYTES - _CHUNK_BYTES % record_bytes
+        for at in range(0, len(data), step):
+            self._write(self._path(name), data[at : at + step])
+
+    def has_listener(self, name: str) -> bool:
+        try:
+            os.close(os.open(self._path(name), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        except OSError:
+            return False
+        return True
+
+    def remove(self, name: str) -> None:
+        try:
+            os.unlink(self._path(name))
+        except OSError:
+            pass
+
+    def clean(self, now_s: float) -> int:
+        """Remove the FIFOs that nobody has listened to for a while; return how many."""
+        removed = 0
+        try:
+            entries = list(os.scandir(self._folder))
+        except OSError:
+            return 0
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+                is_old = max(status.st_mtime, status.st_ctime) < now_s - _STALE_S
+                if stat.S_ISFIFO(status.st_mode) and is_old and not self.has_listener(entry.name):
+                    os.unlink(entry.path)
+                    removed += 1
+            except OSError:
+                continue  # somebody else was faster
+        return removed
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{name}"
+
+    def _opened(self, path: str) -> int | None:
+        """Return a descriptor of the FIFO; None: there can be none here."""
+        # Read and write: so it is never at its end, and opening never waits for the other side (Linux, fifo(7)).
+        flags = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
+        for _ in range(3):
+            try:
+                fd = os.open(path, flags)
+                if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                    return fd
+                os.close(fd)
+                return None
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return None
+            try:
+                os.makedirs(self._folder, mode=0o700, exist_ok=True)
+                os.mkfifo(path, 0o600)
+            except FileExistsError:
+                pass
+            except OSError:
+                return None
+        return None
+
+    def _write(self, path: str, data: bytes) -> None:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENOENT):
+                return  # nobody listens
+            return  # not ours to open: they look of their own accord
+        try:
+            os.write(fd, data)
+        except OSError:
+            pass  # full: it is awake already, or going to look at everything (OVERFLOW_BYTES)
+        finally:
+            os.close(fd)
+
+
+def name_of(kind: str, text: str) -> str:
+    """Return the name of a FIFO for any text: short, and of plain letters."""
+    return f"{kind}-{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=12).hexdigest()}"
+
+
+def _drain(fd: int) -> bytes:
+    parts: list[bytes] = []
+    while True:
+        try:
+            part = os.read(fd, _DRAIN_BYTES)
+        except BlockingIOError:
+            break
+        if not part:
+            break
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,1 @@
+"""What the SQLite broker and the SQLite backend share: connection, schema, steps, wake-ups."""

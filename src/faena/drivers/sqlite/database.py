@@ -1,0 +1,256 @@
+"""One connection to the file, and the transactions on it.
+
+Writers of all processes queue at a `flock` on a side file before they begin: SQLite's own busy handler sleeps in
+steps of up to 100 ms and starves the loser. The kernel releases the lock of a process that dies.
+
+The connection is used under a mutex, so any thread may use it. It is closed before a fork and opened again after it,
+on both sides: POSIX locks do not survive a fork, and a process that inherits an open connection believes that it holds
+locks which it does not hold (SQLite, "How To Corrupt An SQLite Database File", section 2.6).
+
+A file that was deleted or replaced is noticed before the next write; what would have gone into the void goes into the
+file that has the name now.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
+
+from faena.drivers.sqlite import migrations
+from faena.drivers.sqlite.faults import translated
+from faena.drivers.sqlite.location import Location
+from faena.errors import FaenaError, StorageUnavailable
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[sqlite3.Connection], T]
+
+_MMAP_BYTES = 256 * 1024 * 1024
+_CHECKPOINT_PAGES = 4000
+_JOURNAL_BYTES = 64 * 1024 * 1024  # a longer write-ahead log is cut back to this at the next checkpoint
+_GITIGNORE = "*\n"
+
+
+class Database:
+    """The connection of one process. Opened at the first use, and again after an error, a fork or `close`."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self._mutex = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._lock_fd = -1
+        self._identity = (0, 0)  # device and inode of the file that is open
+        self.commits = 0  # of this connection; PRAGMA data_version tells of those of the others
+        _databases.add(self)
+
+    def open(self) -> None:
+        """Create or migrate the file now, so that what is wrong with it shows now."""
+        self.read(lambda _: None)
+
+    def write(self, work: Work[T]) -> T:
+        """Run `work` in one transaction: all of it stays, or nothing."""
+        with self._mutex:
+            try:
+                connection = self._ready()
+                try:  # from here on: an exception of a signal handler may come at any moment
+                    fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+                    if self._is_replaced():
+                        connection = self._reopened()
+                    connection.execute("BEGIN IMMEDIATE")
+                    result = work(connection)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    self._undo()
+                    raise
+                finally:
+                    if self._lock_fd >= 0:
+                        fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+            except (sqlite3.Error, OSError) as error:
+                raise self._fault(error) from error
+            self.commits += 1
+            return result
+
+    def write_one(self, statement: str, parameters: tuple[object, ...]) -> int:
+        """Run one statement as a transaction of its own; return how many rows it changed."""
+        with self._mutex:
+            try:
+                connection = self._ready()
+                try:  # from here on: an exception of a signal handler may come at any moment
+                    fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+                    if self._is_replaced():
+                        connection = self._reopened()
+                    changed = connection.execute(statement, parameters).rowcount
+                except BaseException:
+                    self._undo()
+                    raise
+                finally:
+                    if self._lock_fd >= 0:
+                        fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+            except (sqlite3.Error, OSError) as error:
+                raise self._fault(error) from error
+            self.commits += 1
+            return changed
+
+    def read(self, work: Work[T]) -> T:
+        """Run `work`, which changes nothing; each of its statements sees one moment."""
+        with self._mutex:
+            try:
+                if self._connection is not None and self._is_replaced():
+                    self._close()
+                return work(self._ready())
+            except (sqlite3.Error, OSError) as error:
+                raise self._fault(error) from error
+
+    def version(self) -> tuple[int, int]:
+        """Return a value that differs from an earlier one if anybody has changed the file meanwhile."""
+        return self.read(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]), self.commits
+
+    def close(self) -> None:
+        with self._mutex:
+            self._close()
+
+    # -- all of these are called with the mutex held ------------------------------------------------------
+
+    def _ready(self) -> sqlite3.Connection:
+        if self._connection is None:
+            return self._open()
+        return self._connection
+
+    def _is_replaced(self) -> bool:
+        try:
+            status = os.stat(self.location.path)
+        except OSError:
+            return True
+        return (status.st_dev, status.st_ino) != self._identity
+
+    def _reopened(self) -> sqlite3.Connection:
+        """Open what has the name now; the lock of its own is taken, too (that of the old one is let go)."""
+        self._close()
+        connection = self._open()
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        return connection
+
+    def _open(self) -> sqlite3.Connection:
+        path = self.location.path
+        _make_room(path)
+        self._lock_fd = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        connection: sqlite3.Connection | None = None
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)  # one at a time creates, migrates and switches the journal
+        try:
+            connection = sqlite3.connect(
+                path,
+                timeout=self.location.busy_timeout_s,
+                isolation_level=None,
+                check_same_thread=False,  # the mutex sees to it
+                cached_statements=256,
+            )
+            self._set_up(connection)
+            status = os.stat(path)
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+            raise
+        fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+        self._connection, self._identity = connection, (status.st_dev, status.st_ino)
+        return connection
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        is_current = migrations.check(connection, self.location.path)  # reads only: a foreign file stays as it is
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise StorageUnavailable(
+                self.location.path,
+                "SQLite cannot keep a write-ahead log here; put the file on a local disk, not on a network share",
+            )
+        for pragma in (
+            f"synchronous = {self.location.synchronous}",
+            f"mmap_size = {_MMAP_BYTES}",
+            f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+            f"journal_size_limit = {_JOURNAL_BYTES}",
+            "temp_store = MEMORY",
+            "secure_delete = OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        if self.location.max_pages is not None:
+            connection.execute(f"PRAGMA max_page_count = {self.location.max_pages}").fetchall()
+        if not is_current:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                migrations.migrate(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+
+    def _undo(self) -> None:
+        connection = self._connection
+        if connection is not None and connection.in_transaction:
+            try:
+                connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                self._connection = None  # nothing can be said of it any more; closing undoes the transaction
+                connection.close()
+
+    def _fault(self, error: sqlite3.Error | OSError) -> BaseException:
+        fault: FaenaError | None = error if isinstance(error, FaenaError) else translated(self.location.path, error)
+        if fault is None:
+            return error
+        self._close()  # connections are disposable: the next use opens a new one
+        return fault
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except sqlite3.Error:
+                pass  # it is given up in any case, and what was committed is in the file
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+
+def _make_room(path: str) -> None:
+    """Create the folder and the file where they are missing, for nobody but this user."""
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        if os.path.basename(folder) == ".faena":
+            with open(os.path.join(folder, ".gitignore"), "w", encoding="utf-8") as stream:
+                stream.write(_GITIGNORE)
+    try:
+        # Only a new file: closing a descriptor of a file drops every POSIX lock that this process has on it.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
+
+
+# -- forks -------------------------------------------------------------------------------------------------
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_forking: list[Database] = []
+_one_fork = threading.Lock()
+
+
+def _before_fork() -> None:
+    _one_fork.acquire()
+    _forking[:] = list(_databases)
+    for database in _forking:
+        database._mutex.acquire()
+        database._close()
+
+
+def _after_fork() -> None:
+    for database in _forking:
+        database._mutex.release()
+    _forking.clear()
+    _one_fork.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
