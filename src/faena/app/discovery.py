@@ -25,12 +25,38 @@ _NEXT = 'name it with -A module:attribute, or put app = "module:attribute" under
 def find_app(name: str | None, cwd: str | None = None) -> Faena:
     """Find the app called `name`: "module", "module:attribute", "package"; None: the one app of the folder `cwd`.
 
-    Puts `cwd` first on `sys.path`.
+    Puts `cwd` first on `sys.path`. The modules with its tasks are imported by `load_tasks`.
     Raises AppNotFound: none was found, several were, or importing failed (then the cause is what was raised).
     """
     folder = os.path.abspath(cwd or os.getcwd())
     _put_on_path(folder)
     return _find_named(name, folder) if name else _find_alone(folder)
+
+
+def load_tasks(app: Faena) -> None:
+    """Import the modules that `imports` and `include` name, and `tasks` beside the app where that is in a package.
+
+    Raises AppNotFound: importing one failed; the cause is what was raised.
+    """
+    for name in (*app.conf.imports, *app.conf.include):
+        _import(name, f"{name}' in the setting 'imports' or 'include")
+    for package in _packages_of(app):
+        name = f"{package}.tasks"
+        try:
+            _import(name, name)
+        except AppNotFound as error:
+            if error.missing_module != name:
+                raise
+
+
+def _packages_of(app: Faena) -> list[str]:
+    """Name the packages whose modules hold the app under a name of their own."""
+    found = []
+    for module in list(sys.modules.values()):
+        package: str | None = getattr(module, "__package__", None)
+        if package and any(getattr(module, "__dict__", {}).get(each) is app for each in ATTRIBUTES):
+            found.append(package)
+    return list(dict.fromkeys(found))
 
 
 # -- by name -----------------------------------------------------------------------------------------------
@@ -235,7 +261,11 @@ def _listed(names: Iterator[str] | Sequence[str] | dict[str, Faena]) -> str:
 
 def _described(value: object) -> str:
     kind = type(value)
-    return f"a {kind.__module__}.{kind.__qualname__}" if kind.__module__ != "builtins" else f"a {kind.__qualname__}"
+    return (
+        f"of type {kind.__qualname__}"
+        if kind.__module__ == "builtins"
+        else f"of type {kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def _file_of(module: ModuleType) -> str:
