@@ -109,7 +109,7 @@ class Layered:
             Row(
                 name,
                 mask(own[name]),
-                own["_sources"].get(name, "default"),
+                self.source_of(name),
                 declared.default,
                 declared.unit,
                 declared.text,
@@ -117,6 +117,14 @@ class Layered:
             )
             for name, declared in self.declared.items()
         ]
+
+    def source_of(self, name: str) -> str:
+        """Say where the value of a setting was said: "default", a file, a variable, a line of code, the command line."""
+        if name not in self.declared:
+            raise self._unknown(name)
+        self.resolve()
+        source: str = self.__dict__["_sources"].get(name, "default")
+        return source
 
     def unknown_variables(self) -> Sequence[UnknownVariable]:
         """Name the variables with our prefix that are no setting: probably misspelled, possibly another program's."""

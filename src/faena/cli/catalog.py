@@ -1,0 +1,50 @@
+"""The commands of `faena`: their names, a line on each, and the module that holds it, imported when it is used."""
+
+from __future__ import annotations
+
+from faena._lib.arguments import CommandGroup, CommandSpec, command_from
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+# name -> (module, summary); a module has `COMMAND`, a function, or `COMMANDS`, functions by name
+CATALOG = {
+    "worker": ("faena.cli.commands.worker", "Start a worker: run the tasks of an app."),
+    "call": ("faena.cli.commands.call", "Send a task, and wait for its result if asked to."),
+    "result": ("faena.cli.commands.result", "Show the state and the result of a task."),
+    "queues": ("faena.cli.commands.queues", "Show queues; pause and resume them."),
+    "dead": ("faena.cli.commands.dead", "List, show, requeue and purge dead letters."),
+    "purge": ("faena.cli.commands.purge", "Throw away the waiting messages of queues."),
+    "inspect": ("faena.cli.commands.inspect", "Ask workers what they are doing."),
+    "control": ("faena.cli.commands.control", "Tell workers what to do."),
+    "config": ("faena.cli.commands.config", "Show the settings, and where each value comes from."),
+    "doctor": ("faena.cli.commands.doctor", "Check the set-up, and say what to do about it."),
+    "demo": ("faena.cli.demo.command", "Do real work on this machine, to see it all run."),
+}
+
+
+def group_for(words: Sequence[str]) -> tuple[CommandGroup, dict[tuple[str, ...], Callable[..., Any]]]:
+    """Return the tool with every command, those in `words` ready to be parsed; and their functions, by path."""
+    commands: dict[str, CommandSpec | CommandGroup] = {}
+    functions: dict[tuple[str, ...], Callable[..., Any]] = {}
+    for name, (module_name, summary) in CATALOG.items():
+        if name not in words:
+            commands[name] = CommandSpec(name, (), summary=summary)
+            continue
+        from importlib import import_module
+
+        module = import_module(module_name)
+        if hasattr(module, "COMMANDS"):
+            inner: dict[str, CommandSpec | CommandGroup] = {}
+            for inner_name, function in module.COMMANDS.items():
+                inner[inner_name] = command_from(function, name=inner_name, skip_first=True)
+                functions[(name, inner_name)] = function
+            commands[name] = CommandGroup(name, inner, summary=summary)
+        else:
+            commands[name] = command_from(module.COMMAND, name=name, skip_first=True)
+            functions[(name,)] = module.COMMAND
+    return CommandGroup(
+        "faena", commands, summary="Send tasks to queues, run them with workers, see what became of them."
+    ), functions

@@ -1,0 +1,1 @@
+"""The commands of `faena`, a module each; `cli.catalog` lists them, and imports the one that is used."""

@@ -1,0 +1,82 @@
+"""What every command works with: the app it is about, the broker and backend of that app, and the output."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from faena.cli.output import Output
+from faena.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from faena.app.app import Faena
+    from faena.app.links import Link
+
+
+class Session:
+    """One run of a command."""
+
+    def __init__(
+        self, *, app: str = "", broker: str = "", result_backend: str = "", workdir: str = "", quiet: bool = False
+    ) -> None:
+        if workdir:
+            try:
+                os.chdir(workdir)
+            except OSError as error:
+                raise ConfigurationError(f"cannot change into --workdir {workdir}: {error.strerror}") from None
+        self.named_app = app
+        given = {"broker_url": broker, "result_backend": result_backend}
+        self.overrides: dict[str, Any] = {name: value for name, value in given.items() if value}
+        self.out = Output(is_quiet=quiet)
+
+    def app_reference(self) -> tuple[str | None, str]:
+        """Return how the app is called, by -A or by the setting `app`, and the folder to look for it in."""
+        if self.named_app:
+            return self.named_app, os.getcwd()
+        from faena.config.settings import Settings
+
+        settings = Settings()
+        if settings.app is None:
+            return None, os.getcwd()
+        said_in_project = not settings.source_of("app").startswith("environment")
+        return settings.app, settings.project.folder if said_in_project else os.getcwd()
+
+    @cached_property
+    def app(self) -> Faena:
+        """The app that the command is about, with its tasks.
+
+        Raises AppNotFound.
+        """
+        from faena.app.discovery import find_app, load_tasks
+
+        name, folder = self.app_reference()
+        app = find_app(name, folder)
+        load_tasks(app)
+        app.conf.override(self.overrides)
+        return app
+
+    @cached_property
+    def any_app(self) -> Faena:
+        """The app; or one without tasks where only a broker is named: enough to look at queues and results.
+
+        Raises AppNotFound.
+        """
+        if self.named_app or "broker_url" not in self.overrides:
+            return self.app
+        from faena.app.app import Faena
+
+        app = Faena("faena")
+        app.conf.override(self.overrides)
+        return app
+
+    @cached_property
+    def link(self) -> Link:
+        """The open broker and backend of the app."""
+        return self.any_app.connection()
+
+    def close(self) -> None:
+        for name in ("app", "any_app"):
+            app = self.__dict__.get(name)
+            if app is not None:
+                app.close()
