@@ -1,0 +1,236 @@
+"""A broker within one process: `memory://name`. Gone with the process; everything else as the others have it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from faena.broker import Capabilities, DeadLetters, Holder, Leases, Queues
+from faena.drivers.memory.bell import Bell
+from faena.drivers.memory.messages import encode, rank_of
+from faena.drivers.memory.state import MemoryState, state_for
+from faena.errors import LeaseLost
+from faena.model.delivery import (
+    DeadLetter,
+    DeadReason,
+    Delivery,
+    Malformed,
+    Place,
+    QueueStatus,
+    Settlement,
+    Verdict,
+)
+from faena.model.message import Message
+from faena.types import Io
+
+
+class MemoryBroker:
+    """See `faena.broker.Broker`."""
+
+    def __init__(self, state: MemoryState, io: Io) -> None:
+        self.state, self.io = state, io
+        self._leases, self._queues, self._dead_letters = _Leases(state), _Queues(state), _DeadLetters(state)
+
+    @classmethod
+    def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> MemoryBroker:
+        """Option `clock`: a function that returns unix seconds."""
+        return cls(state_for(url, options), io)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(durable=False, lease="holder", joint=True)
+
+    @property
+    def leases(self) -> Leases:
+        return self._leases
+
+    @property
+    def queues(self) -> Queues:
+        return self._queues
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        return self._dead_letters
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        rows = [(each.id, each.queue, rank_of(each), each.due_at_s, encode(each)) for each in messages]
+        state = self.state
+        with state.lock:
+            now_s = state.clock()
+            for row in rows:
+                state.messages.add(*row, now_s)
+            ring(state, {row[1] for row in rows})
+
+    async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:
+        with self.state.lock:
+            return self.state.messages.cancel(ids)
+
+    async def locate(self, ids: Sequence[str]) -> Sequence[Place | None]:
+        with self.state.lock:
+            now_s = self.state.clock()
+            return [self.state.messages.place(task_id, now_s) for task_id in ids]
+
+    def consumer(self, holder: Holder, queues: Sequence[str]) -> MemoryConsumer:
+        return MemoryConsumer(self.state, self.io, holder, queues)
+
+
+class MemoryConsumer:
+    """See `faena.broker.Consumer`."""
+
+    def __init__(self, state: MemoryState, io: Io, holder: Holder, queues: Sequence[str]) -> None:
+        self._state = state
+        self._holder = _number(holder)
+        self._queues = tuple(dict.fromkeys(queues))
+        self._turn = 0
+        self._bell = Bell(io)
+        self._is_interrupted = False
+
+    async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
+        state, deadline = self._state, time.monotonic() + wait_s
+        keys = [("queue", queue) for queue in self._queues]
+        self._turn = turn = (self._turn + 1) % max(1, len(self._queues))  # each queue comes first in its turn
+        order = self._queues[turn:] + self._queues[:turn]
+        with state.lock:
+            state.messages.declare(self._queues)
+            state.bells.hang(self._bell, keys)
+        try:
+            while True:
+                with state.lock:
+                    now_s = state.clock()
+                    batch = state.messages.receive(self._holder, order, limit, now_s)
+                    next_due_s = state.messages.next_due(self._queues)
+                left_s = deadline - time.monotonic()
+                if batch or left_s <= 0:
+                    return batch
+                if self._is_interrupted:
+                    self._is_interrupted = False
+                    return ()
+                await self._bell.rest(left_s if next_due_s is None else min(left_s, max(0.0, next_due_s - now_s)))
+        finally:
+            with state.lock:
+                state.bells.take_down(self._bell, keys)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        state = self._state
+        with state.lock:
+            now_s = state.clock()
+            settled = [state.messages.settle(settlement, now_s) for settlement in settlements]
+            ring(state, {queue for _, queue in settled if queue is not None})
+        return [is_ours for is_ours, _ in settled]
+
+    def interrupt(self) -> None:
+        self._is_interrupted = True
+        self._bell.ring()
+
+    async def close(self) -> None:
+        pass
+
+
+class _Leases:
+    """See `faena.broker.Leases`."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    async def open_holder(self, owner: str, lease_s: float) -> Holder:  # noqa: ARG002 - nobody else looks in here
+        with self._state.lock:
+            return str(self._state.messages.open_holder(self._state.clock() + lease_s))
+
+    async def renew(self, holders: Sequence[Holder], lease_s: float) -> Sequence[Holder]:
+        with self._state.lock:
+            until_s = self._state.clock() + lease_s
+            return [holder for holder in holders if self._state.messages.renew(_number_or_none(holder), until_s)]
+
+    async def recover(self, holder: Holder, verdicts: Mapping[str, Verdict]) -> int:
+        return self._end([_number_or_none(holder)], verdicts)
+
+    async def reap(self) -> int:
+        with self._state.lock:
+            return self._end(self._state.messages.expired_holders(self._state.clock()), {})
+
+    def _end(self, holders: Iterable[int], verdicts: Mapping[str, Verdict]) -> int:
+        state = self._state
+        with state.lock:
+            now_s = state.clock()
+            back = [queue for each in holders for queue in state.messages.end_holder(each, verdicts.items(), now_s)]
+            ring(state, set(back))
+        return len(back)
+
+
+class _Queues:
+    """See `faena.broker.Queues`."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    async def status(self) -> Sequence[QueueStatus]:
+        with self._state.lock:
+            return self._state.messages.status(self._state.clock())
+
+    async def browse(self, queue: str, limit: int, offset: int = 0) -> Sequence[tuple[Place, Message]]:
+        with self._state.lock:
+            return self._state.messages.browse(queue, limit, offset, self._state.clock())
+
+    async def purge(self, queue: str) -> int:
+        with self._state.lock:
+            return self._state.messages.purge(queue)
+
+    async def pause(self, queue: str) -> None:
+        with self._state.lock:
+            self._state.messages.pause(queue)
+
+    async def resume(self, queue: str) -> None:
+        with self._state.lock:
+            self._state.messages.resume(queue)
+            ring(self._state, {queue})
+
+
+class _DeadLetters:
+    """See `faena.broker.DeadLetters`."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    async def list(self, queue: str | None, limit: int, offset: int = 0) -> Sequence[DeadLetter]:
+        with self._state.lock:
+            return self._state.messages.letters(queue)[::-1][offset : offset + limit]
+
+    async def find(self, task_id: str) -> DeadLetter | None:
+        with self._state.lock:
+            found = self._state.messages.letters(ids=[task_id])
+            return found[-1] if found else None
+
+    async def requeue(
+        self, queue: str | None = None, ids: Sequence[str] | None = None, reason: DeadReason | None = None
+    ) -> int:
+        state = self._state
+        with state.lock:
+            back = state.messages.requeue(state.messages.letters(queue, ids, reason), state.clock())
+            ring(state, set(back))
+        return len(back)
+
+    async def purge(self, queue: str | None = None, ids: Sequence[str] | None = None, before_s: float | None = None) -> int:
+        with self._state.lock:
+            return self._state.messages.remove_letters(self._state.messages.letters(queue, ids, before_s=before_s))
+
+
+def ring(state: MemoryState, queues: set[str]) -> None:
+    """Wake the consumers of these queues. The lock is held."""
+    state.bells.ring([("queue", queue) for queue in queues])
+
+
+def _number(holder: Holder) -> int:
+    number = _number_or_none(holder)
+    if number == 0:
+        raise LeaseLost(holder)
+    return number
+
+
+def _number_or_none(holder: Holder) -> int:
+    return int(holder) if holder.isascii() and holder.isdigit() else 0  # 0 is never given out

@@ -1,0 +1,1 @@
+"""What the memory broker and the memory backend of one name share: everything, under one lock."""

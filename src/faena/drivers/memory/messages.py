@@ -1,0 +1,370 @@
+"""The queues of a memory broker. Plain data: the caller holds the lock and hands in the time.
+
+A message keeps its `seq` for as long as it is here. Heaps hold (rank, seq) and (due, seq) and are cleaned when they are
+looked at: an entry that no longer says so is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from faena.errors import LeaseLost
+from faena.model.delivery import (
+    Ack,
+    Bury,
+    DeadLetter,
+    DeadReason,
+    Delivery,
+    Malformed,
+    Place,
+    QueueStatus,
+    Release,
+    Settlement,
+    Verdict,
+    VerdictKind,
+)
+from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
+
+encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Message).decode
+_LEAST_SWEEP = 64
+
+
+class _Entry:
+    """A message and where it is: held if it has a `claim`, delayed if it has a `due_s`, waiting otherwise."""
+
+    __slots__ = (
+        "body",
+        "claim",
+        "crashes",
+        "deliveries",
+        "due_s",
+        "id",
+        "queue",
+        "rank",
+        "redelivered_at_s",
+        "seq",
+        "verdict",
+    )
+
+    def __init__(self, seq: int, task_id: str, queue: str, rank: int, due_s: float | None, body: bytes) -> None:
+        self.seq, self.id, self.queue, self.rank, self.due_s, self.body = seq, task_id, queue, rank, due_s, body
+        self.claim: tuple[int, int] | None = None  # holder, number of the receive
+        self.deliveries = self.crashes = 0
+        self.redelivered_at_s: float | None = None
+        self.verdict: Verdict | None = None
+
+
+class Messages:
+    def __init__(self) -> None:
+        self._entries: dict[int, _Entry] = {}  # by seq
+        self._by_id: dict[str, _Entry] = {}
+        self._ready: dict[str, list[tuple[int, int]]] = {}
+        self._delayed: dict[str, list[tuple[float, int]]] = {}
+        self._holders: dict[int, float] = {}  # when each lease ends
+        self._held: dict[int, dict[int, _Entry]] = {}  # by holder, by seq
+        self._paused: set[str] = set()
+        self._declared: set[str] = set()
+        self._dead: dict[int, DeadLetter] = {}
+        self._next_seq, self._next_key = count(1).__next__, count(1).__next__
+        self._next_holder, self._next_receive = count(1).__next__, count(1).__next__
+
+    # -- in and out ---------------------------------------------------------------------------------------
+
+    def add(self, task_id: str, queue: str, rank: int, due_s: float | None, body: bytes, now_s: float) -> bool:
+        """Take a message; say whether it was not here yet."""
+        if task_id in self._by_id:
+            return False
+        due_s = None if due_s is None or due_s <= now_s else due_s
+        entry = _Entry(self._next_seq(), task_id, queue, rank, due_s, body)
+        self._entries[entry.seq] = self._by_id[task_id] = entry
+        self._line_up(entry)
+        return True
+
+    def receive(self, holder: int, queues: Sequence[str], limit: int, now_s: float) -> list[Delivery | Malformed]:
+        self.check_holder(holder)
+        number = self._next_receive()
+        batch: list[Delivery | Malformed] = []
+        for queue in queues:
+            if queue in self._paused:
+                continue
+            self._ripen(queue, now_s)
+            while len(batch) < limit and (entry := self._first_ready(queue)) is not None:
+                heappop(self._ready[queue])
+                entry.claim = (holder, number)
+                entry.deliveries += 1
+                self._held[holder][entry.seq] = entry
+                batch.append(_delivery(entry))
+        return batch
+
+    def next_due(self, queues: Sequence[str]) -> float | None:
+        """Return when the first delayed message of these queues is due."""
+        moments = [
+            entry.due_s
+            for queue in queues
+            if queue not in self._paused and (entry := self._first_delayed(queue)) is not None and entry.due_s
+        ]
+        return min(moments, default=None)
+
+    def settle(self, settlement: Settlement, now_s: float) -> tuple[bool, str | None]:
+        """Carry it out if the delivery is still ours; return whether it was, and the queue that has something new."""
+        seq, claim = settlement.delivery.grip
+        entry = self._entries.get(seq)
+        if entry is None or entry.claim != claim:
+            return False, None
+        del self._held[claim[0]][seq]
+        entry.claim = None
+        match settlement:
+            case Ack():
+                self._remove(entry)
+                return True, None
+            case Release(message=None):
+                self._line_up(entry)
+                return True, entry.queue
+            case Release(message=message) if message is not None:
+                entry.queue, entry.rank, entry.body = message.queue, rank_of(message), encode(message)
+                entry.due_s = message.due_at_s if message.due_at_s is not None and message.due_at_s > now_s else None
+                entry.verdict = entry.redelivered_at_s = None
+                self._line_up(entry)
+                return True, entry.queue
+            case Bury(reason=reason, detail=detail):
+                self._remove(entry)
+                self._bury(entry, reason, detail, now_s)
+                return True, None
+        raise AssertionError(f"no settlement: {settlement!r}")
+
+    def cancel(self, ids: Iterable[str]) -> list[Message]:
+        found = []
+        for task_id in ids:
+            entry = self._by_id.get(task_id)
+            if entry is not None and entry.claim is None:
+                self._remove(entry)
+                message = message_in(entry.body)
+                if message is not None:
+                    found.append(message)
+        return found
+
+    def inject(self, queue: str, task_id: str, raw: bytes) -> None:
+        """Lay something into a queue that may be no message: what a defect elsewhere would have left there."""
+        self.add(task_id, queue, HIGHEST_PRIORITY - LOWEST_PRIORITY, None, raw, 0.0)
+
+    # -- holders ------------------------------------------------------------------------------------------
+
+    def open_holder(self, until_s: float) -> int:
+        holder = self._next_holder()
+        self._holders[holder], self._held[holder] = until_s, {}
+        return holder
+
+    def renew(self, holder: int, until_s: float) -> bool:
+        if holder not in self._holders:
+            return False
+        self._holders[holder] = until_s
+        return True
+
+    def expired_holders(self, now_s: float) -> list[int]:
+        return [holder for holder, until_s in self._holders.items() if until_s < now_s]
+
+    def end_holder(self, holder: int, verdicts: Iterable[tuple[str, Verdict]], now_s: float) -> list[str]:
+        """Return the queue of each message that went back."""
+        self._holders.pop(holder, None)
+        held = self._held.pop(holder, {})
+        judged = dict(verdicts)
+        for entry in held.values():
+            verdict = judged.get(entry.id)
+            if verdict is not None:
+                entry.verdict = verdict
+                entry.crashes += verdict.kind is VerdictKind.CRASHED
+            entry.claim, entry.redelivered_at_s = None, now_s
+            self._line_up(entry)
+        return [entry.queue for entry in held.values()]
+
+    def check_holder(self, holder: int) -> None:
+        if holder not in self._holders:
+            raise LeaseLost(holder)
+
+    # -- looking ------------------------------------------------------------------------------------------
+
+    def declare(self, queues: Iterable[str]) -> None:
+        self._declared.update(queues)
+
+    def pause(self, queue: str) -> None:
+        self._paused.add(queue)
+        self._declared.add(queue)
+
+    def resume(self, queue: str) -> None:
+        self._paused.discard(queue)
+
+    def place(self, task_id: str, now_s: float) -> Place | None:
+        entry = self._by_id.get(task_id)
+        if entry is None:
+            is_dead = any(letter.message is not None and letter.message.id == task_id for letter in self._dead.values())
+            return Place.DEAD if is_dead else None
+        if entry.claim is not None:
+            return Place.HELD
+        return Place.DELAYED if entry.due_s is not None and entry.due_s > now_s else Place.WAITING
+
+    def status(self, now_s: float) -> list[QueueStatus]:
+        found: dict[str, dict[str, Any]] = {name: {} for name in (*self._declared, *self._paused)}
+        for entry in self._entries.values():
+            numbers = found.setdefault(entry.queue, {})
+            is_delayed = entry.due_s is not None and entry.due_s > now_s
+            place = "held" if entry.claim else "delayed" if is_delayed else "waiting"
+            numbers[place] = numbers.get(place, 0) + 1
+            if place == "waiting" and (message := message_in(entry.body)) is not None:
+                since_s = max(message.sent_at_s, message.due_at_s or 0.0)
+                numbers["oldest"] = min(since_s, numbers.get("oldest", since_s))
+        for letter in self._dead.values():
+            numbers = found.setdefault(letter.queue, {})
+            numbers["dead"] = numbers.get("dead", 0) + 1
+        return [
+            QueueStatus(
+                name=name,
+                waiting=numbers.get("waiting", 0),
+                delayed=numbers.get("delayed", 0),
+                held=numbers.get("held", 0),
+                dead=numbers.get("dead", 0),
+                paused=name in self._paused,
+                oldest_waiting_at_s=numbers.get("oldest"),
+            )
+            for name, numbers in sorted(found.items())
+        ]
+
+    def browse(self, queue: str, limit: int, offset: int, now_s: float) -> list[tuple[Place, Message]]:
+        lined_up = sorted(
+            (0, entry.rank, entry.seq, entry)
+            if entry.due_s is None or entry.due_s <= now_s
+            else (1, entry.due_s, entry.seq, entry)
+            for entry in self._entries.values()
+            if entry.queue == queue and entry.claim is None
+        )
+        return [
+            (Place.DELAYED if later else Place.WAITING, message)
+            for later, _, _, entry in lined_up[offset : offset + limit]
+            if (message := message_in(entry.body)) is not None
+        ]
+
+    def purge(self, queue: str) -> int:
+        gone = [entry for entry in self._entries.values() if entry.queue == queue and entry.claim is None]
+        for entry in gone:
+            self._remove(entry)
+        return len(gone)
+
+    # -- dead letters -------------------------------------------------------------------------------------
+
+    def letters(
+        self,
+        queue: str | None = None,
+        ids: Sequence[str] | None = None,
+        reason: DeadReason | None = None,
+        before_s: float | None = None,
+    ) -> list[DeadLetter]:
+        """Return those that fit, the first first."""
+        wanted = None if ids is None else frozenset(ids)
+        return [
+            letter
+            for letter in self._dead.values()
+            if (queue is None or letter.queue == queue)
+            and (wanted is None or (letter.message is not None and letter.message.id in wanted))
+            and (reason is None or letter.reason == reason)
+            and (before_s is None or letter.buried_at_s < before_s)
+        ]
+
+    def requeue(self, letters: Iterable[DeadLetter], now_s: float) -> list[str]:
+        back = []
+        for letter in letters:
+            message = letter.message
+            if message is None or letter.reason is DeadReason.MALFORMED:
+                continue
+            if self.add(message.id, letter.queue, rank_of(message), message.due_at_s, encode(message), now_s):
+                del self._dead[letter.key]
+                back.append(letter.queue)
+        return back
+
+    def remove_letters(self, letters: Iterable[DeadLetter]) -> int:
+        return sum(self._dead.pop(letter.key, None) is not None for letter in letters)
+
+    # -- within -------------------------------------------------------------------------------------------
+
+    def _line_up(self, entry: _Entry) -> None:
+        if entry.due_s is None:
+            heappush(self._ready.setdefault(entry.queue, []), (entry.rank, entry.seq))
+        else:
+            heappush(self._delayed.setdefault(entry.queue, []), (entry.due_s, entry.seq))
+
+    def _remove(self, entry: _Entry) -> None:
+        del self._entries[entry.seq], self._by_id[entry.id]
+        ready, delayed = self._ready.get(entry.queue, []), self._delayed.get(entry.queue, [])
+        if len(ready) + len(delayed) > _LEAST_SWEEP + 2 * len(self._entries):  # mostly entries to be passed over
+            ready[:] = [item for item in ready if item[1] in self._entries]
+            delayed[:] = [item for item in delayed if item[1] in self._entries]
+            heapify(ready)
+            heapify(delayed)
+
+    def _first_ready(self, queue: str) -> _Entry | None:
+        heap = self._ready.get(queue)
+        while heap:
+            rank, seq = heap[0]
+            entry = self._entries.get(seq)
+            is_here = entry is not None and entry.claim is None and entry.due_s is None
+            if entry is not None and is_here and (entry.queue, entry.rank) == (queue, rank):
+                return entry
+            heappop(heap)
+        return None
+
+    def _first_delayed(self, queue: str) -> _Entry | None:
+        heap = self._delayed.get(queue)
+        while heap:
+            due_s, seq = heap[0]
+            entry = self._entries.get(seq)
+            if entry is not None and entry.claim is None and (entry.queue, entry.due_s) == (queue, due_s):
+                return entry
+            heappop(heap)
+        return None
+
+    def _ripen(self, queue: str, now_s: float) -> None:
+        while (entry := self._first_delayed(queue)) is not None and entry.due_s is not None and entry.due_s <= now_s:
+            heappop(self._delayed[queue])
+            entry.due_s = None
+            self._line_up(entry)
+
+    def _bury(self, entry: _Entry, reason: DeadReason, detail: str, now_s: float) -> None:
+        message = message_in(entry.body)
+        key = self._next_key()
+        self._dead[key] = DeadLetter(
+            key,
+            entry.queue,
+            reason,
+            detail,
+            now_s,
+            entry.deliveries,
+            entry.crashes,
+            message,
+            b"" if message is not None else entry.body,
+        )
+
+
+def rank_of(message: Message) -> int:
+    """Return the place of its priority; those out of range count as the nearest."""
+    return HIGHEST_PRIORITY - max(LOWEST_PRIORITY, min(HIGHEST_PRIORITY, message.priority))
+
+
+def message_in(body: bytes) -> Message | None:
+    """Return the message; None: it is malformed."""
+    try:
+        return _decode(body)
+    except msgspec.DecodeError:
+        return None
+
+
+def _delivery(entry: _Entry) -> Delivery | Malformed:
+    grip = (entry.seq, entry.claim)
+    try:
+        message = _decode(entry.body)
+    except msgspec.DecodeError as error:
+        return Malformed(grip, entry.queue, entry.body, str(error))
+    return Delivery(message, grip, entry.deliveries, entry.crashes, entry.verdict, entry.redelivered_at_s)

@@ -1,0 +1,62 @@
+"""The state behind a name, found by every thread and loop of the process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from faena.drivers.memory.bell import Bells
+from faena.drivers.memory.messages import Messages
+from faena.drivers.memory.results import Results
+from faena.errors import InvalidSetting
+
+_SCHEME = "memory://"
+
+
+class MemoryState:
+    """Broker and backend of one name. `lock` is held for every look and every change; nothing waits with it held."""
+
+    def __init__(self, name: str, clock: Callable[[], float]) -> None:
+        self.name, self.clock = name, clock
+        self.lock = threading.RLock()
+        self.bells = Bells()
+        self.messages = Messages()
+        self.results = Results()
+
+    def time_moved(self) -> None:
+        """Let everybody who waits look at the clock again: for clocks that are set by hand."""
+        with self.lock:
+            self.bells.ring_all()
+
+
+# Adapters that are made apart find one another here: the name is all they have in common.
+_states: dict[str, MemoryState] = {}
+_finding = threading.Lock()
+
+
+def state_for(url: str, options: Mapping[str, object]) -> MemoryState:
+    """Return the state that `memory://name` stands for; it lives as long as the process, or until `forget`.
+
+    Option `clock`: what tells the time (unix seconds) to a state that begins now.
+    """
+    if not url.startswith(_SCHEME):
+        raise InvalidSetting("url", url, f"it does not begin with {_SCHEME}")
+    name = url.removeprefix(_SCHEME)
+    clock = options.get("clock", time.time)
+    if not callable(clock):
+        raise InvalidSetting("clock", clock, "it is a function that returns unix seconds")
+    for option in options:
+        if option != "clock":
+            raise InvalidSetting(option, options[option], "the memory adapters have no such option")
+    with _finding:
+        state = _states.get(name)
+        if state is None:
+            state = _states[name] = MemoryState(name, clock)
+        return state
+
+
+def forget(url: str) -> None:
+    """Let the next `connect` to this name begin anew; adapters that are connected keep what they have."""
+    with _finding:
+        _states.pop(url.removeprefix(_SCHEME), None)
