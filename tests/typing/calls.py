@@ -1,1 +1,59 @@
-"""Type-checked, never run: what users write must be understood by mypy and pyright."""
+"""Type-checked, never run: what users write must be understood by mypy and pyright.
+
+A wrong call carries a mark; a checker that does not see the mistake reports its mark as unnecessary.
+"""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=error, enableTypeIgnoreComments=false
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+from faena import Faena
+from faena.tasks.result import AsyncResult, EagerResult, ResultSet
+
+app = Faena("typing")
+
+
+@app.task
+def add(x: int, y: int = 1) -> int:
+    return x + y
+
+
+@app.task(bind=True, queue="mail", max_retries=5)
+def send(self: Any, address: str) -> bool:
+    return bool(address) and self.request.retries == 0
+
+
+@app.task()
+async def fetch(url: str, *, timeout_s: float = 5.0) -> bytes:
+    return url.encode()[: int(timeout_s)]
+
+
+def right() -> None:
+    assert_type(add.delay(1, y=2), AsyncResult[int])
+    assert_type(add.delay(1).get(timeout=1), int)
+    assert_type(add(1), int)
+    assert_type(add.apply((1,)), EagerResult[int])
+    assert_type(send.delay("a").get(), bool)
+    assert_type(app.send_many(add.s(n) for n in range(3)), ResultSet[int])
+    assert_type(app.send_many([add.s(1)]).join(), list[int])
+    assert_type(fetch.delay("u", timeout_s=1.0), AsyncResult[bytes])
+
+
+async def right_awaited() -> None:
+    assert_type(await add.delay(1), int)
+    assert_type(await (await fetch.adelay("u")), bytes)
+    assert_type(await fetch("u"), bytes)
+
+
+def wrong() -> None:
+    add.delay("x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    add.delay()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    add.delay(1, z=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    send.delay(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    fetch.delay("u", 1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    add.apply_async((1,), countdwon=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    app.task(queu="x")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    text: str = add.delay(1).get()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    assert text
