@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-# name -> (module, summary); a module has `COMMAND`, a function, or `COMMANDS`, functions by name
+# name -> (module, summary); a module has `COMMAND`, a function, or `COMMANDS`, functions by name, and perhaps `DEFAULT`,
+# the name of the one that is meant when none is named
 CATALOG = {
     "worker": ("faena.cli.commands.worker", "Start a worker: run the tasks of an app."),
     "call": ("faena.cli.commands.call", "Send a task, and wait for its result if asked to."),
@@ -48,3 +49,21 @@ def group_for(words: Sequence[str]) -> tuple[CommandGroup, dict[tuple[str, ...],
     return CommandGroup(
         "faena", commands, summary="Send tasks to queues, run them with workers, see what became of them."
     ), functions
+
+
+def with_default(words: Sequence[str]) -> list[str]:
+    """Return the words with the command that is meant where only its group is named: `queues --json`."""
+    for index, word in enumerate(words):
+        if word not in CATALOG:
+            continue
+        from importlib import import_module
+
+        module = import_module(CATALOG[word][0])
+        default = getattr(module, "DEFAULT", None)
+        after = words[index + 1 :]
+        if default is None or not {"-h", "--help", *module.COMMANDS}.isdisjoint(after):
+            break
+        if not after or after[0].startswith("-"):
+            return [*words[: index + 1], default, *after]
+        break
+    return list(words)

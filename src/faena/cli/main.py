@@ -20,7 +20,7 @@ from faena._lib.arguments import (
     render_command,
     render_group,
 )
-from faena.cli.catalog import group_for
+from faena.cli.catalog import group_for, with_default
 from faena.errors import AppNotFound, ConfigurationError, FaenaError, InvalidArguments, NotRegistered, UsageError
 
 TYPE_CHECKING = False
@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
+    words = with_default(words)
     group, functions = group_for(words)
     outer = command_from(options_of_every_command)
     program = "faena"

@@ -1,0 +1,144 @@
+"""`faena queues`: what waits where, and stopping the flow of a queue for a while."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from faena._lib.arguments import Argument
+from faena._lib.drive import run
+from faena.cli.options import Json, Limit
+from faena.cli.output import ago
+from faena.cli.session import Session
+from faena.errors import NotSupported
+from faena.model.delivery import QueueStatus
+from faena.model.message import Message
+
+Names = Annotated[list[str], Argument("Names of queues.")]
+
+
+def status(session: Session, names: Names = (), *, json: Json = False) -> int:  # type: ignore[assignment]
+    """Show how many messages wait, are delayed, are being worked on, are dead, in every queue."""
+    found = [each for each in run(session.link.broker.queues.status()) if not names or each.name in names]
+    consumers = _consumers(session)
+    absent = [name for name in names if name not in {each.name for each in found}]
+    found += [QueueStatus(name, 0, 0, 0, 0, False) for name in absent]
+    if json:
+        session.out.json([_as_dict(each, consumers) for each in found])
+        return 0
+    now_s = time.time()
+    session.out.table(
+        ("queue", "waiting", "delayed", "held", "dead", "oldest", "workers", "state"),
+        [
+            (
+                each.name,
+                each.waiting,
+                each.delayed,
+                each.held,
+                each.dead,
+                "" if each.oldest_waiting_at_s is None else ago(now_s - each.oldest_waiting_at_s),
+                len(consumers.get(each.name, ())),
+                "paused" if each.paused else "running" if consumers.get(each.name) else "no worker",
+            )
+            for each in found
+        ],
+        right="waiting delayed held dead oldest workers",
+        empty="no queue holds anything",
+    )
+    return 0
+
+
+def show(
+    session: Session, name: Annotated[str, Argument("Name of the queue.")], *, limit: Limit = 20, json: Json = False
+) -> int:
+    """List the messages of a queue in the order in which they will run."""
+    broker = session.link.broker
+    if not broker.capabilities.browses:
+        raise NotSupported("listing messages", "this broker", "it hands messages out, and shows none")
+    found = run(broker.queues.browse(name, limit))
+    if json:
+        session.out.json([{"place": str(place), **_message_as_dict(message)} for place, message in found])
+        return 0
+    now_s = time.time()
+    session.out.table(
+        ("id", "task", "priority", "state", "due in", "sent"),
+        [
+            (
+                message.id,
+                message.task,
+                message.priority,
+                str(place),
+                "" if message.due_at_s is None else ago(message.due_at_s - now_s),
+                f"{ago(now_s - message.sent_at_s)} ago",
+            )
+            for place, message in found
+        ],
+        right="priority",
+        empty=f"queue '{name}' is empty",
+    )
+    return 0
+
+
+def pause(session: Session, names: Names) -> int:
+    """Hand out nothing more of these queues, to any worker, until they are resumed; sending goes on."""
+    _refuse_unless_pausing(session)
+    for name in names:
+        run(session.link.broker.queues.pause(name))
+        session.out.remark(f"queue '{name}' is paused; go on with: faena queues resume {name}")
+    return 0
+
+
+def resume(session: Session, names: Names) -> int:
+    """Hand out messages of these queues again."""
+    _refuse_unless_pausing(session)
+    for name in names:
+        run(session.link.broker.queues.resume(name))
+        session.out.remark(f"queue '{name}' is running")
+    return 0
+
+
+COMMANDS = {"status": status, "show": show, "pause": pause, "resume": resume}
+DEFAULT = "status"
+
+
+def _refuse_unless_pausing(session: Session) -> None:
+    if not session.link.broker.capabilities.pauses:
+        raise NotSupported("pausing a queue", "this broker", "it has no such thing; stop the workers of the queue instead")
+
+
+def _consumers(session: Session) -> dict[str, list[str]]:
+    """Return the workers of each queue, by name."""
+    found: dict[str, list[str]] = {}
+    for worker in run(session.link.backend.mailbox.workers()):
+        for queue in worker.queues:
+            found.setdefault(queue, []).append(worker.name)
+    return found
+
+
+def _as_dict(status: QueueStatus, consumers: dict[str, list[str]]) -> dict[str, Any]:
+    return {
+        "name": status.name,
+        "waiting": status.waiting,
+        "delayed": status.delayed,
+        "held": status.held,
+        "dead": status.dead,
+        "paused": status.paused,
+        "oldest_waiting_at_s": status.oldest_waiting_at_s,
+        "workers": consumers.get(status.name, []),
+    }
+
+
+def _message_as_dict(message: Message) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "task": message.task,
+        "queue": message.queue,
+        "priority": message.priority,
+        "sent_at_s": message.sent_at_s,
+        "due_at_s": message.due_at_s,
+        "expires_at_s": message.expires_at_s,
+        "retries": message.retries,
+        "root_id": message.root_id,
+        "parent_id": message.parent_id,
+        "origin": message.origin,
+    }
