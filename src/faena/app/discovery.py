@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType, TracebackType
 
 from faena.app.app import Faena
+from faena.config.settings import Settings
 from faena.errors import AppNotFound, did_you_mean
 
 ATTRIBUTES = ("app", "celery", "faena")
@@ -23,14 +24,26 @@ _NEXT = 'name it with -A module:attribute, or put app = "module:attribute" under
 
 
 def find_app(name: str | None, cwd: str | None = None) -> Faena:
-    """Find the app called `name`: "module", "module:attribute", "package"; None: the one app of the folder `cwd`.
+    """Find the app called `name`: "module", "module:attribute", "package".
 
-    Puts `cwd` first on `sys.path`. The modules with its tasks are imported by `load_tasks`.
+    None: the app that the setting `app` of the project or the environment names; else the one app of the folder `cwd`.
+    Puts that folder first on `sys.path`. The modules with its tasks are imported by `load_tasks`.
     Raises AppNotFound: none was found, several were, or importing failed (then the cause is what was raised).
     """
     folder = os.path.abspath(cwd or os.getcwd())
+    if not name:
+        name, folder = _named_in_settings(folder)
     _put_on_path(folder)
     return _find_named(name, folder) if name else _find_alone(folder)
+
+
+def explained(error: AppNotFound) -> str:
+    """Return the error's text, after the traceback of the user's own exception where that is the cause."""
+    if error.__cause__ is None:
+        return str(error)
+    from traceback import format_exception
+
+    return "".join(format_exception(error.__cause__)) + str(error)
 
 
 def load_tasks(app: Faena) -> None:
@@ -57,6 +70,14 @@ def _packages_of(app: Faena) -> list[str]:
         if package and any(getattr(module, "__dict__", {}).get(each) is app for each in ATTRIBUTES):
             found.append(package)
     return list(dict.fromkeys(found))
+
+
+def _named_in_settings(folder: str) -> tuple[str | None, str]:
+    """Return what the setting `app` says, and the folder it is seen from: that of the project, if its file says it."""
+    settings = Settings(cwd=folder)
+    if settings.app is None or settings.source_of("app").startswith("environment"):
+        return settings.app, folder
+    return settings.app, settings.project.folder
 
 
 # -- by name -----------------------------------------------------------------------------------------------

@@ -80,9 +80,9 @@ def _run(words: list[str]) -> int:
         return _refuse(f"{error}\nHelp: {program} --help")
     except (ConfigurationError, NotRegistered, InvalidArguments) as error:
         if isinstance(error, AppNotFound) and error.__cause__ is not None:
-            import traceback
+            from traceback import print_exception
 
-            traceback.print_exception(error.__cause__)
+            print_exception(error.__cause__)
         return _refuse(str(error))
     except FaenaError as error:
         return _refuse(str(error), FAILED)

@@ -30,18 +30,6 @@ class Session:
         self.overrides: dict[str, Any] = {name: value for name, value in given.items() if value}
         self.out = Output(is_quiet=quiet)
 
-    def app_reference(self) -> tuple[str | None, str]:
-        """Return how the app is called, by -A or by the setting `app`, and the folder to look for it in."""
-        if self.named_app:
-            return self.named_app, os.getcwd()
-        from faena.config.settings import Settings
-
-        settings = Settings()
-        if settings.app is None:
-            return None, os.getcwd()
-        said_in_project = not settings.source_of("app").startswith("environment")
-        return settings.app, settings.project.folder if said_in_project else os.getcwd()
-
     @cached_property
     def app(self) -> Faena:
         """The app that the command is about, with its tasks.
@@ -50,8 +38,7 @@ class Session:
         """
         from faena.app.discovery import find_app, load_tasks
 
-        name, folder = self.app_reference()
-        app = find_app(name, folder)
+        app = find_app(self.named_app or None)
         load_tasks(app)
         app.conf.override(self.overrides)
         return app

@@ -8,7 +8,7 @@ import traceback
 
 import pytest
 
-from faena.app.discovery import find_app, load_tasks
+from faena.app.discovery import explained, find_app, load_tasks
 from faena.errors import AppNotFound
 
 APP = 'from faena import Faena\n{name} = Faena("{main}")\n'
@@ -112,6 +112,13 @@ def test_modules_that_do_not_speak_of_apps_are_not_imported(project, monkeypatch
     assert find_app(None, folder).main == "shop"
 
 
+def test_the_project_file_may_name_the_app_for_all_folders_below(project, tmp_path):
+    folder = project(disc_named=app_of("one", "1") + app_of("two", "2"), inner__other="")
+    (tmp_path / "faena.toml").write_text('app = "disc_named:two"\n')
+    assert find_app(None, folder).main == "2"
+    assert find_app(None, f"{folder}/inner").main == "2"
+
+
 def test_several_apps_in_a_folder_are_listed(project):
     folder = project(disc_a____init__=app_of(main="a"), disc_b____init__=app_of(main="b"))
     assert refusal(None, folder) == (
@@ -141,7 +148,9 @@ def test_a_missing_attribute_says_what_is_there(project):
 
 def test_what_is_no_app_is_named(project):
     folder = project(disc_none="app = 3\n")
-    assert refusal("disc_none:app", folder) == "'disc_none:app' is no app but of type int; an app is made with Faena(\"name\")"
+    assert (
+        refusal("disc_none:app", folder) == "'disc_none:app' is no app but of type int; an app is made with Faena(\"name\")"
+    )
 
 
 def test_a_module_without_app_says_what_to_do(project):
@@ -157,6 +166,10 @@ def test_the_users_own_traceback_is_the_cause(project):
     with pytest.raises(AppNotFound) as caught:
         find_app("disc_broken", folder)
     assert str(caught.value) == "importing 'disc_broken' failed: ModuleNotFoundError: No module named 'no_such_thing'"
+    assert explained(caught.value).splitlines()[-2:] == [
+        "ModuleNotFoundError: No module named 'no_such_thing'",
+        "importing 'disc_broken' failed: ModuleNotFoundError: No module named 'no_such_thing'",
+    ]
     frames = traceback.extract_tb(caught.value.__cause__.__traceback__)
     ours = [frame for frame in frames if not frame.filename.startswith("<frozen")]
     assert [(os.path.basename(frame.filename), frame.lineno) for frame in ours] == [

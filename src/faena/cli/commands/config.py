@@ -58,10 +58,10 @@ def _settings_of(session: Session) -> Settings:
     try:
         return session.any_app.conf
     except AppNotFound as error:
-        if session.app_reference()[0] is not None or error.__cause__ is not None:
-            raise
-        session.out.remark(f"no app: settings of files and environment only ({error})")
         settings = Settings()
+        if session.named_app or settings.app is not None or error.__cause__ is not None:
+            raise
+        session.out.remark(f"settings of files and environment only: {error}")
         settings.override(session.overrides)
         return settings
 
