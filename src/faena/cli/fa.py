@@ -1,0 +1,167 @@
+"""The command `fa`: run the tasks of a task file.
+
+    fa [options] [task [its options] ...] [-- remainder]
+
+This module is the edge of the process: it turns what was read into a run, and every error into a message and a
+status. Whatever only some lines need is imported where they need it: starting is a feature.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from faena._lib.arguments.parse import parse, require_all
+from faena.errors import FaenaError, UnknownCommand
+from faena.runner.options import fa_options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from faena._lib.arguments.spec import CommandSpec, Parsed
+    from faena.runner.collection import Collection
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `fa` with `argv` (else the process's own) and return the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _main(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `fa -l | head`
+        sys.stdout = None  # nothing is left to flush at exit
+        return 141
+    except FaenaError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return status
+
+
+class Line:
+    """What the command line says: the options of `fa`, and the tasks with theirs."""
+
+    __slots__ = ("is_help_asked", "options", "rest", "tasks")
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+        self.tasks: list[tuple[str, str, Parsed]] = []  # word, full name, its own line
+        self.rest: tuple[str, ...] = ()
+        self.is_help_asked = False
+
+
+def _main(words: list[str]) -> int:
+    core = fa_options()
+    first = parse(core, words, stop_at_word=True, is_command=lambda _: False)
+    options = first.values
+    special = _before_tasks(options, first, words, core)
+    if special is not None:
+        return special
+    root = _load(options)
+    line = _read_tasks(words, first, core, root)
+    if line.is_help_asked:
+        return _show_help(line, core)
+    from faena.cli.fa_run import run_line
+
+    return run_line(line, root)
+
+
+def _before_tasks(options: dict[str, Any], first: Parsed, words: list[str], core: CommandSpec) -> int | None:
+    """Do what needs no task file, or has nothing to do with running one."""
+    if options.get("version"):
+        from faena import __version__
+
+        print(f"fa {__version__}")
+        return 0
+    if first.is_help_asked and first.index >= len(words):
+        from faena._lib.arguments.help import render_command
+
+        print(render_command(core, "fa", _width()), end="")
+        return 0
+    for name in _COMFORTS:
+        if options.get(name):
+            from faena.cli.fa_comfort import do_comfort
+
+            return do_comfort(name, options, first.rest or ())
+    return None
+
+
+_COMFORTS = ("complete", "print_completion_script", "init", "import_file")
+
+
+def _load(options: dict[str, Any]) -> Collection:
+    from faena.runner.taskfile import load_root
+
+    name = options.get("collection") or "tasks"
+    config = options.get("config")
+    if config and config.endswith(".py") and _is_task_file(config):
+        name = config
+        del options["config"]
+    return load_root(name, options.get("search_root"))
+
+
+def _is_task_file(path: str) -> bool:
+    """Whether a Python file given with `-f` declares tasks, and is no configuration."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return "@task" in file.read()
+    except OSError:
+        return False
+
+
+def _read_tasks(words: list[str], first: Parsed, core: CommandSpec, root: Collection) -> Line:
+    line = Line()
+    line.options = first.values
+    line.is_help_asked = first.is_help_asked
+    line.rest = first.rest or ()
+    index = first.index
+    while index < len(words):
+        word = words[index]
+        found = root.find(word)
+        if found is None:
+            raise UnknownCommand(word, root.task_names)
+        name, task = found
+        spec = task.command(name)
+        parsed = parse(
+            spec, words, start=index + 1, outer=core, stop_at_word=True, is_command=root.__contains__,
+            check_missing=False,
+        )  # fmt: skip
+        line.options.update(parsed.outer)
+        line.is_help_asked = line.is_help_asked or parsed.is_help_asked
+        line.rest = parsed.rest or line.rest
+        line.tasks.append((word, name, parsed))
+        index = parsed.index
+    if not line.is_help_asked:
+        for _, _, parsed in line.tasks:
+            require_all(parsed)
+    return line
+
+
+def _show_help(line: Line, core: CommandSpec) -> int:
+    from faena._lib.arguments.help import render_command
+
+    for _, _, parsed in line.tasks:
+        print(render_command(parsed.spec, f"fa [fa options] {parsed.spec.name}", _width()), end="")
+    if not line.tasks:
+        print(render_command(core, "fa", _width()), end="")
+    return 0
+
+
+def _width() -> int:
+    try:
+        return int(os.environ.get("COLUMNS", "")) or 80
+    except ValueError:
+        pass
+    try:
+        return os.get_terminal_size().columns or 80
+    except OSError:
+        return 80
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,283 @@
+"""Run the tasks that a line of `fa` names, and say how it went."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from faena.cli.fa import INTERRUPTED, _width
+from faena.errors import Exit, Failure, RunnerError, UnexpectedExit, UnknownCommand
+from faena.runner.execute import Runner
+from faena.runner.plan import make_plan
+from faena.runner.secret import masked
+from faena.runner.settings import RunSettings
+from faena.runner.task import Call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from faena.cli.fa import Line
+    from faena.runner.collection import Collection
+    from faena.runner.config import Config
+    from faena.runner.outcome import Outcome
+    from faena.runner.plan import Step
+    from faena.runner.task import Task
+
+TIMED_OUT = 124  # as timeout(1) has it
+
+
+def run_line(line: Line, root: Collection) -> int:
+    """Do what the line says with the tasks of `root`; return the exit status."""
+    options = line.options
+    if "list" in options:
+        return _list(options, root)
+    if not line.tasks and options.get("choose"):
+        from faena.cli.fa_comfort import choose_task
+
+        return choose_task(root, options)
+    if "explain" in options:
+        return _explain(options, root)
+    calls = [Call(_task_of(root, full), full, parsed.args, parsed.kwargs) for _, full, parsed in line.tasks]
+    if not calls:
+        if root.default is None:
+            return _list(options, root)
+        found = root.find(root.default)
+        assert found is not None
+        calls = [Call(found[1], found[0])]
+    if options.get("watch"):
+        from faena.cli.fa_watch import watch
+
+        return watch(line, root, calls)
+    steps = make_plan(calls, _resolver(root), name_of=_namer(root), dedupe=_dedupes(options, root))
+    if "graph" in options:
+        from faena.runner.drawing import draw
+
+        print(draw(steps, options["graph"] if isinstance(options["graph"], str) else "tree"), end="")
+        return 0
+    return run_steps(steps, line, root)
+
+
+def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
+    """Run a plan and report on it."""
+    options = line.options
+    settings = settings_from(options, line.rest)
+    runner = Runner(root, settings, lambda: make_config(options, root))
+    if settings.is_dry_run:
+        from faena.runner.drawing import show_plan
+
+        show_plan(runner, steps)
+        return 0
+    if options.get("prompt_for_sudo_password"):
+        import getpass
+
+        settings.overrides["sudo"] = {"password": getpass.getpass("Desired 'sudo.password' config value: ")}
+    try:
+        if settings.jobs > 1 and len(steps) > 1:
+            from faena.runner.parallel import run_parallel
+
+            outcomes = run_parallel(runner, steps)
+        else:
+            outcomes = runner.run(steps)
+    except SystemExit as error:
+        _report(options, runner.outcomes)
+        if isinstance(error.code, int) or error.code is None:
+            return error.code or 0
+        print(error.code, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        _report(options, runner.outcomes)
+        return INTERRUPTED
+    _report(options, outcomes)
+    return _status_of(outcomes, debug=bool(options.get("debug")))
+
+
+def _report(options: dict[str, Any], outcomes: list[Outcome]) -> None:
+    if options.get("timing") or options.get("json") or options.get("junit"):
+        from faena.runner.report import write_reports
+
+        write_reports(options, outcomes)
+
+
+def _status_of(outcomes: list[Outcome], *, debug: bool) -> int:
+    status = 0
+    failed = [each for each in outcomes if each.status == "failed"]
+    for outcome in failed:
+        assert outcome.error is not None
+        found = show_error(outcome.step.title, outcome.error, debug=debug)
+        status = status or found
+    cancelled = [each.step.name for each in outcomes if each.status == "cancelled"]
+    if cancelled:
+        print(f"fa: not run, as something they need failed: {', '.join(cancelled)}", file=sys.stderr)
+    return status
+
+
+def show_error(title: str, error: BaseException, *, debug: bool = False) -> int:
+    """Print what went wrong in a task; return the status it ends the program with."""
+    sys.stdout.flush()
+    if isinstance(error, Exit):
+        if error.message:
+            print(masked(error.message), file=sys.stderr)
+        return error.code
+    if isinstance(error, Failure):
+        return _show_failure(title, error)
+    if isinstance(error, RunnerError) and not debug:
+        print(masked(f"fa: task '{title}': {error}"), file=sys.stderr)
+        return TIMED_OUT if isinstance(error, TimeoutError) else 1
+    _show_traceback(title, error, debug=debug)
+    return 1
+
+
+def _show_failure(title: str, error: Failure) -> int:
+    result = error.result
+    hidden = [name for name in ("stdout", "stderr") if name in result.hide]
+    for name in hidden:
+        tail = result.tail(name).strip("\n")
+        if tail:
+            print(masked(f"--- {name} of '{result.command}'\n{tail}"), file=sys.stderr)
+    timeout = getattr(error, "timeout", None)
+    if timeout is not None:
+        print(masked(f"fa: task '{title}': command timed out after {timeout:g} s: {result.command}"), file=sys.stderr)
+        return TIMED_OUT
+    if not isinstance(error, UnexpectedExit):
+        reason = error.reason or error
+        print(masked(f"fa: task '{title}': command not finished: {result.command}: {reason}"), file=sys.stderr)
+        return 1
+    print(masked(f"fa: task '{title}': command failed with status {result.exited}: {result.command}"), file=sys.stderr)
+    return (result.exited or 1) % 256
+
+
+def _show_traceback(title: str, error: BaseException, *, debug: bool) -> None:
+    import traceback
+
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    shown = traceback.TracebackException.from_exception(error)
+    if not debug:
+        pending: list[Any] = [shown]
+        while pending:
+            each = pending.pop()
+            kept = [frame for frame in each.stack if not os.path.abspath(frame.filename).startswith(own)]
+            each.stack = traceback.StackSummary.from_list(kept or list(each.stack))
+            pending.extend(inner for inner in (each.__cause__, each.__context__) if inner is not None)
+    print(masked("".join(shown.format())), end="", file=sys.stderr)
+    print(f"fa: task '{title}' failed: {type(error).__name__}", file=sys.stderr)
+
+
+def settings_from(options: dict[str, Any], rest: tuple[str, ...]) -> RunSettings:
+    run: dict[str, Any] = {}
+    for flag, name in (("echo", "echo"), ("dry", "dry"), ("pty", "pty"), ("warn_only", "warn")):
+        if options.get(flag):
+            run[name] = True
+    if options.get("hide"):
+        run["hide"] = options["hide"]
+    overrides: dict[str, Any] = {"run": run} if run else {}
+    if options.get("command_timeout") is not None:
+        overrides["timeouts"] = {"command": options["command_timeout"]}
+    if options.get("no_dedupe"):
+        overrides["tasks"] = {"dedupe": False}
+    return RunSettings(
+        jobs=max(1, options.get("jobs") or 1),
+        keep_going=bool(options.get("keep_going")),
+        force=bool(options.get("force")),
+        why=bool(options.get("why")),
+        yes=bool(options.get("yes")),
+        is_dry_run=bool(options.get("dry_run")),
+        grouping=options.get("output") or "",
+        remainder=rest,
+        overrides=overrides,
+    )
+
+
+def make_config(options: dict[str, Any], root: Collection) -> Config:
+    """The configuration's layers but for those of collections, environment variables and flags."""
+    from faena.runner.config import Config
+
+    config = Config(lazy=True)
+    config.load_base_conf_files()
+    folder = root.loaded_from or os.getcwd()
+    config.set_project_location(folder)
+    config.load_project(merge=False)
+    runtime = options.get("config") or os.environ.get("INVOKE_RUNTIME_CONFIG")
+    if runtime:
+        config.set_runtime_path(runtime)
+        config.load_runtime(merge=False)
+    config.merge()
+    if os.path.isfile(os.path.join(folder, ".env")) or options.get("env"):
+        from faena.runner.environments import add_environment
+
+        add_environment(config, folder, options.get("env"))
+    return config
+
+
+def _dedupes(options: dict[str, Any], root: Collection) -> bool:
+    if options.get("no_dedupe"):
+        return False
+    folder = root.loaded_from or ""
+    names = [os.path.join(folder, f"invoke.{suffix}") for suffix in ("yaml", "yml", "toml", "json", "py")]
+    runtime = options.get("config") or os.environ.get("INVOKE_RUNTIME_CONFIG")
+    asks = "INVOKE_TASKS_DEDUPE" in os.environ or runtime or any(os.path.isfile(each) for each in names)
+    if not asks:
+        return True
+    config = make_config(options, root)
+    config.load_shell_env()
+    return bool(config.tasks.dedupe)
+
+
+def _task_of(root: Collection, full: str) -> Task[..., Any]:
+    found = root.find(full)
+    assert found is not None
+    return found[1]
+
+
+def _resolver(root: Collection) -> Any:
+    def resolve(name: str) -> tuple[str, Task[..., Any]]:
+        found = root.find(name)
+        if found is None:
+            raise UnknownCommand(name, root.task_names, where="a task's dependencies")
+        return found
+
+    return resolve
+
+
+def _namer(root: Collection) -> Any:
+    names: dict[int, str] = {}
+
+    def name_of(task: Task[..., Any]) -> str:
+        if not names:
+            for name, each in root.walk():
+                names.setdefault(id(each), name)
+        return names.get(id(task)) or root.transform(task.name)
+
+    return name_of
+
+
+def _list(options: dict[str, Any], root: Collection) -> int:
+    from faena.runner.listing import FORMATS, render_list
+
+    form = options.get("list_format") or "flat"
+    if form not in FORMATS:
+        raise Exit(f"fa: no list format '{form}': one of {', '.join(FORMATS)}")
+    depth = options.get("list_depth") or 0
+    if depth and form == "json":
+        raise Exit("fa: --list-depth cuts nothing off the json form; leave it away")
+    scope = options.get("list")
+    shown = root
+    if isinstance(scope, str):
+        try:
+            shown = root.subcollection_from_path(scope)
+        except KeyError:
+            raise Exit(f"Sub-collection '{scope}' not found!") from None
+    if not shown.task_names:
+        raise Exit(f"No tasks found in collection '{scope if isinstance(scope, str) else shown.name}'!")
+    print(render_list(shown, form=form, depth=depth, scope=scope if isinstance(scope, str) else "", width=_width()), end="")
+    return 0
+
+
+def _explain(options: dict[str, Any], root: Collection) -> int:
+    runner = Runner(root, settings_from(options, ()), lambda: make_config(options, root))
+    config = runner.config_for("")
+    wanted = options["explain"]
+    for name, value, source in config.explain():
+        if wanted is True or name == wanted or name.startswith(f"{wanted}."):
+            print(masked(f"{name} = {value!r}  ({source})"))
+    return 0

@@ -1,0 +1,137 @@
+"""Read configuration files of task files: YAML, TOML, JSON and Python, and `.env`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from faena.errors import ConfigurationError, UnknownFileType, UnpicklableConfigMember
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SUFFIXES = ("yaml", "yml", "toml", "json", "py")
+
+
+def read_first(prefix: str) -> tuple[str, dict[str, Any]]:
+    """Read the first of `prefix.yaml`, `.yml`, `.toml`, `.json`, `.py` that exists."""
+    for suffix in SUFFIXES:
+        path = f"{prefix}.{suffix}"
+        if os.path.isfile(path):
+            return path, read_file(path)
+    return "", {}
+
+
+def read_project(folder: str) -> tuple[str, dict[str, Any]]:
+    """Read the project's file: `invoke.*`, else `[tool.faena.runner]` or `[tool.invoke]` of pyproject.toml."""
+    path, values = read_first(os.path.join(folder, "invoke"))
+    if path:
+        return path, values
+    path = os.path.join(folder, "pyproject.toml")
+    if not os.path.isfile(path):
+        return "", {}
+    with open(path, "rb") as file:
+        content = file.read()
+    if b"faena" not in content and b"invoke" not in content:
+        return "", {}
+    tool = _toml(path, content).get("tool", {})
+    for names in (("faena", "runner"), ("invoke",)):
+        here = tool
+        for name in names:
+            here = here.get(name) if isinstance(here, dict) else None
+        if isinstance(here, dict):
+            return f"{path} [tool.{'.'.join(names)}]", here
+    return "", {}
+
+
+def read_file(path: str) -> dict[str, Any]:
+    """Read one file.
+
+    Raises ConfigurationError: it is missing or broken; UnknownFileType: its suffix says no known kind.
+    """
+    suffix = path.rpartition(".")[2].lower()
+    if suffix not in SUFFIXES:
+        raise UnknownFileType(f"{path}: a configuration file ends in one of {', '.join(SUFFIXES)}")
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from None
+    if suffix == "py":
+        return _python(path, content)
+    if suffix == "toml":
+        return _toml(path, content)
+    values = _json(path, content) if suffix == "json" else _yaml(path, content)
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: holds no names with values, but a {type(values).__name__}")
+    return values
+
+
+def _json(path: str, content: bytes) -> Any:
+    import json
+
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def _toml(path: str, content: bytes) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(content.decode())
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def _yaml(path: str, content: bytes) -> Any:
+    try:
+        import yaml  # type: ignore[import-untyped]  # stubs would be one more thing to install
+    except ImportError:
+        raise ConfigurationError(f"{path}: reading YAML needs PyYAML (pip install pyyaml), or write TOML") from None
+    try:
+        return yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def _python(path: str, content: bytes) -> dict[str, Any]:
+    namespace: dict[str, Any] = {"__file__": path, "__name__": "config"}
+    exec(compile(content, path, "exec"), namespace)  # noqa: S102  a configuration file in Python is a program
+    values = {key: value for key, value in namespace.items() if not key.startswith("__")}
+    module_type = type(sys)
+    for key, value in values.items():
+        if isinstance(value, module_type):
+            raise UnpicklableConfigMember(f"{path}: '{key}' is a module, which is no value for a configuration")
+    return values
+
+
+def read_dotenv(path: str) -> dict[str, str]:
+    """Read `NAME=value` lines; `export`, quotes and comments as shells have them, without expanding anything.
+
+    Raises ConfigurationError: a line is no assignment.
+    """
+    found: dict[str, str] = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            text = line.strip().removeprefix("export ").lstrip()
+            if not text or text.startswith("#"):
+                continue
+            name, equals, value = text.partition("=")
+            if not equals or not name.strip().isidentifier():
+                raise ConfigurationError(f"{path}:{number}: no NAME=value: {text!r}")
+            found[name.strip()] = _unquoted(value.strip())
+    return found
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] in "'\"":
+        end = value.find(value[0], 1)
+        if end > 0:
+            inner = value[1:end]
+            return inner.replace("\\n", "\n") if value[0] == '"' else inner
+    return value.partition(" #")[0].rstrip()

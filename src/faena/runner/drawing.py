@@ -1,0 +1,68 @@
+"""Draw a plan: as a tree, as Mermaid, as DOT; and tell what a run would do."""
+
+from __future__ import annotations
+
+from faena.errors import Exit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from faena.runner.execute import Runner
+    from faena.runner.plan import Step
+
+FORMS = ("tree", "mermaid", "dot")
+
+
+def draw(steps: Sequence[Step], form: str) -> str:
+    """The graph of a plan in one of `FORMS`."""
+    match form:
+        case "tree":
+            return _tree(steps)
+        case "mermaid":
+            lines = ["graph TD"]
+            lines += [f'    n{step.index}["{_escaped(step.title)}"]' for step in steps]
+            lines += [f"    n{each} --> n{step.index}" for step in steps for each in step.waits_for]
+        case "dot":
+            lines = ["digraph tasks {"]
+            lines += [f'    n{step.index} [label="{_escaped(step.title)}"];' for step in steps]
+            lines += [f"    n{each} -> n{step.index};" for step in steps for each in step.waits_for]
+            lines.append("}")
+        case _:
+            raise Exit(f"fa: no graph form '{form}': one of {', '.join(FORMS)}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', "'")
+
+
+def _tree(steps: Sequence[Step]) -> str:
+    """Every step that nothing waits for, with what it waits for below it; a step's second place shows no more."""
+    waited = {each for step in steps for each in step.waits_for}
+    lines: list[str] = []
+    shown: set[int] = set()
+    stack = [(step.index, "", "") for step in reversed(steps) if step.index not in waited]
+    while stack:
+        index, lead, below = stack.pop()
+        step = steps[index]
+        is_known = index in shown and bool(step.waits_for)
+        lines.append(f"{lead}{step.title}{' ...' if is_known else ''}")
+        if is_known:
+            continue
+        shown.add(index)
+        for position, each in enumerate(reversed(step.waits_for)):
+            is_last = position == 0
+            stack.append((each, below + ("└── " if is_last else "├── "), below + ("    " if is_last else "│   ")))
+    return "\n".join(lines) + "\n"
+
+
+def show_plan(runner: Runner, steps: Sequence[Step]) -> None:
+    """Print the steps in order, and of those with sources whether they are up to date."""
+    for step in steps:
+        verdict = ""
+        if step.task.options.extras is not None:
+            from faena.runner.extras import foresee
+
+            verdict = foresee(runner, step)
+        print(f"{step.title}{f'  ({verdict})' if verdict else ''}")
