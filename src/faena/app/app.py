@@ -102,7 +102,7 @@ class Faena:
     def task(self, *, bind: Literal[True], **options: Unpack[TaskOptions]) -> BoundTaskDecorator: ...
     @overload
     def task(self, *, bind: Literal[False] = ..., **options: Unpack[TaskOptions]) -> TaskDecorator: ...
-    def task(  # type: ignore[misc] - the overloads say more than an implementation can
+    def task(  # type: ignore[misc]  # the overloads say more than an implementation can
         self, function: Any = None, /, *, bind: bool = False, **options: Any
     ) -> Any:
         """Make a task of a function: `@app.task`, or with options `@app.task(bind=True, queue="mail")`."""

@@ -105,7 +105,7 @@ class Runner:
                     return Succeeded(task.function(task, *attempt.args, **attempt.kwargs))
                 return Succeeded(task.function(*attempt.args, **attempt.kwargs))
             except BaseException as error:  # noqa: BLE001 - around user code
-                return self._outcome_of(attempt, error)
+                return self.outcome_of(attempt, error)
         finally:
             current_request.reset(token)
 
@@ -120,7 +120,7 @@ class Runner:
                 own = (task, *attempt.args) if task.is_bound else attempt.args
                 return Succeeded(await _Signalled(task.function(*own, **attempt.kwargs), attempt, uncancel))
             except BaseException as error:  # noqa: BLE001 - around user code
-                return self._outcome_of(attempt, error)
+                return self.outcome_of(attempt, error)
         finally:
             current_request.reset(token)
 
@@ -150,7 +150,7 @@ class Runner:
             )
         return None
 
-    def _outcome_of(self, attempt: Attempt, error: BaseException) -> Outcome:
+    def outcome_of(self, attempt: Attempt, error: BaseException) -> Outcome:
         if isinstance(error, BaseExceptionGroup):
             error = _signal_within(error) or error
         if isinstance(error, ControlSignal):

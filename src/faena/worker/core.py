@@ -1,0 +1,661 @@
+"""The inside of a worker process: an I/O thread that fetches, settles and runs coroutines, and lanes for plain functions.
+
+    broker ──receive──▶ I/O thread ──batches──▶ lanes (main thread, threads)
+      ▲                  │  ▲  ▲                   │
+      └──complete────────┘  │  └── coroutines      │
+                            └────── completions ◀──┘
+
+What is fetched is held under the lease of one holder. Everything that ends goes through `complete`, where the broker checks
+the holder: what was taken away meanwhile is dropped, and said so. Any error of the broker tears the connection down and
+builds it anew with a growing pause (law 10); completions wait in memory, under the lease, until they are settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from faena.app.links import Link
+from faena.backend import Completion, JointSettler
+from faena.broker import Consumer
+from faena.engine.attempt import Attempt, Ended, Runner
+from faena.engine.completion import Completer, FourSteps
+from faena.engine.hooks import call_hooks
+from faena.engine.outcome import Revoked
+from faena.errors import (
+    BackendError,
+    BrokerError,
+    Interrupted,
+    LeaseLost,
+    SoftTimeLimitExceeded,
+    StorageError,
+    Terminated,
+    TimeLimitExceeded,
+)
+from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
+from faena.model.event import Event, EventKind
+from faena.model.result import ResultRecord
+from faena.sink import Sink
+from faena.worker.lanes import HARD_LIMIT_GRACE_S, Finished, Lanes
+from faena.worker.slots import Slots
+from faena.worker.window import LARGEST, Window
+
+if TYPE_CHECKING:
+    from faena.app.app import Faena
+
+log = logging.getLogger("faena.worker")
+
+_WAIT_S = 5.0  # of one fetch; a waiting worker turns its loop this often
+_FLUSH_AFTER_S = 0.005
+_FLUSH_AT = 64
+_FLUSH_MOST = 1000
+_TICK_S = 0.1
+_GIVE_BACK_AFTER_S = 0.2
+_REFILL_COROUTINES_AT = 8
+_LONGEST_PAUSE_S = 5.0
+_BROKEN = (BrokerError, BackendError, StorageError, OSError)
+
+
+class CoreOptions(Struct, frozen=True):
+    """What one process needs to know, resolved."""
+
+    holder: str
+    queues: tuple[str, ...]
+    hostname: str
+    threads: int = 1
+    coroutines: int = 100
+    prefetch: int | None = None
+    max_tasks: int | None = None
+    crash_limit: int = 3
+    acks_late: bool = True
+    track_started: bool = False
+    soft_time_limit_s: float | None = None
+    time_limit_s: float | None = None
+
+
+class Core:
+    """One process's worth of work. Start it, let a thread run the main lane if it has one, stop it."""
+
+    def __init__(
+        self,
+        app: Faena,
+        options: CoreOptions,
+        slots: Slots,
+        *,
+        sinks: Sequence[Sink] = (),
+        main_lane: bool,
+        on_end: Callable[[str], None] = lambda _: None,
+        on_limit: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.app, self.options, self._slots, self._sinks = app, options, slots, list(sinks)
+        self._on_end, self._on_limit = on_end, on_limit
+        self._runner = Runner(app.tasks, app.codecs, hostname=options.hostname, crash_limit=options.crash_limit)
+        self._completer = Completer(app.codecs, app.sender, app.rules(options.hostname))
+        self.lanes = Lanes(
+            options.threads, self._runner, self._completer, slots, limits=(options.soft_time_limit_s, options.time_limit_s),
+            main=main_lane, wake_io=self._wake_from_lane, refill=self._refill_from_lane,
+        )  # fmt: skip
+        self.lanes.revoked = self._revoked_in_lane
+        self.lanes.on_start = self._started_in_lane if self._tracks() else None
+        self._window = Window(options.threads, options.prefetch)
+        self._coroutine_slots = list(range(options.threads, options.threads + options.coroutines))
+        self._coroutines: dict[asyncio.Task[None], Attempt | None] = {}
+        self._waiting_coroutines: deque[Delivery] = deque()
+        self._suspects: deque[Delivery] = deque()  # may have crashed a process: each runs alone
+        tasks = app.tasks.values()
+        self._has_coroutines = any(task.is_coroutine for task in tasks)
+        self._has_functions = not all(task.is_coroutine for task in tasks)
+        self._early: set[str] = set()  # acknowledged before the run
+        self._started_records: deque[ResultRecord] = deque()
+        self._revoked: dict[str, bool] = {}
+        self._revoked_mark = 0
+        self.done_count = self.failed_count = 0
+        self._stopping: str | None = None
+        self._is_fetching = True
+        self._dirty = False
+        self._plain_is_full = False  # a function came for which there is no room; see _limit
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run_loop, name="faena-io", daemon=True)
+        self._started = threading.Event()
+
+    # -- from any thread -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the I/O thread and the lanes, and return when the loop turns."""
+        self._thread.start()
+        self._started.wait()
+        self.lanes.start()
+
+    def join(self, timeout_s: float | None = None) -> None:
+        self._thread.join(timeout_s)
+
+    def call(self, function: Callable[..., Any], *args: Any) -> None:
+        """Run `function` in the I/O thread."""
+        assert self.loop is not None
+        try:
+            self.loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:  # the loop has ended: there is nothing left to do it to
+            pass
+
+    def stop(self, reason: str = "stop") -> None:
+        """Take nothing more, hand back what has not begun, finish the rest, end."""
+        self.call(self._begin_stop, reason)
+
+    def interrupt(self) -> None:
+        """Ask the tasks that run to stop; they go back to their queue."""
+        self.call(self._interrupt_all)
+
+    def revoke(self, ids: Sequence[str], terminate: bool) -> None:
+        """Do not run these; with `terminate`, ask those that run to end."""
+        self.call(self._revoke, tuple(ids), terminate)
+
+    def active(self) -> list[dict[str, Any]]:
+        """Return what runs now. To be called in the I/O thread."""
+        now_s = time.time()
+        attempts = [lane.attempt for lane in self.lanes.lanes] + list(self._coroutines.values())
+        return [_described(attempt.delivery, attempt.started_at_s, now_s) for attempt in attempts if attempt is not None]
+
+    def reserved(self) -> list[dict[str, Any]]:
+        """Return what is held and has not begun. To be called in the I/O thread."""
+        held = [*self.lanes.todo, *self._waiting_coroutines, *self._suspects]
+        return [_described(delivery, None, 0.0) for delivery in held]
+
+    # -- the I/O thread ------------------------------------------------------------------------------------
+
+    def _run_loop(self) -> None:
+        factory = _loop_factory()
+        with asyncio.Runner(loop_factory=factory) as loop_runner:
+            loop_runner.run(self._main())
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._room, self._busy = asyncio.Event(), asyncio.Event()
+        self._to_flush, self._ended = asyncio.Event(), asyncio.Event()
+        self._link: Link | None = None
+        self._consumer: Consumer | None = None
+        self._settler: JointSettler | FourSteps | None = None
+        self._connecting = asyncio.Lock()
+        self._room.set()
+        self._started.set()
+        reason = "stop"
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                loops = [group.create_task(self._flush_forever()), group.create_task(self._tick_forever())]
+                group.create_task(self._fetch())
+                await self._ended.wait()
+                reason = self._stopping or "stop"
+                for loop in loops:
+                    loop.cancel()
+        except* LeaseLost as group_error:
+            log.error("%s; this process is replaced", group_error.exceptions[0])
+            reason = "lease lost"
+            self._interrupt_lanes()
+        finally:
+            self.lanes.close()
+            for sink in self._sinks:
+                sink.close()
+            if self._link is not None:
+                await _close(self._link)
+            self._on_end(reason)
+
+    async def _connect(self) -> tuple[Consumer, JointSettler | FourSteps]:
+        async with self._connecting:
+            if self._consumer is None or self._settler is None:
+                link = self.app.links.connect("asyncio")
+                await link.broker.open()
+                await link.backend.open()
+                consumer = link.broker.consumer(self.options.holder, self.options.queues)
+                joint = link.backend.joint(link.broker, self.options.holder)
+                self._link, self._consumer = link, consumer
+                self._settler = joint or FourSteps(link.broker, consumer, link.backend)
+                await self._load_revocations(link)
+            return self._consumer, self._settler
+
+    async def _disconnect(self, error: BaseException, pause_s: float) -> None:
+        """Let go of a connection that failed, and wait before the next."""
+        log.warning("%s; trying again in %.1f s", error, pause_s)
+        link, self._link, self._consumer, self._settler = self._link, None, None, None
+        if link is not None:
+            await _close(link)
+        await asyncio.sleep(pause_s)
+
+    # -- fetching ------------------------------------------------------------------------------------------
+
+    async def _fetch(self) -> None:
+        pause_s = 0.1
+        while not self._stopping:
+            await self._room.wait()
+            limit = self._limit()
+            if limit <= 0:
+                self._room.clear()
+                continue
+            try:
+                consumer, _ = await self._connect()
+                batch = await consumer.receive(limit, _WAIT_S)
+                pause_s = 0.1
+            except LeaseLost:
+                raise
+            except _BROKEN as error:
+                if not self._stopping:
+                    await self._disconnect(error, pause_s)
+                    pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                continue
+            self._window.fetched(limit, len(batch))
+            if batch:
+                await self._take(batch)
+        self._is_fetching = False
+        self._finish_if_idle()
+
+    def _limit(self) -> int:
+        """Return how many messages there is room for now.
+
+        A fetch cannot choose between functions and coroutines. While functions are busy for long, coroutines are looked for
+        one at a time, until a function comes that would have to wait: it goes back, for other processes.
+        """
+        if self._suspects or self._stopping:
+            return 0
+        held = self.lanes.held()
+        plain = self._window.size - held if held <= self._window.refill_at else 0
+        if not self._has_coroutines:
+            return plain
+        free = len(self._coroutine_slots) - len(self._waiting_coroutines)
+        enough = free if free >= min(_REFILL_COROUTINES_AT, self.options.coroutines) else 0
+        if not self._has_functions:
+            return min(enough, LARGEST)
+        if plain:
+            return min(plain, enough)
+        return 1 if enough and held >= self._window.size and not self._plain_is_full else 0
+
+    async def _take(self, batch: Sequence[Delivery | Malformed]) -> None:
+        plain: list[Delivery] = []
+        back: list[Completion] = []
+        early: list[Delivery] = []
+        full = self.lanes.held() >= self._window.size
+        for item in batch:
+            if isinstance(item, Malformed):
+                log.error("buried a malformed message of queue '%s': %s", item.queue, item.reason)
+                back.append(Completion(Bury(item, DeadReason.MALFORMED, item.reason)))
+                continue
+            task = self.app.tasks.get(item.message.task)
+            is_coroutine = task is not None and task.is_coroutine
+            if self._stopping or (full and not is_coroutine):
+                self._plain_is_full = self._plain_is_full or not self._stopping
+                back.append(Completion(Release(item)))
+                continue
+            if task is not None and not (self.options.acks_late if task.acks_late is None else task.acks_late):
+                early.append(item)
+            if item.crashes and item.verdict is not None and item.verdict.kind is VerdictKind.CRASHED:
+                self._suspects.append(item)
+            elif is_coroutine:
+                self._waiting_coroutines.append(item)
+            else:
+                plain.append(item)
+        if back:
+            await self._complete(back)
+        if early and self._consumer is not None:
+            await self._acknowledge_early(early)
+        if plain:
+            self.lanes.refill_at = max(0, self._window.refill_at - self.options.threads)
+            self.lanes.put(plain)
+        self._busy.set()
+        self._start_coroutines()
+        self._start_suspect()
+        self._look_for_room()
+
+    async def _acknowledge_early(self, deliveries: list[Delivery]) -> None:
+        assert self._consumer is not None
+        settled = await self._consumer.settle([Ack(delivery) for delivery in deliveries])
+        self._early.update(delivery.message.id for delivery, ours in zip(deliveries, settled, strict=True) if ours)
+
+    def _start_suspect(self) -> None:
+        """Run what may have crashed a process, when nothing else runs here: then there is no doubt who did it."""
+        if not self._suspects or self.lanes.held() or self._coroutines or self._waiting_coroutines:
+            return
+        delivery = self._suspects.popleft()
+        task = self.app.tasks.get(delivery.message.task)
+        if task is not None and task.is_coroutine:
+            self._waiting_coroutines.append(delivery)
+            self._start_coroutines()
+        else:
+            self.lanes.put([delivery])
+
+    def _look_for_room(self) -> None:
+        if self._limit() > 0:
+            self._room.set()
+
+    # -- coroutines ----------------------------------------------------------------------------------------
+
+    def _start_coroutines(self) -> None:
+        while self._waiting_coroutines and self._coroutine_slots:
+            delivery = self._waiting_coroutines.popleft()
+            slot = self._coroutine_slots.pop()
+            running = self._group.create_task(self._run_coroutine(delivery, slot))
+            self._coroutines[running] = None
+
+    async def _run_coroutine(self, delivery: Delivery, slot: int) -> None:
+        assert self.loop is not None
+        current = asyncio.current_task()
+        assert current is not None
+        timers: list[asyncio.TimerHandle] = []
+        try:
+            begun = self._revoked_in_lane(delivery) or self._runner.begin(delivery)
+            if isinstance(begun, Attempt):
+                self._coroutines[current] = begun
+                self._slots.begin(slot, delivery.message.id, self._arm(begun, current, timers))
+                if self._tracks():
+                    self._started_in_lane(begun)
+                outcome = await self._runner.run_coroutine(begun, current.uncancel)
+                call_hooks(begun, outcome)
+            else:
+                outcome = begun.outcome
+            completion, event = self._completer.complete(begun, outcome)
+        finally:
+            for timer in timers:
+                timer.cancel()
+            self._slots.clear(slot)
+            self._coroutine_slots.append(slot)
+            self._coroutines.pop(current, None)
+        self.lanes.done.append((completion, event, delivery))
+        self._start_coroutines()
+        self._flush_soon(not self._coroutines)
+        self._start_suspect()
+        self._look_for_room()
+
+    def _arm(self, attempt: Attempt, running: asyncio.Task[None], timers: list[asyncio.TimerHandle]) -> float:
+        """Set the timers of the limits; return the moment when the supervisor shall kill, monotonic."""
+        assert self.loop is not None
+        soft_s, hard_s = self.lanes.limits_of(attempt)
+        if soft_s:
+            timers.append(self.loop.call_later(soft_s, _signal, attempt, running, SoftTimeLimitExceeded()))
+        if not hard_s:
+            return 0.0
+        timers.append(self.loop.call_later(hard_s, _signal, attempt, running, _hard_limit(attempt, hard_s)))
+        return time.monotonic() + hard_s + HARD_LIMIT_GRACE_S
+
+    # -- completing ----------------------------------------------------------------------------------------
+
+    def _wake_from_lane(self, now: bool) -> None:
+        """Called by a lane. Once for many completions: the flag says that the loop knows already."""
+        if now or not self._dirty:
+            self._dirty = True
+            self.call(self._flush_soon, now)
+
+    def _refill_from_lane(self) -> None:
+        self.call(self._look_for_room)
+
+    def _flush_soon(self, now: bool) -> None:
+        if now or len(self.lanes.done) >= _FLUSH_AT:
+            self._to_flush.set()
+        elif self.loop is not None:
+            self.loop.call_later(_FLUSH_AFTER_S, self._to_flush.set)
+
+    async def _flush_forever(self) -> None:
+        while True:
+            await self._to_flush.wait()
+            self._to_flush.clear()
+            self._dirty = False  # before the draining: a late completion asks again
+            while self.lanes.done:
+                await self._flush()
+            if self._started_records:
+                await self._record_started()
+            self._finish_if_idle()
+
+    async def _flush(self) -> None:
+        finished = _drain(self.lanes.done, _FLUSH_MOST)
+        self._measure()
+        self._plain_is_full = False
+        self._look_for_room()
+        early = [item for item in finished if item[2].message.id in self._early] if self._early else []
+        if early:
+            finished = [item for item in finished if item[2].message.id not in self._early]
+            await self._complete_early([item[0] for item in early])
+            self._early.difference_update(item[2].message.id for item in early)
+            self._tell([item[1] for item in early])
+        ours = await self._complete([item[0] for item in finished]) if finished else []
+        self._tell([
+            event if kept else _lost(event) for (_, event, _), kept in zip(finished, ours, strict=True)
+        ])  # fmt: skip
+        self._count(finished, early)
+        self._start_suspect()
+
+    def _count(self, *batches: Sequence[Finished]) -> None:
+        for finished in batches:
+            for _, event, _ in finished:
+                self.done_count += event.kind is not EventKind.TASK_RELEASED
+                self.failed_count += event.kind is EventKind.TASK_FAILED
+        limit = self.options.max_tasks
+        if limit is not None and self.done_count >= limit and not self._stopping:
+            self._begin_stop("max_tasks_per_child")
+
+    async def _complete(self, completions: list[Completion]) -> Sequence[bool]:
+        """Carry the completions out, however long that takes: until then they are ours, under the lease."""
+        pause_s = 0.1
+        while True:
+            try:
+                _, settler = await self._connect()
+                return await settler.complete(completions)
+            except LeaseLost:
+                raise
+            except _BROKEN as error:
+                await self._disconnect(error, pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    async def _complete_early(self, completions: list[Completion]) -> None:
+        """Their deliveries are settled already: keep the results, send what follows."""
+        records = [completion.result for completion in completions if completion.result is not None]
+        messages = [message for completion in completions for message in completion.publish]
+        again = [item.settlement for item in completions if isinstance(item.settlement, Release)]
+        messages.extend(release.message or release.delivery.message for release in again)
+        pause_s = 0.1
+        while True:
+            try:
+                await self._connect()
+                assert self._link is not None
+                if records:
+                    await self._link.backend.record(records)
+                if messages:
+                    await self._link.broker.publish(messages)
+            except _BROKEN as error:
+                await self._disconnect(error, pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            else:
+                return
+
+    async def _record_started(self) -> None:
+        records = _drain(self._started_records, _FLUSH_MOST)
+        try:
+            await self._connect()
+            assert self._link is not None
+            await self._link.backend.record(records)
+        except _BROKEN as error:
+            log.warning("the state STARTED of %d tasks was not recorded: %s", len(records), error)
+
+    def _tell(self, events: list[Event]) -> None:
+        for sink in list(self._sinks):
+            try:
+                sink.emit(events)
+            except Exception:
+                log.exception("a sink failed and is switched off: %r", sink)
+                self._sinks.remove(sink)
+        self._completer.describes = any(getattr(sink, "wants_text", True) for sink in self._sinks)
+
+    def _measure(self) -> None:
+        tasks = sum(lane.ran for lane in self.lanes.lanes)
+        busy_s = sum(lane.busy_s for lane in self.lanes.lanes)
+        for lane in self.lanes.lanes:
+            lane.ran, lane.busy_s = 0, 0.0
+        self._window.measured(tasks, busy_s)
+
+    # -- limits, revocations, stopping ---------------------------------------------------------------------
+
+    async def _tick_forever(self) -> None:
+        while True:
+            self._slots.beat(self._running(), self.done_count, self.failed_count)
+            if self._running() or self.lanes.todo:
+                await asyncio.sleep(_TICK_S)
+            else:
+                self._busy.clear()
+                try:
+                    await asyncio.wait_for(self._busy.wait(), _WAIT_S)
+                except TimeoutError:
+                    continue
+            self._check_lanes()
+
+    def _check_lanes(self) -> None:
+        now_s = time.monotonic()
+        slow = 0
+        for lane in self.lanes.lanes:
+            attempt = lane.attempt
+            if attempt is None:
+                continue
+            if lane.hard_at_s and now_s >= lane.hard_at_s:
+                lane.interrupt(attempt, _hard_limit(attempt, lane.hard_at_s - lane.began_s))
+                lane.hard_at_s = 0.0
+            elif lane.soft_at_s and now_s >= lane.soft_at_s:
+                lane.interrupt(attempt, SoftTimeLimitExceeded())
+                lane.soft_at_s = 0.0
+            slow += now_s - lane.began_s > _GIVE_BACK_AFTER_S
+        if slow == len(self.lanes.lanes):
+            self._window.slowed()
+            if self.lanes.todo and self.options.prefetch is None:
+                self._give_back(self.lanes.take_back())
+
+    def _give_back(self, deliveries: list[Delivery]) -> None:
+        """Hand unstarted work to those who have time for it."""
+        if deliveries:
+            released = [(Completion(Release(item)), _released(item), item) for item in deliveries]
+            self.lanes.done.extend(released)
+            self._to_flush.set()
+
+    def _running(self) -> int:
+        return self.lanes.running() + len(self._coroutines)
+
+    def _begin_stop(self, reason: str) -> None:
+        if self._stopping:
+            return
+        self._stopping = reason
+        if reason != "stop":
+            self._on_limit()
+        self._room.set()
+        if self._consumer is not None:
+            self._consumer.interrupt()
+        back = [*self.lanes.take_back(), *self._waiting_coroutines, *self._suspects]
+        self._waiting_coroutines.clear()
+        self._suspects.clear()
+        self._give_back(back)
+        self._to_flush.set()
+
+    def _finish_if_idle(self) -> None:
+        if self._is_fetching or self.lanes.held() or self._coroutines or self.lanes.done:
+            return
+        self._ended.set()
+
+    def _interrupt_lanes(self) -> None:
+        for lane in self.lanes.lanes:
+            if (attempt := lane.attempt) is not None:
+                lane.interrupt(attempt, Interrupted("the worker stops"))
+
+    def _interrupt_all(self) -> None:
+        self._interrupt_lanes()
+        for running, attempt in self._coroutines.items():
+            if attempt is not None:
+                _signal(attempt, running, Interrupted("the worker stops"))
+
+    def _revoke(self, ids: Sequence[str], terminate: bool) -> None:
+        for task_id in ids:
+            self._revoked[task_id] = terminate
+        if not terminate:
+            return
+        wanted = set(ids)
+        for lane in self.lanes.lanes:
+            if (attempt := lane.attempt) is not None and attempt.delivery.message.id in wanted:
+                lane.interrupt(attempt, Terminated("revoked"))
+        for running, attempt in self._coroutines.items():
+            if attempt is not None and attempt.delivery.message.id in wanted:
+                _signal(attempt, running, Terminated("revoked"))
+
+    def _revoked_in_lane(self, delivery: Delivery) -> Ended | None:
+        if self._revoked and delivery.message.id in self._revoked:
+            return Ended(delivery, Revoked("was revoked"), self.app.tasks.get(delivery.message.task))
+        return None
+
+    async def _load_revocations(self, link: Link) -> None:
+        self._revoked_mark, found = await link.backend.revocations.since(self._revoked_mark)
+        self._revoked.update((revocation.task_id, revocation.terminate) for revocation in found)
+
+    def _tracks(self) -> bool:
+        return self.options.track_started or any(task.track_started for task in self.app.tasks.values())
+
+    def _started_in_lane(self, attempt: Attempt) -> None:
+        wanted = attempt.task.track_started
+        if self.options.track_started if wanted is None else wanted:
+            attempt.started_at_s = time.time()
+            record = self._completer.started(attempt)
+            if record is not None:
+                self._started_records.append(record)
+                self.call(self._to_flush.set)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # optional: saves a fifth of a process's CPU time
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _close(link: Link) -> None:
+    try:
+        await link.backend.close()
+        await link.broker.close()
+    except _BROKEN as error:
+        log.debug("closing a broken connection: %s", error)
+
+
+def _drain(source: deque[Any], most: int) -> list[Any]:
+    found: list[Any] = []
+    try:
+        while len(found) < most:
+            found.append(source.popleft())
+    except IndexError:
+        pass
+    return found
+
+
+def _signal(attempt: Attempt, running: asyncio.Task[None], error: BaseException) -> None:
+    """Raise `error` in the coroutine of an attempt, where it waits now."""
+    attempt.signal = error
+    running.cancel()
+
+
+def _hard_limit(attempt: Attempt, limit_s: float) -> TimeLimitExceeded:
+    return TimeLimitExceeded(f"task '{attempt.task.name}' ran longer than its time limit of {limit_s:g} s")
+
+
+def _lost(event: Event) -> Event:
+    return Event(
+        EventKind.TASK_LOST, event.at_s, event.worker, event.task_id, event.task, event.queue, event.retries,
+        event.runtime_s, "its lease had ended or it was recovered; this outcome was dropped",
+    )  # fmt: skip
+
+
+def _released(delivery: Delivery) -> Event:
+    message = delivery.message
+    return Event(EventKind.TASK_RELEASED, time.time(), "", message.id, message.task, message.queue, message.retries)
+
+
+def _described(delivery: Delivery, started_at_s: float | None, now_s: float) -> dict[str, Any]:
+    message = delivery.message
+    found: dict[str, Any] = {"id": message.id, "name": message.task, "queue": message.queue, "retries": message.retries,
+                             "priority": message.priority}  # fmt: skip
+    if started_at_s:
+        found |= {"started_at": started_at_s, "runtime_s": round(now_s - started_at_s, 3)}
+    return found

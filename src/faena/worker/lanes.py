@@ -1,0 +1,258 @@
+"""Where plain functions run: the main thread of a process, and further threads if asked for.
+
+Lanes take deliveries from one deque, which the I/O thread fills and may empty again; what they finish goes into another.
+The two sides exchange batches: a lane wakes the I/O thread once for many completions, never once per task.
+
+To interrupt a lane, an exception is raised in it. In the main thread a signal does that, which also breaks a blocking call
+(sleep, socket, lock); in other threads CPython can do it between two bytecodes only, so a blocking call ends first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from faena.backend import Completion
+from faena.engine.attempt import Attempt, Ended, Runner
+from faena.engine.completion import Completer
+from faena.engine.hooks import call_hooks
+from faena.engine.outcome import Outcome
+from faena.errors import ControlSignal, SoftTimeLimitExceeded, TimeLimitExceeded
+from faena.model.delivery import Delivery
+from faena.model.event import Event
+from faena.worker.slots import Slots
+
+log = logging.getLogger("faena.worker")
+
+WAKE_SIGNAL: int = getattr(signal, "SIGRTMAX", signal.SIGUSR2)
+HARD_LIMIT_GRACE_S = 1.0  # between asking a task that is over its hard limit and killing its process
+
+Finished: TypeAlias = tuple[Completion, Event, Delivery]
+_SIGNALS = (ControlSignal, SoftTimeLimitExceeded, TimeLimitExceeded)
+
+
+class Lane:
+    """One thread that runs plain functions, one after the other."""
+
+    __slots__ = ("_is_main", "_lock", "attempt", "began_s", "busy_s", "finished", "hard_at_s", "index", "pending",
+                 "ran", "soft_at_s", "thread_id")  # fmt: skip
+
+    def __init__(self, index: int, *, is_main: bool) -> None:
+        self.index, self._is_main = index, is_main
+        self._lock = threading.Lock()  # an interruption hits the attempt it is meant for, or none
+        self.attempt: Attempt | None = None  # what runs now
+        self.began_s = self.soft_at_s = self.hard_at_s = 0.0  # monotonic; 0: none
+        self.pending: BaseException | None = None  # to be raised in the attempt that runs
+        self.ran, self.busy_s = 0, 0.0  # since the I/O thread looked
+        self.finished = 0  # since the start
+        self.thread_id = 0
+
+    def interrupt(self, attempt: Attempt, error: BaseException) -> bool:
+        """Raise `error` in the function that runs, if it is still that of `attempt`. From another thread."""
+        with self._lock:
+            if self.attempt is not attempt or self.pending is not None:
+                return False
+            self.pending = error
+            if self._is_main:
+                signal.pthread_kill(self.thread_id, WAKE_SIGNAL)
+            else:
+                _raise_in_thread(self.thread_id, type(error))
+        return True
+
+    def raise_pending(self) -> None:
+        """Raise what `interrupt` left, in the main thread, when its signal has come."""
+        if self.attempt is not None and self.pending is not None:
+            error, self.pending = self.pending, None
+            raise error
+
+    def end(self) -> None:
+        """Let go of the attempt; an interruption that came too late to hit it is forgotten."""
+        while True:
+            try:
+                self.attempt = None  # first, and without a call: from here on the signal handler raises nothing
+                with self._lock:
+                    if self.pending is not None:
+                        self.pending = None
+                        if not self._is_main:
+                            _raise_in_thread(self.thread_id, None)
+            except _SIGNALS:
+                continue
+            return
+
+
+class Lanes:
+    """All lanes of a process, with the deques that join them to the I/O thread."""
+
+    def __init__(
+        self,
+        count: int,
+        runner: Runner,
+        completer: Completer,
+        slots: Slots,
+        *,
+        limits: tuple[float | None, float | None],
+        main: bool,
+        wake_io: Callable[[bool], None],
+        refill: Callable[[], None],
+    ) -> None:
+        self.todo: deque[Delivery] = deque()
+        self.done: deque[Finished] = deque()
+        self.lanes = [Lane(index, is_main=main and index == 0) for index in range(count)]
+        self.refill_at = 0  # wake the I/O thread when this many are left
+        self.revoked: Callable[[Delivery], Ended | None] = lambda _: None
+        self.on_start: Callable[[Attempt], None] | None = None
+        self._runner, self._completer, self._slots = runner, completer, slots
+        self._wake_io, self._refill, self._limits = wake_io, refill, limits
+        self._handed_over = 0  # to the lanes, less what was taken back
+        self._ready = threading.Condition()
+        self._waiting = 0
+        self._closed = False
+        self._threads: list[threading.Thread] = []
+        self._has_main = main
+
+    def start(self) -> None:
+        """Start every lane but that of the main thread, which calls `run_main`."""
+        for lane in self.lanes[1 if self._has_main else 0 :]:
+            thread = threading.Thread(target=self._work, args=(lane,), name=f"faena-lane-{lane.index}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def run_main(self) -> None:
+        """Work in the main thread until `close`."""
+        lane = self.lanes[0]
+
+        def on_signal(_number: int, _frame: Any) -> None:
+            lane.raise_pending()
+
+        signal.signal(WAKE_SIGNAL, on_signal)
+        self._work(lane)
+
+    def put(self, deliveries: list[Delivery]) -> None:
+        """Hand over deliveries; called by the I/O thread."""
+        self._handed_over += len(deliveries)
+        self.todo.extend(deliveries)
+        if self._waiting:
+            with self._ready:
+                self._ready.notify(len(deliveries))
+
+    def take_back(self) -> list[Delivery]:
+        """Return what no lane has begun; called by the I/O thread."""
+        back = []
+        while True:
+            try:
+                back.append(self.todo.pop())
+            except IndexError:
+                back.reverse()
+                self._handed_over -= len(back)
+                return back
+
+    def held(self) -> int:
+        """Return how many deliveries were handed over and are not finished yet."""
+        return self._handed_over - sum(lane.finished for lane in self.lanes)
+
+    def running(self) -> int:
+        """Return how many of them a lane has taken."""
+        return self.held() - len(self.todo)
+
+    def limits_of(self, attempt: Attempt) -> tuple[float | None, float | None]:
+        """Return the soft and the hard limit of an attempt in seconds: of the call, the task, or the settings."""
+        message, task = attempt.delivery.message, attempt.task
+        soft_s, hard_s = self._limits
+        return (
+            message.soft_time_limit_s or task.soft_time_limit or soft_s,
+            message.time_limit_s or task.time_limit or hard_s,
+        )
+
+    def close(self) -> None:
+        """Let each lane end when it is idle."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify_all()
+
+    def join(self, timeout_s: float) -> None:
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    # -- in the lane's thread ------------------------------------------------------------------------------
+
+    def _work(self, lane: Lane) -> None:
+        lane.thread_id = threading.get_ident()
+        todo, done = self.todo, self.done
+        while True:
+            try:
+                delivery = todo.popleft()
+            except IndexError:
+                delivery_or_none = self._wait()
+                if delivery_or_none is None:
+                    return
+                delivery = delivery_or_none
+            began_s = time.monotonic()
+            self._run(lane, delivery, began_s)
+            lane.ran += 1
+            lane.busy_s += time.monotonic() - began_s
+            left = len(todo)
+            if left == self.refill_at:
+                self._refill()
+            if left == 0:
+                self._wake_io(True)
+            elif len(done) == 1:
+                self._wake_io(False)
+
+    def _wait(self) -> Delivery | None:
+        with self._ready:
+            while True:
+                try:
+                    return self.todo.popleft()
+                except IndexError:
+                    if self._closed:
+                        return None
+                self._waiting += 1
+                try:
+                    self._ready.wait()
+                finally:
+                    self._waiting -= 1
+
+    def _run(self, lane: Lane, delivery: Delivery, began_s: float) -> None:
+        begun = self.revoked(delivery) or self._runner.begin(delivery)
+        if type(begun) is Attempt:
+            if self.on_start is not None:
+                self.on_start(begun)
+            outcome = self._run_attempt(lane, begun, began_s)
+            if begun.task.hooks:
+                call_hooks(begun, outcome)
+        else:
+            assert isinstance(begun, Ended)
+            outcome = begun.outcome
+        completion, event = self._completer.complete(begun, outcome)
+        self.done.append((completion, event, delivery))
+        lane.finished += 1
+
+    def _run_attempt(self, lane: Lane, attempt: Attempt, began_s: float) -> Outcome:
+        soft_s, hard_s = self.limits_of(attempt)
+        hard_at_s = began_s + hard_s if hard_s else 0.0
+        self._slots.begin(lane.index, attempt.delivery.message.id, hard_at_s + HARD_LIMIT_GRACE_S if hard_at_s else 0.0)
+        lane.began_s, lane.hard_at_s = began_s, hard_at_s
+        lane.soft_at_s = began_s + soft_s if soft_s else 0.0
+        outcome: Outcome | None = None
+        try:
+            lane.attempt = attempt
+            outcome = self._runner.run(attempt)
+        except _SIGNALS as late:
+            if outcome is None:
+                outcome = self._runner.outcome_of(attempt, late)
+        finally:
+            lane.end()
+            self._slots.clear(lane.index)
+        return outcome
+
+
+def _raise_in_thread(thread_id: int, kind: type[BaseException] | None) -> None:
+    """Raise `kind` in a thread at its next bytecode; None takes back what was not raised yet."""
+    what = ctypes.py_object(kind) if kind is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), what)

@@ -1,0 +1,30 @@
+"""What a worker is told by its command line."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from msgspec import Struct
+
+
+class WorkerOptions(Struct, frozen=True):
+    """`overrides` are settings by name, said on the command line; they go before what the app says."""
+
+    app: str | None = None  # as of -A
+    workdir: str = "."
+    queues: tuple[str, ...] = ()
+    exclude_queues: tuple[str, ...] = ()
+    hostname: str | None = None  # may hold %h (host), %n (host's first part) and %i (a number)
+    overrides: dict[str, Any] = {}
+    reload: bool = False
+    pidfile: str | None = None
+
+    def name(self) -> str:
+        """Return the worker's name, such as `faena@host`."""
+        host = socket.gethostname()
+        pattern = self.hostname or "faena@%h"
+        if "@" not in pattern:
+            pattern += "@%h"
+        return pattern.replace("%h", host).replace("%n", host.partition(".")[0]).replace("%i", str(os.getpid()))

@@ -1,0 +1,215 @@
+"""A worker process: loads the app, and works until its supervisor says stop, or is gone.
+
+Started as `python -m faena.worker.process LINK SLOTS COUNT`: the descriptors of the socket to the supervisor and of the
+shared memory, and the number of slots there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from traceback import format_exc
+from typing import TYPE_CHECKING, Any
+
+from faena.app.discovery import find_app
+from faena.errors import FaenaError
+from faena.sink import Sink
+from faena.tasks.options import seconds
+from faena.telemetry.logs import LogSink, set_up_logging
+from faena.worker.core import Core, CoreOptions
+from faena.worker.questions import answer
+from faena.worker.slots import Slots
+from faena.worker.wire import (
+    Answer,
+    Begin,
+    Boot,
+    BootFailed,
+    Hello,
+    Interrupt,
+    Leaving,
+    Query,
+    Revoke,
+    Stop,
+    ToSupervisor,
+    pack,
+    receive,
+    receive_blocking,
+)
+
+if TYPE_CHECKING:
+    from faena.app.app import Faena
+
+log = logging.getLogger("faena.worker")
+
+EXIT_BOOT_FAILED, EXIT_LEASE_LOST = 3, 4
+SUPERVISED = (
+    "worker_concurrency", "worker_pool", "worker_threads", "worker_coroutines", "worker_lease", "worker_shutdown_timeout",
+    "worker_max_memory_per_child", "worker_health_file", "worker_health_address", "worker_watchdog_timeout",
+    "worker_loglevel", "worker_log_format", "dead_letter_expires",
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a process; returns its exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the supervisor decides; a terminal's Ctrl-C reaches both
+    link = socket.socket(fileno=int(arguments[0]))
+    slots = Slots(int(arguments[1]), int(arguments[2]))
+    boot = receive_blocking(link)
+    if not isinstance(boot, Boot):
+        return 0
+    try:
+        app = _load(boot)
+        hello = _hello(app, boot)
+    except BaseException as error:  # noqa: BLE001 - whatever the user's module raises, Ctrl-C and exit() included
+        text = str(error) if isinstance(error, FaenaError) else format_exc()
+        link.sendall(pack(BootFailed(text)))
+        return EXIT_BOOT_FAILED
+    link.sendall(pack(hello))
+    begin = receive_blocking(link)
+    if not isinstance(begin, Begin):
+        return 0
+    return _Process(app, boot, begin.holder, hello.queues, slots, link).run()
+
+
+class _Process:
+    """Joins a core to its supervisor."""
+
+    def __init__(
+        self, app: Faena, boot: Boot, holder: str, queues: tuple[str, ...], slots: Slots, link: socket.socket
+    ) -> None:
+        conf = app.conf
+        self._link, self._exit_code, self._holder = link, 0, holder
+        self._writer: asyncio.StreamWriter | None = None
+        self._orphaned = threading.Event()
+        self._app = app
+        options = CoreOptions(
+            holder=holder,
+            queues=queues,
+            hostname=boot.hostname,
+            threads=threads_of(app),
+            coroutines=conf.worker_coroutines,
+            prefetch=conf.worker_prefetch_multiplier,
+            max_tasks=conf.worker_max_tasks_per_child,
+            crash_limit=conf.task_crash_limit,
+            acks_late=conf.task_acks_late,
+            track_started=conf.task_track_started,
+            soft_time_limit_s=conf.task_soft_time_limit,
+            time_limit_s=conf.task_time_limit,
+        )
+        sinks: list[Sink] = [LogSink(conf.worker_log_tasks, boot.index)]
+        self._core = Core(app, options, slots, sinks=sinks, main_lane=True, on_end=self._on_end, on_limit=self._on_limit)
+
+    def run(self) -> int:
+        """Work in this, the main thread."""
+        self._core.start()
+        self._core.call(self._listen)
+        self._core.lanes.run_main()
+        self._core.join(30.0)
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(self._exit_code)  # threads and atexit handlers of user code have had their time; nothing of ours waits
+
+    # -- in the I/O thread ---------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        assert self._core.loop is not None
+        self._listening = self._core.loop.create_task(self._serve())
+
+    async def _serve(self) -> None:
+        self._link.setblocking(False)
+        reader, self._writer = await asyncio.open_connection(sock=self._link)
+        while True:
+            match await receive(reader):
+                case None:
+                    await self._outlive()
+                    return
+                case Stop():
+                    self._core.stop()
+                case Interrupt():
+                    self._core.interrupt()
+                case Revoke(ids=ids, terminate=terminate):
+                    self._core.revoke(ids, terminate)
+                case Query(number=number, name=name, arguments=arguments):
+                    self._say(self._answer(number, name, arguments))
+
+    async def _outlive(self) -> None:
+        """The supervisor is gone: keep the lease ourselves, finish what runs, and end."""
+        log.warning("the supervisor is gone: finishing what runs, then ending")
+        self._core.stop()
+        lease_s = float(self._app.conf.worker_lease)
+        link = self._app.links.connect("asyncio")
+        with contextlib.suppress(FaenaError, OSError):
+            await link.broker.open()
+            while True:
+                await link.broker.leases.renew([self._holder], lease_s)
+                await asyncio.sleep(lease_s / 3)
+
+    def _answer(self, number: int, name: str, arguments: dict[str, Any]) -> Answer:
+        try:
+            return Answer(number, answer(self._core, name, arguments))
+        except FaenaError as error:
+            return Answer(number, None, str(error))
+
+    def _say(self, spoken: ToSupervisor) -> None:
+        if self._writer is not None:
+            self._writer.write(pack(spoken))
+
+    def _on_limit(self) -> None:
+        self._say(Leaving("max_tasks_per_child"))
+
+    def _on_end(self, reason: str) -> None:
+        if reason == "lease lost":
+            self._exit_code = EXIT_LEASE_LOST
+
+
+def threads_of(app: Faena) -> int:
+    """Return how many functions one process runs at a time."""
+    conf = app.conf
+    if conf.worker_pool == "solo":
+        return 1
+    if conf.worker_pool == "threads":
+        return conf.worker_concurrency or os.cpu_count() or 1
+    return conf.worker_threads
+
+
+def _load(boot: Boot) -> Faena:
+    os.chdir(boot.workdir)
+    app: Faena = find_app(boot.app, boot.workdir)
+    app.conf.override(boot.overrides)
+    set_up_logging(app.conf.worker_loglevel, app.conf.worker_log_format, process=boot.index)
+    app.load_modules()
+    return app
+
+
+def _hello(app: Faena, boot: Boot) -> Hello:
+    conf = app.conf
+    broker_url, backend_url = app.links.urls()
+    queues = [queue for queue in (boot.queues or app.default_queues()) if queue not in boot.exclude_queues]
+    settings = {name: getattr(conf, name) for name in SUPERVISED}
+    settings["dead_letter_expires"] = seconds(settings["dead_letter_expires"])
+    return Hello(
+        app=app.main or "faena",
+        broker_url=broker_url,
+        backend_url=backend_url,
+        broker_options=dict(conf.broker_transport_options),
+        backend_options=dict(conf.result_backend_transport_options),
+        queues=tuple(queues),
+        tasks=len(app.tasks),
+        slots=threads_of(app) + conf.worker_coroutines,
+        settings=settings,
+    )
+
+
+if __name__ == "__main__":
+    if platform.system() == "Windows":
+        raise SystemExit("a worker needs a POSIX system; run it in WSL or a container")
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,34 @@
+"""What a process answers when remote control asks."""
+
+from __future__ import annotations
+
+import os
+import resource
+from typing import Any
+
+from faena.errors import FaenaError, did_you_mean
+from faena.worker.core import Core
+
+
+def answer(core: Core, name: str, arguments: dict[str, Any]) -> Any:
+    """Return the answer of this process. Raises FaenaError: the question is unknown."""
+    match name:
+        case "active":
+            return core.active()
+        case "reserved":
+            return core.reserved()
+        case "registered":
+            return sorted(core.app.tasks)
+        case "conf":
+            return {row.name: row.value for row in core.app.conf.explain()}
+        case "stats":
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            return {
+                "pid": os.getpid(),
+                "done": core.done_count,
+                "failed": core.failed_count,
+                "cpu_s": round(used.ru_utime + used.ru_stime, 3),
+                "max_rss_kib": used.ru_maxrss,
+            }
+    known = ("active", "reserved", "registered", "conf", "stats")
+    raise FaenaError(f"unknown question '{name}'{did_you_mean(name, known)}; arguments: {sorted(arguments)}")

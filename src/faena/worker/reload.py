@@ -1,0 +1,21 @@
+"""Start processes anew when a source file changes: for development."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from faena.errors import ConfigurationError
+
+log = logging.getLogger("faena.worker")
+
+
+async def watch_forever(folder: str, changed: Callable[[], None]) -> None:
+    """Call `changed` after Python files below `folder` have changed, once for those that change together."""
+    try:
+        from watchfiles import PythonFilter, awatch  # an extra
+    except ImportError:
+        raise ConfigurationError("--reload needs watchfiles: pip install 'faena[watch]'") from None
+    async for changes in awatch(folder, watch_filter=PythonFilter()):
+        log.info("%s changed: processes are started anew", ", ".join(sorted({path for _, path in changes})[:3]))
+        changed()

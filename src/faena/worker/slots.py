@@ -1,0 +1,92 @@
+"""What each process is running, in memory that it shares with its supervisor.
+
+When a process dies, the supervisor reads here what it was doing: a kill is reported exactly, without a message per task.
+While it lives, the supervisor sees hard limits that have passed. One writer (the process), one reader.
+
+    header   beat: f64 | done: u64 | failed: u64 | running: u32 | state: u32
+    slot     active: u8 | length of the id: u8 | started: f64 | deadline: f64 | id: 255 bytes
+
+Moments are CLOCK_MONOTONIC seconds, the same for all processes of a machine. A deadline of 0 is none.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import time
+from struct import Struct
+
+from msgspec import Struct as Value
+
+_HEADER = Struct("<dQQII")
+_SLOT = Struct("<BBxxxxxxdd")
+_HEADER_BYTES = 64
+_SLOT_BYTES = 288
+_ID_AT = _SLOT.size
+
+
+class Running(Value, frozen=True):
+    """One task that a process runs."""
+
+    task_id: str
+    started_s: float
+    deadline_s: float
+
+
+class Slots:
+    """The shared memory of one process: a header and `count` slots."""
+
+    def __init__(self, descriptor: int, count: int) -> None:
+        self.descriptor, self.count = descriptor, count
+        self._memory = mmap.mmap(descriptor, _HEADER_BYTES + count * _SLOT_BYTES)
+        self._done = self._failed = 0
+
+    @classmethod
+    def create(cls, count: int) -> Slots:
+        """Make new shared memory; its descriptor is handed to the process."""
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("faena-slots", os.MFD_CLOEXEC)
+        else:
+            with tempfile.TemporaryFile() as file:
+                descriptor = os.dup(file.fileno())
+        os.ftruncate(descriptor, _HEADER_BYTES + count * _SLOT_BYTES)
+        return cls(descriptor, count)
+
+    def close(self) -> None:
+        self._memory.close()
+        os.close(self.descriptor)
+
+    # -- written by the process ----------------------------------------------------------------------------
+
+    def begin(self, index: int, task_id: str, deadline_s: float) -> None:
+        """Say that slot `index` runs a task from now on."""
+        at = _HEADER_BYTES + index * _SLOT_BYTES
+        name = task_id.encode()[:255]
+        self._memory[at + _ID_AT : at + _ID_AT + len(name)] = name
+        _SLOT.pack_into(self._memory, at, 1, len(name), time.monotonic(), deadline_s)
+
+    def clear(self, index: int) -> None:
+        self._memory[_HEADER_BYTES + index * _SLOT_BYTES] = 0
+
+    def beat(self, running: int, done: int, failed: int) -> None:
+        """Say that the process's loop turns."""
+        _HEADER.pack_into(self._memory, 0, time.monotonic(), done, failed, running, 0)
+
+    # -- read by the supervisor ----------------------------------------------------------------------------
+
+    def running(self) -> list[Running]:
+        """Return what runs now, or ran when the process died."""
+        found = []
+        for index in range(self.count):
+            at = _HEADER_BYTES + index * _SLOT_BYTES
+            if self._memory[at]:
+                _, length, started_s, deadline_s = _SLOT.unpack_from(self._memory, at)
+                name = bytes(self._memory[at + _ID_AT : at + _ID_AT + length])
+                found.append(Running(name.decode(errors="replace"), started_s, deadline_s))
+        return found
+
+    def header(self) -> tuple[float, int, int, int]:
+        """Return the moment of the last beat (0: none yet), and the numbers done, failed and running."""
+        beat_s, done, failed, running, _ = _HEADER.unpack_from(self._memory, 0)
+        return beat_s, done, failed, running

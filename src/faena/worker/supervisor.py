@@ -1,0 +1,548 @@
+"""The supervisor: starts processes, renews their leases, enforces hard limits, replaces the dead, and stops them all.
+
+It imports no user code and carries no task message, so that nothing a task does can hold it up. What it needs to know of
+the app it is told by the first process that has loaded it.
+
+    spawn ─▶ hello ─▶ holder opened ─▶ begin ─▶ (renew, look at slots, every so often) ─▶ death seen ─▶ recover ─▶ spawn
+
+A process that dies is recovered at once: what it held goes back, with a verdict on what it was running. When the supervisor
+itself dies, its processes notice, keep their own leases while they finish, and end; and when the whole machine dies, any
+other supervisor reaps the leases that have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from faena.app.links import Link, adapter_for
+from faena.errors import BackendError, BrokerError, ConfigurationError, FaenaError, NotSupported, StorageError
+from faena.model.control import WorkerInfo
+from faena.model.delivery import Verdict, VerdictKind
+from faena.telemetry.logs import set_up_logging
+from faena.worker.commands import CommandServer
+from faena.worker.drain import Phase, next_change_s, phase
+from faena.worker.handle import ProcessHandle, ProcessState, describe_exit
+from faena.worker.health import HealthFile, HealthServer
+from faena.worker.options import WorkerOptions
+from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST
+from faena.worker.recycle import MemoryRule, pause_before_spawn_s, was_short
+from faena.worker.wire import Answer, Begin, Boot, BootFailed, Hello, Interrupt, Leaving, Revoke, Stop, receive
+
+log = logging.getLogger("faena.worker")
+
+_LOOK_EVERY_S = 0.25  # at the slots, while something runs that has a limit
+_LOOK_IDLE_S = 1.0
+_REAP_EVERY_S = 2.0
+_ANNOUNCE_EVERY_S, _PRESENT_FOR_S = 5.0, 16.0
+_EXPIRE_EVERY_S = 30.0
+_EXPIRE_AT_ONCE = 1000
+_TERMINATE_GRACE_S = 5.0
+_BOOT_SLOTS = 1024  # the slots are made before the process knows how many it needs
+_BROKEN = (BrokerError, BackendError, StorageError, OSError)
+
+
+class Supervisor:
+    """One worker: `await run()` until it is told to stop; gives the exit code."""
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options, self.name = options, options.name()
+        self._workdir = os.path.abspath(options.workdir)
+        self.processes: list[ProcessHandle] = []
+        self.hello: Hello | None = None
+        self.started_at_s = time.time()
+        self._link: Link | None = None
+        self._ready = asyncio.Event()  # the first process has said hello and the link is open
+        self._ended = asyncio.Event()
+        self._died = asyncio.Event()
+        self._stop_began_s: float | None = None
+        self._hard_stop: int | None = None
+        self._short_lives = 0
+        self._exit_code = 0
+        self._doomed: dict[str, tuple[float, str]] = {}  # task id -> when to kill its process, with which signal
+        self._renewed_since_s: float | None = None
+        self._spawning: set[int] = set()
+        self._memory = MemoryRule(None)
+        self.done_before = self.failed_before = 0  # by processes that are gone
+
+    # -- life ----------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Work until told to stop. Returns 0 after a stop, 1 when the app cannot be loaded."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGCHLD, self._died.set)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self.restart_processes)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                tasks = [group.create_task(part()) for part in self._parts()]
+                self._spawn(0)
+                await self._ended.wait()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self._leave()
+        return self._exit_code
+
+    def _parts(self) -> Sequence[Callable[[], Any]]:
+        return (self._bury_forever, self._look_forever, self._lease_forever, self._reap_forever, self._serve_others)
+
+    async def _serve_others(self) -> None:
+        """What begins when the app is known: presence, remote control, health, housekeeping, reload."""
+        await self._ready.wait()
+        assert self.hello is not None
+        settings = self.hello.settings
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._announce_forever())
+            group.create_task(self._expire_forever())
+            group.create_task(CommandServer(self).serve_forever())
+            if settings["worker_health_file"]:
+                group.create_task(HealthFile(settings["worker_health_file"], self.health).write_forever())
+            if settings["worker_health_address"]:
+                group.create_task(HealthServer(settings["worker_health_address"], self.health).serve_forever())
+            if self._options.reload:
+                from faena.worker.reload import watch_forever  # its library is an extra
+
+                group.create_task(watch_forever(self._options.workdir, self.restart_processes))
+
+    @property
+    def link(self) -> Link:
+        """The open broker and backend."""
+        assert self._link is not None
+        return self._link
+
+    async def _open(self, hello: Hello) -> None:
+        """Open broker and backend as the app has them set."""
+        broker = adapter_for("faena.brokers", hello.broker_url).connect(
+            hello.broker_url, io="asyncio", options=hello.broker_options
+        )
+        backend = adapter_for("faena.backends", hello.backend_url).connect(
+            hello.backend_url, io="asyncio", options=hello.backend_options or hello.broker_options
+        )
+        if not broker.capabilities.durable:
+            raise NotSupported(
+                "workers in processes of their own", hello.broker_url, "it lives inside one process",
+                "use the embedded default (no broker_url), or `faena.testing` for tests",
+            )  # fmt: skip
+        await broker.open()
+        await backend.open()
+        self._link = Link(broker, backend)
+
+    # -- processes -----------------------------------------------------------------------------------------
+
+    def _spawn(self, index: int) -> None:
+        handle = ProcessHandle(index, _BOOT_SLOTS)
+        self.processes.append(handle)
+        self._group.create_task(self._attend(handle))
+
+    async def _spawn_later(self, index: int, pause_s: float) -> None:
+        self._spawning.add(index)
+        try:
+            if pause_s:
+                log.warning("process %d is started again in %.1f s", index, pause_s)
+                await asyncio.sleep(pause_s)
+        finally:
+            self._spawning.discard(index)
+        if self._stop_began_s is None:
+            self._spawn(index)
+
+    async def _attend(self, handle: ProcessHandle) -> None:
+        """Speak with one process until it closes its end."""
+        reader = await handle.open()
+        options = self._options
+        handle.say(
+            Boot(
+                app=options.app,
+                workdir=self._workdir,
+                overrides=options.overrides,
+                queues=options.queues,
+                exclude_queues=options.exclude_queues,
+                hostname=self.name,
+                index=handle.index,
+            )
+        )
+        while True:
+            match await receive(reader):
+                case None:
+                    return
+                case Hello() as hello:
+                    await self._welcome(handle, hello)
+                case BootFailed(text=text):
+                    self._boot_failed(text)
+                case Answer() as answer:
+                    handle.answered(answer)
+                case Leaving(reason=reason):
+                    self._replace(handle, reason)
+
+    async def _welcome(self, handle: ProcessHandle, hello: Hello) -> None:
+        """Let a process that has loaded its app begin; the first one also says how many others there shall be."""
+        first = self.hello is None
+        try:
+            if first:
+                set_up_logging(hello.settings["worker_loglevel"], hello.settings["worker_log_format"])
+                await self._open(hello)
+            handle.holder = await self.link.broker.leases.open_holder(
+                f"{self.name}:{handle.pid}", float(hello.settings["worker_lease"])
+            )
+        except (FaenaError, OSError) as error:
+            if first:
+                self._fail(str(error))
+            else:
+                handle.kill(signal.SIGKILL, "no lease")
+                log.error("process %d cannot begin: %s", handle.index, error)
+            return
+        handle.hello, handle.state = hello, ProcessState.WORKING
+        if first:
+            self.hello = hello
+            self._memory = MemoryRule(hello.settings["worker_max_memory_per_child"])
+            self._greet(hello)
+            self._ready.set()
+            for index in range(1, self.wanted_processes()):
+                self._spawn(index)
+        if self._stop_began_s is None:
+            handle.say(Begin(handle.holder))
+        else:
+            handle.kill(signal.SIGKILL, "stop")
+
+    def wanted_processes(self) -> int:
+        assert self.hello is not None
+        settings = self.hello.settings
+        if settings["worker_pool"] in ("solo", "threads"):
+            return 1
+        return settings["worker_concurrency"] or os.cpu_count() or 1
+
+    def _greet(self, hello: Hello) -> None:
+        log.info(
+            "%s is ready: app '%s' with %d tasks, %d processes, queues %s",
+            self.name, hello.app, hello.tasks, self.wanted_processes(), ", ".join(hello.queues),
+        )  # fmt: skip
+        for warning in hello.warnings:
+            log.warning(warning)
+
+    def _boot_failed(self, text: str) -> None:
+        if self.hello is None and not self._options.reload:
+            self._fail(text)
+        else:
+            log.error("the app cannot be loaded:\n%s", text.rstrip())
+
+    def _fail(self, text: str) -> None:
+        print(f"faena: {text.rstrip()}", file=sys.stderr)
+        self._exit_code = 1
+        self._begin_stop(hard=signal.SIGKILL)
+
+    def _replace(self, handle: ProcessHandle, reason: str) -> None:
+        """Start the successor of a process that leaves by itself, while it finishes its work."""
+        if handle.state is ProcessState.WORKING and self._stop_began_s is None:
+            handle.state = ProcessState.LEAVING
+            log.info("process %d (pid %d) is replaced: %s", handle.index, handle.pid, reason)
+            self._spawn(handle.index)
+
+    def restart_processes(self) -> None:
+        """Replace every process by a fresh one, each finishing its work first."""
+        for handle in list(self.processes):
+            if handle.state is ProcessState.WORKING:
+                self._replace(handle, "restart")
+                handle.say(Stop())
+            elif handle.state is ProcessState.STARTING:
+                handle.kill(signal.SIGKILL, "restart")
+        missing = set(range(self.wanted_processes() if self.hello else 1)) - {handle.index for handle in self.processes}
+        for index in missing - self._spawning:
+            self._spawn(index)
+
+    async def _bury_forever(self) -> None:
+        """See to processes that have ended."""
+        while True:
+            await self._died.wait()
+            self._died.clear()
+            for handle in list(self.processes):
+                status = handle.poll()
+                if status is not None:
+                    await self._bury(handle, status)
+            if self._stop_began_s is not None and not self.processes:
+                self._ended.set()
+                return
+
+    async def _bury(self, handle: ProcessHandle, status: int) -> None:
+        self.processes.remove(handle)
+        _, done, failed, _ = handle.slots.header()
+        self.done_before += done
+        self.failed_before += failed
+        was_left = handle.state is ProcessState.LEAVING
+        verdicts = handle.verdicts(status)
+        if status != 0 and status != EXIT_BOOT_FAILED and self._stop_began_s is None:
+            said = "; ".join(f"task {task_id}: {verdict.detail}" for task_id, verdict in verdicts.items())
+            log.error(
+                "process %d (pid %d) %s%s%s", handle.index, handle.pid, describe_exit(status),
+                f" ({handle.killed_for})" if handle.killed_for else "", f"; it ran {said}" if said else "",
+            )  # fmt: skip
+        if handle.holder is not None:
+            await self._recover(handle.holder, verdicts)
+        handle.close()
+        if self._stop_began_s is not None or was_left:
+            return
+        if status == EXIT_BOOT_FAILED and self._options.reload:
+            return  # the next change of a file starts it again
+        lived_s = time.monotonic() - handle.started_s
+        short = was_short(lived_s, done) and status != EXIT_LEASE_LOST and not handle.killed_for
+        self._short_lives = self._short_lives + 1 if short else 0
+        self._group.create_task(self._spawn_later(handle.index, pause_before_spawn_s(self._short_lives)))
+
+    async def _recover(self, holder: str, verdicts: dict[str, Verdict]) -> None:
+        """Hand back what a process held; while the broker cannot be reached, the lease does so in the end."""
+        for pause_s in (0.05, 0.2, 1.0, 2.0, None):
+            try:
+                back = await self.link.broker.leases.recover(holder, verdicts)
+            except _BROKEN as error:
+                log.warning("recovering a process: %s", error)
+                if pause_s is None or self._hard_stop is not None:
+                    return
+                await asyncio.sleep(pause_s)
+            else:
+                if back:
+                    log.info("%d unfinished tasks went back to their queues", back)
+                return
+
+    # -- watching ------------------------------------------------------------------------------------------
+
+    async def _look_forever(self) -> None:
+        """Enforce hard limits, memory limits, revocations and progress."""
+        while True:
+            now_s = time.monotonic()
+            limited = False
+            for handle in self.processes:
+                if handle.state is not ProcessState.STARTING:
+                    limited = self._look(handle, now_s) or limited
+            await asyncio.sleep(_LOOK_EVERY_S if limited or self._doomed else _LOOK_IDLE_S)
+
+    def _look(self, handle: ProcessHandle, now_s: float) -> bool:
+        beat_s, _, _, busy = handle.slots.header()
+        running = handle.running() if busy or self._doomed else []
+        over = {task.task_id: task for task in running if task.deadline_s and now_s >= task.deadline_s}
+        if over:
+            verdicts = {
+                task_id: Verdict(VerdictKind.TIME_LIMIT, f"killed after {now_s - task.started_s:.1f} s")
+                for task_id, task in over.items()
+            }
+            handle.kill(signal.SIGKILL, "time limit", verdicts)
+        self._look_for_doomed(handle, running, now_s)
+        self._look_at_memory(handle)
+        assert self.hello is not None
+        patience_s = float(self.hello.settings["worker_watchdog_timeout"] or 0)
+        if patience_s and beat_s and not running and now_s - beat_s > patience_s:
+            handle.kill(signal.SIGKILL, f"no progress for {now_s - beat_s:.0f} s")
+        return bool(busy)
+
+    def _look_at_memory(self, handle: ProcessHandle) -> None:
+        if self._memory.limit_kib is None:
+            return
+        rss_kib = handle.rss_kib()
+        if self._memory.kills(rss_kib):
+            why = f"memory: {rss_kib:,} KiB, far over max_memory_per_child of {self._memory.limit_kib:,} KiB"
+            handle.kill(signal.SIGKILL, why)
+        elif self._memory.replaces(rss_kib) and handle.state is ProcessState.WORKING:
+            self._replace(handle, f"it uses {rss_kib:,} KiB, over max_memory_per_child")
+            handle.say(Stop())
+
+    def _look_for_doomed(self, handle: ProcessHandle, running: Sequence[Any], now_s: float) -> None:
+        for task in running:
+            doom = self._doomed.get(task.task_id)
+            if doom is not None and now_s >= doom[0]:
+                del self._doomed[task.task_id]
+                number = getattr(signal, doom[1] or "SIGKILL", signal.SIGKILL)
+                verdict = Verdict(VerdictKind.TERMINATED, f"its process was killed with {signal.Signals(number).name}")
+                handle.kill(number, "revoked task", {task.task_id: verdict})
+        for task_id, (at_s, _) in list(self._doomed.items()):
+            if now_s > at_s + 1.0:
+                del self._doomed[task_id]
+
+    def revoke(self, ids: Sequence[str], terminate: bool, signal_name: str) -> None:
+        """Tell every process; see to it that what must end does."""
+        for handle in self.processes:
+            handle.say(Revoke(tuple(ids), terminate and not signal_name))
+        if terminate:
+            at_s = time.monotonic() + (0.0 if signal_name else _TERMINATE_GRACE_S)
+            self._doomed.update(dict.fromkeys(ids, (at_s, signal_name)))
+
+    async def _lease_forever(self) -> None:
+        await self._ready.wait()
+        assert self.hello is not None
+        lease_s = float(self.hello.settings["worker_lease"])
+        while True:
+            holders = [handle.holder for handle in self.processes if handle.holder is not None]
+            try:
+                if holders:
+                    await self.link.broker.leases.renew(holders, lease_s)
+                if self._renewed_since_s is None:
+                    self._renewed_since_s = time.monotonic()
+            except _BROKEN as error:
+                self._renewed_since_s = None
+                log.warning("renewing leases: %s", error)
+                await asyncio.sleep(min(1.0, lease_s / 6))
+                continue
+            await asyncio.sleep(lease_s / 3)
+
+    async def _reap_forever(self) -> None:
+        """Hand back what workers held that are gone.
+
+        After a time in which the broker could not be written, others get a whole lease to renew theirs first.
+        """
+        await self._ready.wait()
+        assert self.hello is not None
+        grace_s, first = float(self.hello.settings["worker_lease"]), True
+        while True:
+            steady = self._renewed_since_s is not None
+            if steady and (first or time.monotonic() - (self._renewed_since_s or 0.0) > grace_s):
+                try:
+                    back = await self.link.broker.leases.reap()
+                    first = False
+                    if back:
+                        log.warning("%d tasks of workers that are gone went back to their queues", back)
+                except _BROKEN as error:
+                    log.warning("reaping ended leases: %s", error)
+                    self._renewed_since_s = None
+            await asyncio.sleep(_REAP_EVERY_S)
+
+    async def _announce_forever(self) -> None:
+        while True:
+            try:
+                await self.link.backend.mailbox.announce(self.info(), _PRESENT_FOR_S)
+            except _BROKEN as error:
+                log.warning("announcing this worker: %s", error)
+            await asyncio.sleep(_ANNOUNCE_EVERY_S)
+
+    async def _expire_forever(self) -> None:
+        assert self.hello is not None
+        keep_s = self.hello.settings["dead_letter_expires"]
+        while True:
+            try:
+                removed = _EXPIRE_AT_ONCE
+                while removed >= _EXPIRE_AT_ONCE:
+                    removed = await self.link.backend.expire(_EXPIRE_AT_ONCE)
+                if keep_s:
+                    await self.link.broker.dead_letters.purge(before_s=time.time() - keep_s)
+            except _BROKEN as error:
+                log.warning("removing what has expired: %s", error)
+            await asyncio.sleep(_EXPIRE_EVERY_S)
+
+    # -- telling -------------------------------------------------------------------------------------------
+
+    def info(self) -> WorkerInfo:
+        """Return what others may know of this worker."""
+        return WorkerInfo(
+            name=self.name,
+            host=os.uname().nodename,
+            pid=os.getpid(),
+            started_at_s=self.started_at_s,
+            seen_at_s=time.time(),
+            queues=self.hello.queues if self.hello is not None else (),
+            concurrency=len(self.processes),
+            stats=self.stats(),
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """Return numbers of this worker, those of processes that are gone included."""
+        headers = [handle.slots.header() for handle in self.processes]
+        return {
+            "done": self.done_before + sum(header[1] for header in headers),
+            "failed": self.failed_before + sum(header[2] for header in headers),
+            "running": sum(header[3] for header in headers),
+            "processes": [{"index": each.index, "pid": each.pid, "state": each.state.value} for each in self.processes],
+        }
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Say whether this worker is ready to work, with the numbers."""
+        working = sum(handle.state is ProcessState.WORKING for handle in self.processes)
+        ready = working > 0 and self._stop_began_s is None and self._renewed_since_s is not None
+        return ready, {"ready": ready, "worker": self.name, "working": working, **self.stats()}
+
+    # -- stopping ------------------------------------------------------------------------------------------
+
+    def _on_stop_signal(self, number: int) -> None:
+        if self._stop_began_s is None:
+            running = sum(len(handle.running()) for handle in self.processes)
+            log.info("stopping: %d tasks run; once more to stop at once", running)
+            self._begin_stop()
+        else:
+            log.warning("stopping at once; what runs goes back to its queue")
+            self._exit_code = 128 + number
+            self._begin_stop(hard=signal.SIGKILL)
+
+    def shutdown(self) -> None:
+        """Stop gracefully."""
+        self._begin_stop()
+
+    def _begin_stop(self, hard: int | None = None) -> None:
+        first = self._stop_began_s is None
+        if first:
+            self._stop_began_s = time.monotonic()
+            for handle in self.processes:
+                if handle.state is ProcessState.STARTING:
+                    handle.kill(signal.SIGKILL, "stop")
+                else:
+                    handle.say(Stop())
+            if hard is None:
+                self._group.create_task(self._stop_in_phases())
+        if hard is not None:
+            self._hard_stop = hard
+            for handle in self.processes:
+                handle.kill(hard, "stop")
+        self._died.set()  # perhaps there is nobody left to wait for
+
+    async def _stop_in_phases(self) -> None:
+        assert self._stop_began_s is not None
+        budget_s = float(self.hello.settings["worker_shutdown_timeout"]) if self.hello is not None else 0.0
+        while True:
+            elapsed_s = time.monotonic() - self._stop_began_s
+            match phase(elapsed_s, budget_s):
+                case Phase.FINISH:
+                    pass
+                case Phase.ASK:
+                    for handle in self.processes:
+                        handle.say(Interrupt())
+                case Phase.KILL:
+                    for handle in self.processes:
+                        handle.kill(signal.SIGKILL, "stop")
+                    return
+            await asyncio.sleep(next_change_s(elapsed_s, budget_s))
+
+    async def _leave(self) -> None:
+        for handle in self.processes:
+            handle.kill(signal.SIGKILL, "stop")
+        if self._link is None:
+            return
+        try:
+            for handle in self.processes:
+                if handle.holder is not None:
+                    await self.link.broker.leases.recover(handle.holder, {})
+            await self.link.backend.mailbox.withdraw(self.name)
+            await self.link.backend.close()
+            await self.link.broker.close()
+        except _BROKEN as error:
+            log.warning("leaving: %s", error)
+
+
+def run_worker(options: WorkerOptions) -> int:
+    """Run a worker until it is told to stop; returns its exit code."""
+    if os.name != "posix":
+        raise ConfigurationError("a worker needs a POSIX system; run it in WSL or a container")
+    set_up_logging("INFO", "text")
+
+    async def whole() -> int:
+        return await Supervisor(options).run()
+
+    if options.pidfile:
+        with open(options.pidfile, "w") as file:
+            file.write(f"{os.getpid()}\n")
+    try:
+        return asyncio.run(whole())
+    finally:
+        if options.pidfile:
+            os.unlink(options.pidfile)

@@ -1,0 +1,54 @@
+"""How many messages a process holds: as many as it works off in a moment, never more.
+
+Pure. A process starts with one, doubles while full fetches are worked off fast, and shrinks as soon as its tasks turn out
+to be slow: a task of a second leaves the next one to other processes, a task of ten microseconds is fetched by the hundred.
+"""
+
+from __future__ import annotations
+
+LARGEST = 128
+TARGET_S = 0.02  # work held in advance, per slot
+_WEIGHT = 0.2  # of the newest measurement in the average
+
+
+class Window:
+    """The number of messages to hold for plain functions. `fixed` per slot (worker_prefetch_multiplier) switches it off."""
+
+    __slots__ = ("_cap", "_fixed", "_slots", "average_s")
+
+    def __init__(self, slots: int, fixed: int | None = None) -> None:
+        self._slots, self._fixed = slots, fixed
+        self._cap = fixed or 1
+        self.average_s = 0.0
+
+    @property
+    def size(self) -> int:
+        """Messages to hold at most, those that run included."""
+        return self._cap * self._slots
+
+    @property
+    def refill_at(self) -> int:
+        """Fetch again when no more than this many are held."""
+        return self._cap * self._slots // 2
+
+    def measured(self, tasks: int, busy_s: float) -> None:
+        """Take in that `tasks` took `busy_s` seconds of the slots' time."""
+        if tasks:
+            each_s = busy_s / tasks
+            self.average_s += (each_s - self.average_s) * (_WEIGHT if self.average_s else 1.0)
+
+    def fetched(self, asked: int, got: int) -> None:
+        """Take in what a fetch brought, and change the size."""
+        if self._fixed:
+            return
+        if self.average_s * self._cap > TARGET_S:
+            self._cap = max(1, int(TARGET_S / self.average_s))
+        elif got == 0:
+            self._cap = max(1, self._cap // 2)
+        elif got >= asked and self.average_s * self._cap * 2 <= TARGET_S:
+            self._cap = min(LARGEST, self._cap * 2)
+
+    def slowed(self) -> None:
+        """A task runs longer than all before: hold nothing in advance until the next measurement."""
+        if not self._fixed:
+            self._cap = 1
