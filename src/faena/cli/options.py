@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from faena._lib.arguments import Option
 
 Json = Annotated[bool, Option("--json", help="Print JSON, for programs.")]
-Queues = Annotated[list[str], Option("-Q", "--queues", comma=True, metavar="A,B", help="These queues.")]
+Queues = Annotated[Sequence[str], Option("-Q", "--queues", comma=True, metavar="A,B", help="These queues.")]
 Destination = Annotated[
-    list[str], Option("-d", "--destination", comma=True, metavar="A,B", help="These workers only, by name.")
+    Sequence[str], Option("-d", "--destination", comma=True, metavar="A,B", help="These workers only, by name.")
 ]
 ReplyTimeout = Annotated[float, Option("-t", "--timeout", metavar="SECONDS", help="How long to wait for answers.")]
 Force = Annotated[bool, Option("-f", "--force", help="Do it without asking.")]

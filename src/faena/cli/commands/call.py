@@ -74,8 +74,8 @@ def call(
     args: Annotated[Any, Option("-a", "--args", metavar="JSON", convert=_json_list, help="Arguments as a list.")] = None,
     kwargs: Annotated[Any, Option("--kwargs", metavar="JSON", convert=_json_object, help="Arguments by name.")] = None,
     named: Annotated[
-        list[Any], Option("-k", "--kwarg", metavar="NAME=VALUE", convert=_pair, help="One argument by name.")
-    ] = (),  # type: ignore[assignment]  # an empty default needs no list
+        Sequence[Any], Option("-k", "--kwarg", metavar="NAME=VALUE", convert=_pair, help="One argument by name.")
+    ] = (),
     queue: Annotated[str, Option("-q", "--queue", metavar="QUEUE", help="Queue to send it to.")] = "",
     countdown: Annotated[
         float | None, Option("--countdown", metavar="TIME", convert=duration, help="Run it after so long: 90, 5m.")

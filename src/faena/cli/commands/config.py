@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def config(
     session: Session,
-    names: Annotated[list[str], Argument("Settings, or the beginning of their names.")] = (),  # type: ignore[assignment]
+    names: Annotated[Sequence[str], Argument("Settings, or the beginning of their names.")] = (),
     *,
     explain: Annotated[bool, Option("--explain", help="Say of each what it does, and where its value comes from.")] = False,
     changed: Annotated[bool, Option("--changed", help="Only those that are not at their default.")] = False,

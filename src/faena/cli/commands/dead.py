@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from faena._lib.arguments import Argument, Option
@@ -16,7 +17,7 @@ from faena.cli.session import Session
 from faena.errors import CodecError, FaenaError, NotSupported, UsageError
 from faena.model.delivery import DeadLetter, DeadReason
 
-Ids = Annotated[list[str], Argument("Ids of tasks.")]
+Ids = Annotated[Sequence[str], Argument("Ids of tasks.")]
 Queue = Annotated[str, Option("-Q", "--queue", metavar="QUEUE", help="Those of this queue.")]
 All = Annotated[bool, Option("--all", help="Those of all queues.")]
 
@@ -67,7 +68,7 @@ def show(session: Session, task_id: Annotated[str, Argument("Id of the task.")],
 
 def requeue(
     session: Session,
-    ids: Ids = (),  # type: ignore[assignment]  # an empty default needs no list
+    ids: Ids = (),
     *,
     queue: Queue = "",
     reason: Annotated[DeadReason | None, Option("--reason", help="Those that died for this reason.")] = None,
@@ -82,7 +83,7 @@ def requeue(
 
 def purge(
     session: Session,
-    ids: Ids = (),  # type: ignore[assignment]  # an empty default needs no list
+    ids: Ids = (),
     *,
     queue: Queue = "",
     older_than: Annotated[
@@ -119,12 +120,12 @@ def _letters(session: Session) -> DeadLetters:
     return broker.dead_letters
 
 
-def _refuse_nothing(ids: list[str], queue: str, everything: bool) -> None:
+def _refuse_nothing(ids: Sequence[str], queue: str, everything: bool) -> None:
     if not ids and not queue and not everything:
         raise UsageError("say which: ids, -Q QUEUE, or --all")
 
 
-def _code(session: Session, ids: list[str], count: int) -> int:
+def _code(session: Session, ids: Sequence[str], count: int) -> int:
     if len(ids) > count:
         session.out.remark(f"{len(ids) - count} of the {len(ids)} named were not among the dead letters")
         return 1

@@ -9,7 +9,7 @@ from faena.cli.session import Session
 from faena.errors import UsageError
 
 
-def purge(session: Session, *, queues: Queues = (), force: Force = False, json: Json = False) -> int:  # type: ignore[assignment]
+def purge(session: Session, *, queues: Queues = (), force: Force = False, json: Json = False) -> int:
     """Throw away the waiting messages of queues, the delayed ones too, for good.
 
     What a worker holds already stays and will run. Dead letters stay, too: see `faena dead purge`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from faena._lib.arguments import Argument
@@ -14,10 +15,10 @@ from faena.errors import NotSupported
 from faena.model.delivery import QueueStatus
 from faena.model.message import Message
 
-Names = Annotated[list[str], Argument("Names of queues.")]
+Names = Annotated[Sequence[str], Argument("Names of queues.")]
 
 
-def status(session: Session, names: Names = (), *, json: Json = False) -> int:  # type: ignore[assignment]
+def status(session: Session, names: Names = (), *, json: Json = False) -> int:
     """Show how many messages wait, are delayed, are being worked on, are dead, in every queue."""
     found = [each for each in run(session.link.broker.queues.status()) if not names or each.name in names]
     consumers = _consumers(session)
