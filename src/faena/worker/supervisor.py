@@ -13,6 +13,7 @@ other supervisor reaps the leases that have ended.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -499,7 +500,7 @@ class Supervisor:
     async def _stop_in_phases(self) -> None:
         assert self._stop_began_s is not None
         budget_s = float(self.hello.settings["worker_shutdown_timeout"]) if self.hello is not None else 0.0
-        while True:
+        while not self._ended.is_set():
             elapsed_s = time.monotonic() - self._stop_began_s
             match phase(elapsed_s, budget_s):
                 case Phase.FINISH:
@@ -511,7 +512,8 @@ class Supervisor:
                     for handle in self.processes:
                         handle.kill(signal.SIGKILL, "stop")
                     return
-            await asyncio.sleep(next_change_s(elapsed_s, budget_s))
+            with contextlib.suppress(TimeoutError):  # the group waits for us: do not sleep past the end
+                await asyncio.wait_for(self._ended.wait(), next_change_s(elapsed_s, budget_s))
 
     async def _leave(self) -> None:
         for handle in self.processes:
