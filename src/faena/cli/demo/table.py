@@ -1,85 +1,54 @@
-"""The survey on the terminal, or as plain text in a pipe."""
+"""The survey on the terminal, or as plain columns in a pipe."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
-
 from faena.cli.demo.page import proof
-from faena.cli.demo.survey import Failed, Ranked, Share, Survey
+from faena.cli.demo.survey import Ranked, Survey
+from faena.cli.output import Output
 
 _ROWS = 5
 _BAR = 24
 
 
-def print_survey(console: Console, survey: Survey) -> None:
-    """Write the report, as wide as the console is."""
+def print_survey(out: Output, survey: Survey) -> None:
+    """Write the report."""
     timing = survey.timing
-    console.print(
-        Text(f"{survey.files:,} modules of {survey.folder} (Python {survey.python})", style="bold"), soft_wrap=True
-    )
-    console.print(
+    out.line(out.styled("bold", f"{survey.files:,} modules of {survey.folder} (Python {survey.python})"))
+    out.line(
         f"{survey.lines:,} lines, {survey.functions:,} functions, {survey.classes:,} classes; "
-        f"{survey.work_s:.1f} s of work in {timing.wall_s:.1f} s on {timing.processes} processes",
-        highlight=False,
-        soft_wrap=True,
+        f"{survey.work_s:.1f} s of work in {timing.wall_s:.1f} s on {timing.processes} processes"
     )
-    console.print(proof(survey), highlight=False, markup=False, soft_wrap=True)
-    for part in _parts(survey):
-        console.print()
-        console.print(part)
-
-
-def _parts(survey: Survey) -> list[RenderableType]:
-    parts: list[RenderableType] = []
+    out.line(proof(survey))
     if survey.analysed:
-        parts.append(_shares("Functions by complexity", survey.bands))
-        parts.append(_functions("Most complex functions", survey.most_complex))
-        parts.append(_functions("Longest functions", survey.longest))
+        _heading(out, "Functions by complexity")
+        _bands(out, survey)
+        _heading(out, "Most complex functions")
+        _functions(out, survey.most_complex)
+        _heading(out, "Longest functions")
+        _functions(out, survey.longest)
     if survey.failed:
-        parts.append(_failures(survey.failed))
-    return parts
+        _heading(out, "Not analysed")
+        rows = [(each.file, each.error, each.retries) for each in survey.failed]
+        out.table(("file", "why", "retries"), rows, right="retries")
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+def _heading(out: Output, text: str) -> None:
+    out.line()
+    out.line(out.styled("bold", text))
 
 
-def _shares(title: str, shares: Sequence[Share]) -> RenderableType:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True, style="blue")
-    most = max((share.count for share in shares), default=0) or 1
-    for share in shares:
-        table.add_row(share.name, f"{share.count:,}", "█" * round(_BAR * share.count / most))
-    return Group(Text(title, style="bold"), table)
+def _bands(out: Output, survey: Survey) -> None:
+    most = max(share.count for share in survey.bands) or 1
+    for share in survey.bands:
+        bar = "█" * round(_BAR * share.count / most)
+        out.line(f"{share.name:<12} {share.count:>8,}  {bar}".rstrip())
 
 
-def _functions(title: str, ranking: Sequence[Ranked]) -> Table:
-    table = _table(title)
-    table.add_column("Function", overflow="fold")
-    table.add_column("Where", overflow="fold")
-    table.add_column("Complexity", justify="right", no_wrap=True)
-    table.add_column("Lines", justify="right", no_wrap=True)
-    for each in ranking[:_ROWS]:
-        function = each.function
-        table.add_row(
-            escape(function.name), escape(f"{each.file}:{function.line}"), f"{function.complexity:,}", f"{function.lines:,}"
-        )
-    return table
-
-
-def _failures(failed: Sequence[Failed]) -> Table:
-    table = _table(f"Not analysed: {len(failed)}")
-    table.add_column("File", overflow="fold")
-    table.add_column("Why", overflow="fold")
-    table.add_column("Retries", justify="right", no_wrap=True)
-    for each in failed:
-        table.add_row(escape(each.file), Text(each.error, style="red" if each.unexpected else ""), str(each.retries))
-    return table
+def _functions(out: Output, ranking: Sequence[Ranked]) -> None:
+    rows = [
+        (each.function.name, f"{each.file}:{each.function.line}", each.function.complexity, each.function.lines)
+        for each in ranking[:_ROWS]
+    ]
+    out.table(("function", "where", "complexity", "lines"), rows, right="complexity lines")
