@@ -17,15 +17,14 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 
 def publish(links: Links, conf: Settings, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
     """Raises BrokerUnavailable when the broker took nothing within `task_publish_timeout`."""
-    deadline = _deadline(conf, options)
-    pause_s = _FIRST_PAUSE_S
+    began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
     while True:
         try:
             broker = links.blocking().broker
             _check_size(broker.capabilities.largest_message_bytes, messages)
             run(broker.publish(messages))
         except BrokerUnavailable:
-            if time.monotonic() + pause_s >= deadline:
+            if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
                 raise
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -37,15 +36,14 @@ async def apublish(links: Links, conf: Settings, messages: Sequence[Message], op
     """Do as `publish`, without blocking the event loop."""
     import asyncio  # 50 ms that synchronous programs do not pay
 
-    deadline = _deadline(conf, options)
-    pause_s = _FIRST_PAUSE_S
+    began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
     while True:
         try:
             broker = (await links.asyncio()).broker
             _check_size(broker.capabilities.largest_message_bytes, messages)
             await broker.publish(messages)
         except BrokerUnavailable:
-            if time.monotonic() + pause_s >= deadline:
+            if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
                 raise
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -53,11 +51,10 @@ async def apublish(links: Links, conf: Settings, messages: Sequence[Message], op
             return
 
 
-def _deadline(conf: Settings, options: Mapping[str, Any]) -> float:
+def _patience_s(conf: Settings, options: Mapping[str, Any]) -> float:
     if options.get("retry", conf.task_publish_retry) is False:
         return 0.0
-    timeout_s = (options.get("retry_policy") or {}).get("timeout", conf.task_publish_timeout)
-    return time.monotonic() + float(timeout_s)
+    return float((options.get("retry_policy") or {}).get("timeout", conf.task_publish_timeout))
 
 
 def _check_size(limit_bytes: int | None, messages: Sequence[Message]) -> None:

@@ -37,13 +37,14 @@ class ArgumentSpec:
             if required_keywords or code.co_flags & _CO_VARARGS:
                 self._least = self._most = -1  # the short way below does not apply
         self._types: dict[str, Any] | None = None
+        self._exact: tuple[Any, ...] = ()  # by position: a plain type, None where anything goes, False: look closer
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Raise InvalidArguments where the function would not take these."""
         if kwargs or not self._least <= len(args) <= self._most:
             self._bind(args, kwargs)
         types = self._types if self._types is not None else self._resolve_types()
-        if not types:
+        if not types or (not kwargs and self._fit(args)):
             return
         for name, value in self._named(args, kwargs):
             expected = types.get(name)
@@ -55,7 +56,7 @@ class ArgumentSpec:
         if kwargs or not self._least <= len(args) <= self._most:
             self._bind(args, kwargs)
         types = self._types if self._types is not None else self._resolve_types()
-        if not types:
+        if not types or (not kwargs and self._fit(args)):
             return args, kwargs
         names, rest = self._positional_names(), types.get("*")
         new_args: list[Any] = []
@@ -72,6 +73,16 @@ class ArgumentSpec:
         return new_args, kwargs
 
     # -- internals -----------------------------------------------------------------------------------------
+
+    def _fit(self, args: Sequence[Any]) -> bool:
+        """Whether every argument is of exactly the plain type that its parameter asks for."""
+        exact = self._exact
+        if len(args) > len(exact):
+            return False
+        for value, expected in zip(args, exact, strict=False):
+            if expected is not None and type(value) is not expected:
+                return False
+        return True
 
     def _named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Any]]:
         names = self._positional_names()
@@ -115,6 +126,8 @@ class ArgumentSpec:
             count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & _CO_VARARGS)
             types.pop(code.co_varnames[count], None)
         self._types = types
+        found = (types.get(name) for name in self._names)
+        self._exact = tuple(kind if kind is None or kind in _EXACT else False for kind in found)
         return types
 
     def _usable(self, hint: Any) -> Any:

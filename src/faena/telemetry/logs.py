@@ -78,6 +78,8 @@ class LogSink:
             return
         if not self._enabled or self._mode == "none":
             return
+        if event.kind is EventKind.TASK_RELEASED and event.runtime_s is None:
+            return  # it had not begun here: nobody needs to know
         self._lines += 1
         if self._mode == "all" or self._lines <= _LINES_PER_SECOND:
             _write(event, logging.WARNING if event.kind is EventKind.TASK_REJECTED else logging.INFO)

@@ -121,6 +121,9 @@ class Core:
         self._is_fetching = True
         self._dirty = False
         self._plain_is_full = False  # a function came for which there is no room; see _limit
+        self._link: Link | None = None
+        self._consumer: Consumer | None = None
+        self._settler: JointSettler | FourSteps | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run_loop, name="faena-io", daemon=True)
         self._started = threading.Event()
@@ -178,33 +181,24 @@ class Core:
         self.loop = asyncio.get_running_loop()
         self._room, self._busy = asyncio.Event(), asyncio.Event()
         self._to_flush, self._ended = asyncio.Event(), asyncio.Event()
-        self._link: Link | None = None
-        self._consumer: Consumer | None = None
-        self._settler: JointSettler | FourSteps | None = None
         self._connecting = asyncio.Lock()
         self._room.set()
         self._started.set()
-        reason = "stop"
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 loops = [group.create_task(self._flush_forever()), group.create_task(self._tick_forever())]
                 group.create_task(self._fetch())
                 await self._ended.wait()
-                reason = self._stopping or "stop"
                 for loop in loops:
                     loop.cancel()
-        except* LeaseLost as group_error:
-            log.error("%s; this process is replaced", group_error.exceptions[0])
-            reason = "lease lost"
-            self._interrupt_lanes()
         finally:
             self.lanes.close()
             for sink in self._sinks:
                 sink.close()
             if self._link is not None:
                 await _close(self._link)
-            self._on_end(reason)
+            self._on_end(self._stopping or "failed")
 
     async def _connect(self) -> tuple[Consumer, JointSettler | FourSteps]:
         async with self._connecting:
@@ -241,8 +235,12 @@ class Core:
                 consumer, _ = await self._connect()
                 batch = await consumer.receive(limit, _WAIT_S)
                 pause_s = 0.1
-            except LeaseLost:
-                raise
+            except LeaseLost as error:
+                log.error("%s; this process is replaced", error)
+                self._stopping = "lease lost"
+                self._interrupt_lanes()
+                self._ended.set()
+                return
             except _BROKEN as error:
                 if not self._stopping:
                     await self._disconnect(error, pause_s)
@@ -442,8 +440,6 @@ class Core:
             try:
                 _, settler = await self._connect()
                 return await settler.complete(completions)
-            except LeaseLost:
-                raise
             except _BROKEN as error:
                 await self._disconnect(error, pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -493,6 +489,8 @@ class Core:
         for lane in self.lanes.lanes:
             lane.ran, lane.busy_s = 0, 0.0
         self._window.measured(tasks, busy_s)
+        if self.options.prefetch is None and (surplus := self._window.surplus(len(self.lanes.todo))):
+            self._give_back(self.lanes.take_back(surplus))
 
     # -- limits, revocations, stopping ---------------------------------------------------------------------
 

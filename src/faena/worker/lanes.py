@@ -141,16 +141,17 @@ class Lanes:
             with self._ready:
                 self._ready.notify(len(deliveries))
 
-    def take_back(self) -> list[Delivery]:
-        """Return what no lane has begun; called by the I/O thread."""
-        back = []
-        while True:
+    def take_back(self, most: int | None = None) -> list[Delivery]:
+        """Return what no lane has begun, at most so many of the last ones; called by the I/O thread."""
+        back: list[Delivery] = []
+        while most is None or len(back) < most:
             try:
                 back.append(self.todo.pop())
             except IndexError:
-                back.reverse()
-                self._handed_over -= len(back)
-                return back
+                break
+        back.reverse()
+        self._handed_over -= len(back)
+        return back
 
     def held(self) -> int:
         """Return how many deliveries were handed over and are not finished yet."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 LARGEST = 128
 TARGET_S = 0.02  # work held in advance, per slot
-_WEIGHT = 0.2  # of the newest measurement in the average
+TOO_MUCH_S = 0.2  # of work held in advance: others may have time for it
+_WEIGHT, _WEIGHT_OF_SLOWER = 0.2, 0.7  # of the newest measurement in the average; bad news are believed at once
 
 
 class Window:
@@ -35,7 +36,8 @@ class Window:
         """Take in that `tasks` took `busy_s` seconds of the slots' time."""
         if tasks:
             each_s = busy_s / tasks
-            self.average_s += (each_s - self.average_s) * (_WEIGHT if self.average_s else 1.0)
+            weight = _WEIGHT if each_s < self.average_s else _WEIGHT_OF_SLOWER
+            self.average_s += (each_s - self.average_s) * (weight if self.average_s else 1.0)
 
     def fetched(self, asked: int, got: int) -> None:
         """Take in what a fetch brought, and change the size."""
@@ -47,6 +49,12 @@ class Window:
             self._cap = max(1, self._cap // 2)
         elif got >= asked and self.average_s * self._cap * 2 <= TARGET_S:
             self._cap = min(LARGEST, self._cap * 2)
+
+    def surplus(self, waiting: int) -> int:
+        """Return how many of the messages that wait here others should rather have."""
+        if self.average_s * waiting / self._slots <= TOO_MUCH_S:
+            return 0
+        return max(0, waiting - int(TARGET_S / self.average_s * self._slots))
 
     def slowed(self) -> None:
         """A task runs longer than all before: hold nothing in advance until the next measurement."""
