@@ -73,6 +73,10 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
 
         settings.overrides["sudo"] = {"password": getpass.getpass("Desired 'sudo.password' config value: ")}
     try:
+        if any(step.task.options.extras is not None for step in steps):
+            from faena.runner.extras import confirm_all
+
+            confirm_all(runner, steps)
         if settings.jobs > 1 and len(steps) > 1:
             from faena.runner.parallel import run_parallel
 

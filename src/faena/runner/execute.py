@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 
-from faena.errors import Exit
 from faena.runner.context import Context
 from faena.runner.outcome import Outcome
 from faena.runner.scope import CURRENT, Scope
@@ -20,6 +19,7 @@ from faena.runner.scope import CURRENT, Scope
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import TracebackType
     from typing import Any
 
     from faena.runner.collection import Collection
@@ -38,11 +38,20 @@ class Runner:
         self._make_config = make_config
         self._config: Config | None = None
         self._collection_path: str | None = None
+        self._configs: dict[str, Config] = {}
+        self._lock: Any = None
+        self.scopes: set[Scope] = set()
 
     # -- configuration ---------------------------------------------------------------------------------
 
     def config_for(self, name: str) -> Config:
-        """The configuration, with the layer of the collection that the task `name` stands in."""
+        """The configuration, with the layer of the collection that the task `name` stands in.
+
+        Tasks that run one after another share what they change; with several at the same time, those of one
+        collection do.
+        """
+        if self.settings.jobs > 1:
+            return self._config_of_collection(name)
         config = self._config
         if config is None:
             config = self._config = self._new_config()
@@ -51,6 +60,19 @@ class Runner:
             config.set_layer("collection", self.root.configuration(name), "the task file")
         self._collection_path = path
         return config
+
+    def _config_of_collection(self, name: str) -> Config:
+        from threading import Lock
+
+        self._lock = self._lock or Lock()
+        path = name.rpartition(".")[0] if self.root.has_configuration else ""
+        with self._lock:
+            found = self._configs.get(path)
+            if found is None:
+                found = self._configs[path] = self._new_config()
+                if self.root.has_configuration:
+                    found.set_layer("collection", self.root.configuration(name), "the task file")
+            return found
 
     def _new_config(self) -> Config:
         from faena.runner.config import Config
@@ -90,46 +112,50 @@ class Runner:
             self.undo()
         return self.outcomes
 
-    def run_step(self, step: Step, *, has_keyboard: bool = True) -> Outcome:
+    def run_step(self, step: Step, *, has_keyboard: bool = True, sink: Any = None) -> Outcome:
         """Run one step; an error of the task is in the outcome."""
         if step.task.options.extras is not None:
             from faena.runner.extras import run_with_extras
 
-            return run_with_extras(self, step, has_keyboard=has_keyboard)
+            return run_with_extras(self, step, has_keyboard=has_keyboard, sink=sink)
         began_s = time.monotonic()
         try:
-            value = self.call_body(step, has_keyboard=has_keyboard)
-        except Exit as error:
-            return Outcome(step, "failed", error=error, duration_s=time.monotonic() - began_s)
+            value = self.call_body(step, has_keyboard=has_keyboard, sink=sink)
         except Exception as error:  # noqa: BLE001  around user code
             return Outcome(step, "failed", error=error, duration_s=time.monotonic() - began_s)
         return Outcome(step, "done", value=value, duration_s=time.monotonic() - began_s)
 
-    def call_body(self, step: Step, *, has_keyboard: bool = True, timeout_s: float | None = None) -> Any:
+    def call_body(
+        self,
+        step: Step,
+        *,
+        has_keyboard: bool = True,
+        sink: Any = None,
+        timeout_s: float | None = None,
+        extra_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         """Call the task's function in a scope of its own, and join what it started."""
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        scope = Scope(step.name, lambda: self.config_for(step.name), has_keyboard=has_keyboard, deadline_s=deadline_s)
-        context = Context(
-            remainder=" ".join(self.settings.remainder),
-            remainder_args=self.settings.remainder,
-            make_config=scope.config,
-        )
-        token = CURRENT.set(scope)
-        task = step.task
-        try:
-            task.times_called += 1
-            value = task.body(context, *step.args, **step.kwargs)
-            if scope.promises:
-                _join(scope)
-        except BaseException:
-            for promise in scope.promises:
-                promise.stop()
-            raise
-        finally:
-            CURRENT.reset(token)
-        if task.options.autoprint and step.is_asked:
+        with self.scope_of(step, has_keyboard=has_keyboard, deadline_s=deadline_s, sink=sink) as context:
+            step.task.times_called += 1
+            kwargs = step.kwargs if extra_kwargs is None else {**step.kwargs, **extra_kwargs}
+            value = step.task.body(context, *step.args, **kwargs)
+        if step.task.options.autoprint and step.is_asked:
             print(value)
         return value
+
+    def scope_of(
+        self, step: Step, *, has_keyboard: bool = True, deadline_s: float | None = None, sink: Any = None
+    ) -> _InScope:
+        """`with runner.scope_of(step) as context:` is inside the task, for its body and for its handlers."""
+        scope = Scope(
+            step.name,
+            lambda: self.config_for(step.name),
+            has_keyboard=has_keyboard,
+            deadline_s=deadline_s,
+            sink=sink,
+        )
+        return _InScope(self, scope)
 
     def undo(self) -> None:
         """Undo what was done, the last first, by the tasks that know how."""
@@ -139,6 +165,34 @@ class Runner:
 
             for outcome in reversed(done):
                 undo_step(self, outcome.step)
+
+
+class _InScope:
+    """A task's surroundings; leaving them joins what it started, or stops it when the task failed."""
+
+    __slots__ = ("_runner", "_scope", "_token")
+
+    def __init__(self, runner: Runner, scope: Scope) -> None:
+        self._runner, self._scope = runner, scope
+
+    def __enter__(self) -> Context:
+        self._runner.scopes.add(self._scope)
+        self._token = CURRENT.set(self._scope)
+        remainder = self._runner.settings.remainder
+        return Context(remainder=" ".join(remainder), remainder_args=remainder, make_config=self._scope.config)
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        scope = self._scope
+        try:
+            if scope.promises:
+                if kind is None:
+                    _join(scope)
+                else:
+                    for promise in scope.promises:
+                        promise.stop()
+        finally:
+            CURRENT.reset(self._token)
+            self._runner.scopes.discard(scope)
 
 
 def _join(scope: Scope) -> None:

@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 class Scope:
     """One running task."""
 
-    __slots__ = ("config", "deadline_s", "has_keyboard", "is_cancelled", "name", "processes", "promises")
+    __slots__ = ("config", "deadline_s", "has_keyboard", "is_cancelled", "name", "processes", "promises", "sink")
 
-    def __init__(self, name: str, config: Any, *, has_keyboard: bool = True, deadline_s: float | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: Any,
+        *,
+        has_keyboard: bool = True,
+        deadline_s: float | None = None,
+        sink: Any = None,
+    ) -> None:
         self.name = name
         self.config = config
         self.has_keyboard = has_keyboard
@@ -27,6 +35,7 @@ class Scope:
         self.promises: list[Promise] = []
         self.processes: dict[int, Any] = {}
         self.is_cancelled = False
+        self.sink = sink
 
 
 CURRENT: ContextVar[Scope | None] = ContextVar("faena_runner_scope", default=None)

@@ -6,14 +6,13 @@ A plain slotted class and no dataclass: a file of 1,000 tasks makes 1,000 of the
 from __future__ import annotations
 
 from faena._lib.arguments.signature import command_from, dashed
+from faena._lib.arguments.spec import CommandSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
     from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, overload
-
-    from faena._lib.arguments.spec import CommandSpec
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -176,6 +175,7 @@ class Extras:
 
     __slots__ = (
         "confirm",
+        "each",
         "env",
         "on_failure",
         "outputs",
@@ -194,6 +194,7 @@ class Extras:
         *,
         sources: Any = None,
         outputs: Any = None,
+        each: Any = None,
         env: Sequence[str] = (),
         version: Any = None,
         when: Any = None,
@@ -207,6 +208,7 @@ class Extras:
     ) -> None:
         self.sources = sources
         self.outputs = outputs
+        self.each = each
         self.env = env
         self.version = version
         self.when = when
@@ -255,7 +257,7 @@ def call(task: Task[..., Any] | str, *args: Any, **kwargs: Any) -> Call:
 
 
 _EXTRA_NAMES = frozenset(
-    ("sources", "outputs", "env", "version", "when", "platforms", "confirm", "retries", "on_failure", "undo")
+    ("sources", "outputs", "each", "env", "version", "when", "platforms", "confirm", "retries", "on_failure", "undo")
 )
 _PLAIN_NAMES = frozenset(
     (
@@ -288,6 +290,7 @@ if TYPE_CHECKING:
         klass: type[Task[..., Any]] = Task,
         sources: Any = None,
         outputs: Any = None,
+        each: str | Sequence[str] | None = None,
         env: Sequence[str] = (),
         version: Any = None,
         when: Any = None,
@@ -371,6 +374,9 @@ def _command_of(task: Task[..., Any], name: str, ignore_unknown_help: bool) -> C
         positional_by_flag=True,
         reserved=_RESERVED,
     )
+    if options.extras is not None and options.extras.each is not None:  # the rule hands these over itself
+        kept = [each for each in spec.parameters if each.name not in ("source", "output")]
+        spec = CommandSpec(name, kept, summary=spec.summary, description=spec.description)
     if options.help and not ignore_unknown_help:
         known = {parameter.name.strip("_") for parameter in spec.parameters}
         unknown = [key for key in options.help if key.replace("-", "_").strip("_") not in known]

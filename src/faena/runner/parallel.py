@@ -1,0 +1,153 @@
+"""Run the steps of a plan on several threads, each as soon as what it waits for is done.
+
+    workers:  take the ready step of the lowest index ─▶ run it ─▶ count down those that wait for it
+    the main thread waits; Ctrl-C there cancels what runs and starts nothing more
+
+After a failure nothing new starts (with `keep_going`: nothing that waits for it); what runs is let finish, as make
+does. A failed step's output is held back to the end, so that it stands last on the screen.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sys
+import threading
+import time
+
+from faena.model.graph import Readiness
+from faena.runner.outcome import Outcome
+from faena.runner.process import GRACE_S
+from faena.runner.sinks import Direct, Grouped, Prefixed, Routing, group_marks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from faena.runner.execute import Runner
+    from faena.runner.plan import Step
+    from faena.runner.scope import Scope
+
+
+def run_parallel(runner: Runner, steps: Sequence[Step]) -> list[Outcome]:
+    """Run a plan with `settings.jobs` threads; outcomes come in the order of their ends.
+
+    Raises KeyboardInterrupt after everything was ended and undone; SystemExit when a task asked for it.
+    """
+    with Routing() as direct:
+        pool = _Pool(runner, steps, direct)
+        try:
+            pool.run()
+        except BaseException:
+            runner.undo()
+            raise
+        if any(not each.is_good for each in runner.outcomes):
+            runner.undo()
+        pool.show_held()
+    if pool.exit_request is not None:
+        raise pool.exit_request
+    return runner.outcomes
+
+
+class _Pool:
+    def __init__(self, runner: Runner, steps: Sequence[Step], direct: Direct) -> None:
+        self._runner = runner
+        self._steps = steps
+        self._direct = direct
+        self._ready = Readiness({step.index: step.waits_for for step in steps})
+        self._queue = self._ready.first()
+        heapq.heapify(self._queue)
+        self._changed = threading.Condition()
+        self._running = 0
+        self._is_stopping = False
+        self._held: list[Grouped] = []
+        self._marks = group_marks()
+        self._form = runner.settings.grouping or "grouped"
+        self.exit_request: SystemExit | None = None
+
+    def run(self) -> None:
+        count = min(self._runner.settings.jobs, len(self._steps))
+        threads = [threading.Thread(target=self._work, name=f"fa {number}", daemon=True) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self._cancel(threads)
+            raise
+
+    def _cancel(self, threads: list[threading.Thread]) -> None:
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+        for number in (2, 15, 9):
+            for scope in list(self._runner.scopes):
+                _signal(scope, number)
+            deadline_s = time.monotonic() + GRACE_S
+            for thread in threads:
+                thread.join(max(0.0, deadline_s - time.monotonic()))
+            if not any(thread.is_alive() for thread in threads):
+                return
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue and self._running and not self._is_stopping:
+                    self._changed.wait()
+                if self._is_stopping or not self._queue:
+                    self._changed.notify_all()
+                    return
+                index = heapq.heappop(self._queue)
+                self._running += 1
+            outcome = self._run_one(self._steps[index])
+            with self._changed:
+                self._running -= 1
+                self._runner.outcomes.append(outcome)
+                self._settle(index, outcome)
+                self._changed.notify_all()
+
+    def _settle(self, index: int, outcome: Outcome) -> None:
+        if outcome.is_good:
+            for each in self._ready.done(index):
+                heapq.heappush(self._queue, each)
+            return
+        for each in sorted(self._ready.abandon(index)):
+            reason = "what it needs failed"
+            self._runner.outcomes.append(Outcome(self._steps[each], "cancelled", reason=reason))
+        if not self._runner.settings.keep_going:
+            self._is_stopping = True
+
+    def _run_one(self, step: Step) -> Outcome:
+        sink: Grouped | Prefixed | Direct
+        match self._form:
+            case "prefixed":
+                sink = Prefixed(self._direct, step.title)
+            case "plain":
+                sink = self._direct
+            case _:
+                sink = Grouped(self._direct, step.title, self._marks)
+        try:
+            outcome = self._runner.run_step(step, has_keyboard=False, sink=sink)
+        except SystemExit as error:
+            self.exit_request = self.exit_request or error
+            self._is_stopping = True
+            outcome = Outcome(step, "done" if not error.code else "cancelled", reason="ended the run")
+        except BaseException as error:  # noqa: BLE001  the edge of the thread: an interrupted command
+            outcome = Outcome(step, "cancelled", reason=type(error).__name__)
+        if outcome.status == "failed" and isinstance(sink, Grouped):
+            self._held.append(sink)
+        else:
+            sink.finish()
+        return outcome
+
+    def show_held(self) -> None:
+        """Let out what failed steps said."""
+        for sink in self._held:
+            sink.finish()
+        sys.stdout.flush()
+
+
+def _signal(scope: Scope, number: int) -> None:
+    scope.is_cancelled = True
+    for process in list(scope.processes.values()):
+        process.signal(number)
