@@ -81,6 +81,7 @@ class Faena:
         **settings: Any,
     ) -> None:
         self.main = main
+        self.clock: Callable[[], float] = time.time  # unix seconds; tests put their own in its place
         given = {"broker_url": broker, "result_backend": backend, "include": list(include) or None}
         self.conf = Settings({**{key: value for key, value in given.items() if value is not None}, **settings})
         self.tasks = Registry(main or "faena")
@@ -310,7 +311,7 @@ class Faena:
         if not call.options and (task := self.tasks.get(call.task)) is not None and task._defaults:
             call = Call(call.task, call.args, call.kwargs, task._defaults)
         request = current_request.get()
-        message = build_message(call, self.sender, now_s=time.time(), new_id=new_id(), parent=request)
+        message = build_message(call, self.sender, now_s=self.clock(), new_id=new_id(), parent=request)
         if request is not None:
             request.children.append(message.id)
         return message
@@ -341,7 +342,7 @@ class Faena:
             root_id=message.root_id if message is not None else None,
             parent_id=message.parent_id if message is not None else None,
             queue=message.queue if message is not None else "",
-            expires_at_s=time.time() + keep_s if keep_s else None,
+            expires_at_s=self.clock() + keep_s if keep_s else None,
         )
 
     def _name_of(self, function: Callable[..., Any]) -> str:

@@ -102,6 +102,12 @@ class Links:
         self._all.clear()
         self._local = threading.local()
 
+    def forget(self) -> None:
+        """Make new links from here on; those that are open stay open for who uses them."""
+        self._all = weakref.WeakSet()
+        self._local = threading.local()
+        self._by_loop = weakref.WeakKeyDictionary()
+
     async def aclose(self) -> None:
         """Close the link of the running loop."""
         import asyncio

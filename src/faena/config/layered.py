@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, get_type_hints
 
 from msgspec import Struct
@@ -156,6 +157,18 @@ class Layered:
     def override(self, values: Mapping[str, Any], where: str = "command line") -> None:
         """Say what settings are whatever code says, before or after: what the command line asked for."""
         self._set("_command_line", values, where)
+
+    @contextmanager
+    def overridden(self, values: Mapping[str, Any], where: str = "override") -> Iterator[None]:
+        """Override settings for the time of a `with` block."""
+        own = self.__dict__
+        before = dict(own["_command_line"])
+        try:
+            self.override(values, where)
+            yield
+        finally:
+            own["_command_line"], own["_sources"] = before, None
+            self.resolve()
 
     def resolve(self) -> None:
         """Bring every setting's value up to date. Reading one does this by itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,6 +46,8 @@ class Dispatcher(Protocol):
 
     @property
     def zone(self) -> tzinfo: ...
+    @property
+    def clock(self) -> Callable[[], float]: ...
     @property
     def results(self) -> Results: ...
     @property

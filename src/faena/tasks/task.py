@@ -192,7 +192,7 @@ class Task(Generic[P, R]):
             if exc is not None:
                 raise exc
             raise MaxRetriesExceededError(f"task '{self.name}' has used up its {limit} retries")
-        now_s = time.time()
+        now_s = self._dispatcher.clock()
         if eta is None and countdown is None:
             countdown = self.default_retry_delay
         due = due_at_s(self.name, {"eta": eta, "countdown": countdown}, now_s, self._dispatcher.zone)

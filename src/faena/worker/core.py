@@ -96,8 +96,8 @@ class Core:
     ) -> None:
         self.app, self.options, self._slots, self._sinks = app, options, slots, list(sinks)
         self._on_end, self._on_limit = on_end, on_limit
-        self._runner = Runner(app.tasks, app.codecs, hostname=options.hostname, crash_limit=options.crash_limit)
-        self._completer = Completer(app.codecs, app.sender, app.rules(options.hostname))
+        self._runner = Runner(app.tasks, app.codecs, hostname=options.hostname, crash_limit=options.crash_limit, clock=app.clock)
+        self._completer = Completer(app.codecs, app.sender, app.rules(options.hostname), clock=app.clock)
         self.lanes = Lanes(
             options.threads, self._runner, self._completer, slots, limits=(options.soft_time_limit_s, options.time_limit_s),
             main=main_lane, wake_io=self._wake_from_lane, refill=self._refill_from_lane,
@@ -138,6 +138,9 @@ class Core:
 
     def join(self, timeout_s: float | None = None) -> None:
         self._thread.join(timeout_s)
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def call(self, function: Callable[..., Any], *args: Any) -> None:
         """Run `function` in the I/O thread."""

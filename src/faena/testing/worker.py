@@ -1,0 +1,165 @@
+"""Workers for tests: in this process, with the same inside as those in production.
+
+`run_pending` runs what waits in the calling thread, one task after the other, and returns: for unit tests, and with a clock
+that is moved by hand. `InProcessWorker` works in threads beside the test: for what needs tasks that wait for one another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from faena._lib.drive import run
+from faena.app.app import Faena
+from faena.engine.attempt import Attempt, Ended, Runner
+from faena.engine.completion import Completer, FourSteps
+from faena.engine.hooks import call_hooks
+from faena.engine.outcome import Outcome, Revoked
+from faena.model.delivery import Bury, DeadReason, Delivery, Malformed
+from faena.model.event import Event, EventKind
+from faena.worker.core import Core, CoreOptions
+from faena.worker.slots import Slots
+
+_LEASE_S = 3600.0  # nobody takes a test's work away
+_HOSTNAME = "test"
+
+
+def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 10_000) -> list[Event]:
+    """Run every task that is due, and those that they send, until none is left; return what happened.
+
+    Raises AssertionError after `most` tasks: they seem to send one another for ever.
+    """
+    link = app.links.blocking()
+    holder = run(link.broker.leases.open_holder("run_pending", _LEASE_S))
+    consumer = link.broker.consumer(holder, list(queues or app.default_queues()))
+    settler = link.backend.joint(link.broker, holder) or FourSteps(link.broker, consumer, link.backend)
+    runner = Runner(app.tasks, app.codecs, hostname=_HOSTNAME, crash_limit=app.conf.task_crash_limit, clock=app.clock)
+    completer = Completer(app.codecs, app.sender, app.rules(_HOSTNAME), clock=app.clock)
+    _, revocations = run(link.backend.revocations.since(0))
+    revoked = {revocation.task_id for revocation in revocations}
+    events: list[Event] = []
+    try:
+        while batch := run(consumer.receive(1, 0.0)):
+            item = batch[0]
+            if isinstance(item, Malformed):
+                run(consumer.settle([Bury(item, DeadReason.MALFORMED, item.reason)]))
+                continue
+            completion, event = completer.complete(*_run_one(runner, item, revoked))
+            run(settler.complete([completion]))
+            events.append(event)
+            if len(events) >= most:
+                raise AssertionError(f"{most} tasks have run and still more wait; the last one was {item.message.task}")
+    finally:
+        run(consumer.close())
+        run(link.broker.leases.recover(holder, {}))
+    return events
+
+
+def _run_one(runner: Runner, delivery: Delivery, revoked: set[str]) -> tuple[Attempt | Ended, Outcome]:
+    begun = runner.begin(delivery)
+    if delivery.message.id in revoked:
+        return begun, Revoked("was revoked")
+    if not isinstance(begun, Attempt):
+        return begun, begun.outcome
+    if begun.task.is_coroutine:
+
+        async def whole() -> Outcome:
+            current = asyncio.current_task()
+            assert current is not None
+            return await runner.run_coroutine(begun, current.uncancel)
+
+        outcome = asyncio.run(whole())
+    else:
+        outcome = runner.run(begun)
+    call_hooks(begun, outcome)
+    return begun, outcome
+
+
+class Recorder:
+    """A sink that keeps what happens; `wait_for` waits for it."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._changed = threading.Condition()
+
+    def emit(self, events: Sequence[Event]) -> None:
+        with self._changed:
+            self.events.extend(events)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def wait_for(self, kind: EventKind, count: int = 1, timeout: float = 10.0) -> list[Event]:
+        """Wait until so many events of a kind have come; return them. Raises TimeoutError."""
+
+        def found() -> list[Event]:
+            return [event for event in self.events if event.kind is kind]
+
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(found()) >= count, timeout):
+                raise TimeoutError(f"{len(found())} of {count} events '{kind.value}' came within {timeout:g} s")
+            return found()
+
+
+class InProcessWorker:
+    """A worker in threads of this process, for the time of a `with` block.
+
+    What it does not have is what only processes can do: hard limits that kill, crashes, recycling.
+    """
+
+    def __init__(
+        self,
+        app: Faena,
+        *,
+        queues: Sequence[str] | None = None,
+        threads: int = 1,
+        coroutines: int = 100,
+        stop_timeout: float = 10.0,
+    ) -> None:
+        self.app, self.recorder = app, Recorder()
+        self._queues = tuple(queues or app.default_queues())
+        self._threads, self._coroutines, self._stop_timeout_s = threads, coroutines, stop_timeout
+
+    @property
+    def events(self) -> list[Event]:
+        """What has happened so far."""
+        return list(self.recorder.events)
+
+    def __enter__(self) -> Self:
+        conf = self.app.conf
+        link = self.app.links.blocking()
+        self._holder = run(link.broker.leases.open_holder("in-process", _LEASE_S))
+        self._slots = Slots.create(self._threads + self._coroutines)
+        options = CoreOptions(
+            holder=self._holder,
+            queues=self._queues,
+            hostname=_HOSTNAME,
+            threads=self._threads,
+            coroutines=self._coroutines,
+            crash_limit=conf.task_crash_limit,
+            acks_late=conf.task_acks_late,
+            track_started=conf.task_track_started,
+            soft_time_limit_s=conf.task_soft_time_limit,
+            time_limit_s=conf.task_time_limit,
+        )
+        self._core = Core(self.app, options, self._slots, sinks=[self.recorder], main_lane=False)
+        self._core.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._core.stop()
+        self._core.join(self._stop_timeout_s)
+        if self._core.is_alive():
+            self._core.interrupt()
+            self._core.join(self._stop_timeout_s)
+        stuck = self._core.is_alive()
+        run(self.app.links.blocking().broker.leases.recover(self._holder, {}))
+        if stuck:
+            raise TimeoutError(f"a task did not end within {2 * self._stop_timeout_s:g} s: {self._core.active()}")
+        self._slots.close()
