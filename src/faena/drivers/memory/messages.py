@@ -167,7 +167,7 @@ class Messages:
         return True
 
     def expired_holders(self, now_s: float) -> list[int]:
-        return [holder for holder, until_s in self._holders.items() if until_s < now_s]
+        return [holder for holder, until_s in self._holders.items() if until_s <= now_s]
 
     def end_holder(self, holder: int, verdicts: Iterable[tuple[str, Verdict]], now_s: float) -> list[str]:
         """Return the queue of each message that went back."""

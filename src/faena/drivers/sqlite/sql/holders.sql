@@ -8,7 +8,7 @@ SELECT 1 FROM holders WHERE id = ?
 UPDATE holders SET expires_at = ? WHERE id = ?
 
 -- name: expired
-SELECT id FROM holders WHERE expires_at < ?
+SELECT id FROM holders WHERE expires_at <= ?
 
 -- name: close
 DELETE FROM holders WHERE id = ?

@@ -1,0 +1,25 @@
+"""The conformance of a broker, theme by theme."""
+
+from __future__ import annotations
+
+import pytest
+
+from faena.broker import Broker
+from faena.testing.conformance.leasing import Leasing
+from faena.testing.conformance.looking import Looking
+from faena.testing.conformance.publishing import Publishing
+from faena.testing.conformance.receiving import Receiving
+from faena.testing.conformance.settling import Settling
+from faena.testing.conformance.stage import Stage, new_place
+from faena.types import Io
+
+
+class BrokerConformance(Publishing, Receiving, Settling, Leasing, Looking):
+    """Derive from it, say how to connect, and how to lay something malformed into a queue (`corrupt`)."""
+
+    def connect_broker(self, place: str, io: Io) -> Broker:
+        raise NotImplementedError
+
+    @pytest.fixture(params=["blocking", "asyncio"])
+    def stage(self, request: pytest.FixtureRequest) -> Stage:
+        return Stage(self, new_place(), request.param)
