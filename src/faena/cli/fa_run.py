@@ -126,7 +126,9 @@ def show_error(title: str, error: BaseException, *, debug: bool = False) -> int:
     if isinstance(error, Failure):
         return _show_failure(title, error)
     if isinstance(error, RunnerError) and not debug:
-        print(masked(f"fa: task '{title}': {error}"), file=sys.stderr)
+        text = str(error)
+        named = text if text.startswith(f"task '{title}'") else f"task '{title}': {text}"
+        print(masked(f"fa: {named}"), file=sys.stderr)
         return TIMED_OUT if isinstance(error, TimeoutError) else 1
     _show_traceback(title, error, debug=debug)
     return 1

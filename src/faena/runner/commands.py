@@ -87,9 +87,11 @@ class Options:
         timeout = kwargs.get("timeout", timeout)
         self.timeout_s = timeout.total_seconds() if hasattr(timeout, "total_seconds") else timeout
         self.cwd = os.path.join(cwd, os.path.expanduser(str(kwargs["cwd"]))) if kwargs.get("cwd") else cwd
-        env = {str(key): str(value) for key, value in (values["env"] or {}).items()}
-        self.env = env if values["replace_env"] else {**os.environ, **env}
-        self.is_env_ours = bool(env) or bool(values["replace_env"])
+        # None: the process's own, which costs much to copy
+        self.env: dict[str, str] | None = None
+        if values["env"] or values["replace_env"]:
+            env = {str(key): str(value) for key, value in (values["env"] or {}).items()}
+            self.env = env if values["replace_env"] else {**os.environ, **env}
 
 
 def hidden_streams(value: Any) -> tuple[str, ...]:
@@ -109,7 +111,7 @@ def run_command(
     Raises UnexpectedExit, CommandTimedOut, Failure (a watcher gave up).
     """
     options = Options(config.run._data, kwargs, config.timeouts._data.get("command"), cwd)
-    text, argv = _command_line(command, options, prefix)
+    text, argv, program = _command_line(command, options, prefix)
     if options.is_echoed:
         streams.show_line(options.echo_format.format(command=masked(text)))
     result = Result(command=text, shell=options.shell, env=options.env, pty=options.pty, hide=options.hide,
@@ -121,7 +123,7 @@ def run_command(
         raise KeyboardInterrupt
     if options.disown:
         return _disown(argv, options, result)
-    run = _Run(argv, options, result, scope)
+    run = _Run(argv, program, options, result, scope)
     if options.asynchronous:
         promise = Promise(run)
         if scope is not None:
@@ -130,7 +132,8 @@ def run_command(
     return run.finish()
 
 
-def _command_line(command: str | Sequence[str], options: Options, prefix: str) -> tuple[str, list[str]]:
+def _command_line(command: str | Sequence[str], options: Options, prefix: str) -> tuple[str, list[str], str | None]:
+    """The text that is shown, the words that are run, and the program where it is known already."""
     if not isinstance(command, str):
         import shlex
 
@@ -138,17 +141,21 @@ def _command_line(command: str | Sequence[str], options: Options, prefix: str) -
         if not words:
             raise ValueError("run() got an empty list: the first element is the program")
         text = shlex.join(words)
-        return (prefix + text, [options.shell, "-c", prefix + text]) if prefix else (text, words)
+        return (prefix + text, [options.shell, "-c", prefix + text], None) if prefix else (text, words, None)
     text = prefix + command
     if options.shell in ("bash", "sh", "/bin/bash", "/bin/sh"):
         plain = plain_words(text, options.env)
         if plain is not None:
-            return text, plain
-    return text, [options.shell, "-c", text]
+            return text, plain[1:], plain[0]
+    return text, [options.shell, "-c", text], None
 
 
-def plain_words(text: str, env: Mapping[str, str]) -> list[str] | None:
-    """The words of a command that needs no shell, or None: starting one costs more than most commands."""
+def plain_words(text: str, env: Mapping[str, str] | None) -> list[str] | None:
+    """The words of a command that needs no shell, or None: starting one costs more than most commands.
+
+    The program comes with its whole path, so that it is not looked for again.
+    """
+    env = os.environ if env is None else env
     if not _PLAIN.issuperset(text) or "BASH_ENV" in env:
         return None
     words = text.split()
@@ -156,8 +163,9 @@ def plain_words(text: str, env: Mapping[str, str]) -> list[str] | None:
         return None
     if "/" not in words[0]:
         for folder in env.get("PATH", os.defpath).split(":"):
-            if os.access(f"{folder}/{words[0]}", os.X_OK):
-                return words
+            path = f"{folder}/{words[0]}"
+            if folder.startswith("/") and os.access(path, os.X_OK) and not os.path.isdir(path):
+                return [path, *words]
         return None
     return None  # a relative path is looked up in the command's own directory: let the shell say what is wrong
 
@@ -179,18 +187,17 @@ def _disown(argv: list[str], options: Options, result: Result) -> Result:
 class _Run:
     """One command on its way."""
 
-    def __init__(self, argv: list[str], options: Options, result: Result, scope: Scope | None) -> None:
+    def __init__(self, argv: list[str], program: str | None, options: Options, result: Result, scope: Scope | None) -> None:
         self.options, self.result, self._scope = options, result, scope
         self._began_s = time.monotonic()
         self._feed, self._keyboard_fd, stdin = self._input()
         self._failed_start: OSError | None = None
         streams.flush()
         self._process: Process | None = None
-        env = options.env if options.is_env_ours else None
         has_own_group = stdin is not None or not _is_terminal(0)
-        for attempt in (argv, [options.shell, "-c", result.command]):
+        for attempt, path in ((argv, program), ([options.shell, "-c", result.command], None)):
             try:
-                self._process = Process(attempt, env=env, cwd=options.cwd or None, stdin=stdin,
+                self._process = Process(attempt, program=path, env=options.env, cwd=options.cwd or None, stdin=stdin,
                                         has_own_group=has_own_group, pty=options.pty)  # fmt: skip
                 break
             except OSError as error:
@@ -274,7 +281,7 @@ class _Run:
         own_s = None if limit_s is None else self._began_s + float(limit_s)
         of_task_s = self._scope.deadline_s if self._scope is not None else None
         if of_task_s is not None and (own_s is None or of_task_s < own_s):
-            return of_task_s, max(0.0, of_task_s - self._began_s)
+            return of_task_s, self._scope.timeout_s if self._scope is not None else None
         return own_s, limit_s
 
     def _wait(self, deadline_s: float | None) -> bool:

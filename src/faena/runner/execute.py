@@ -135,8 +135,7 @@ class Runner:
         extra_kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Call the task's function in a scope of its own, and join what it started."""
-        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        with self.scope_of(step, has_keyboard=has_keyboard, deadline_s=deadline_s, sink=sink) as context:
+        with self.scope_of(step, has_keyboard=has_keyboard, timeout_s=timeout_s, sink=sink) as context:
             step.task.times_called += 1
             kwargs = step.kwargs if extra_kwargs is None else {**step.kwargs, **extra_kwargs}
             value = step.task.body(context, *step.args, **kwargs)
@@ -145,14 +144,15 @@ class Runner:
         return value
 
     def scope_of(
-        self, step: Step, *, has_keyboard: bool = True, deadline_s: float | None = None, sink: Any = None
+        self, step: Step, *, has_keyboard: bool = True, timeout_s: float | None = None, sink: Any = None
     ) -> _InScope:
         """`with runner.scope_of(step) as context:` is inside the task, for its body and for its handlers."""
         scope = Scope(
             step.name,
             lambda: self.config_for(step.name),
             has_keyboard=has_keyboard,
-            deadline_s=deadline_s,
+            deadline_s=None if timeout_s is None else time.monotonic() + timeout_s,
+            timeout_s=timeout_s,
             sink=sink,
         )
         return _InScope(self, scope)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import heapq
 import sys
 import threading
-import time
 
 from faena.model.graph import Readiness
 from faena.runner.outcome import Outcome
@@ -58,6 +57,9 @@ class _Pool:
         heapq.heapify(self._queue)
         self._changed = threading.Condition()
         self._running = 0
+        self._workers = 0
+        # not `Thread.join`: one that Ctrl-C interrupts takes the thread for ended (CPython 3.11, bpo-45274)
+        self._finished = threading.Event()
         self._is_stopping = False
         self._held: list[Grouped] = []
         self._marks = group_marks()
@@ -65,31 +67,36 @@ class _Pool:
         self.exit_request: SystemExit | None = None
 
     def run(self) -> None:
-        count = min(self._runner.settings.jobs, len(self._steps))
+        count = self._workers = min(self._runner.settings.jobs, len(self._steps))
         threads = [threading.Thread(target=self._work, name=f"fa {number}", daemon=True) for number in range(count)]
         for thread in threads:
             thread.start()
         try:
-            for thread in threads:
-                thread.join()
+            self._finished.wait()
         except KeyboardInterrupt:
-            self._cancel(threads)
+            self._cancel()
             raise
 
-    def _cancel(self, threads: list[threading.Thread]) -> None:
+    def _cancel(self) -> None:
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
         for number in (2, 15, 9):
             for scope in list(self._runner.scopes):
                 _signal(scope, number)
-            deadline_s = time.monotonic() + GRACE_S
-            for thread in threads:
-                thread.join(max(0.0, deadline_s - time.monotonic()))
-            if not any(thread.is_alive() for thread in threads):
+            if self._finished.wait(GRACE_S):
                 return
 
     def _work(self) -> None:
+        try:
+            self._take_steps()
+        finally:
+            with self._changed:
+                self._workers -= 1
+                if self._workers == 0:
+                    self._finished.set()
+
+    def _take_steps(self) -> None:
         while True:
             with self._changed:
                 while not self._queue and self._running and not self._is_stopping:

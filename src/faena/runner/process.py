@@ -36,6 +36,7 @@ class Process:
         self,
         argv: Sequence[str],
         *,
+        program: str | None = None,
         env: dict[str, str] | None,
         cwd: str | None,
         stdin: int | None,
@@ -54,6 +55,7 @@ class Process:
             return
         popen = subprocess.Popen(
             argv,
+            executable=program,
             env=env,
             cwd=cwd,
             stdin=stdin,

@@ -34,7 +34,7 @@ class Result:
         self.encoding = encoding or "utf-8"
         self.command = command
         self.shell = shell
-        self.env = dict(env or {})
+        self._env = env
         self.exited = exited
         self.pty = pty
         self.hide = hide
@@ -44,6 +44,15 @@ class Result:
         self.stdout_bytes = stdout.encode(self.encoding, "surrogateescape") if stdout_bytes is None else stdout_bytes
         self.stderr_bytes = stderr.encode(self.encoding, "surrogateescape") if stderr_bytes is None else stderr_bytes
         self.duration_s = duration_s
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The command's whole environment."""
+        if self._env is None:
+            from os import environ
+
+            return dict(environ)
+        return dict(self._env)
 
     @property
     def return_code(self) -> int | None:

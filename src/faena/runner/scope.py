@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 class Scope:
     """One running task."""
 
-    __slots__ = ("config", "deadline_s", "has_keyboard", "is_cancelled", "name", "processes", "promises", "sink")
+    __slots__ = (
+        "config",
+        "deadline_s",
+        "has_keyboard",
+        "is_cancelled",
+        "name",
+        "processes",
+        "promises",
+        "sink",
+        "timeout_s",
+    )
 
     def __init__(
         self,
@@ -26,12 +36,14 @@ class Scope:
         *,
         has_keyboard: bool = True,
         deadline_s: float | None = None,
+        timeout_s: float | None = None,
         sink: Any = None,
     ) -> None:
         self.name = name
         self.config = config
         self.has_keyboard = has_keyboard
         self.deadline_s = deadline_s  # on the monotonic clock
+        self.timeout_s = timeout_s
         self.promises: list[Promise] = []
         self.processes: dict[int, Any] = {}
         self.is_cancelled = False

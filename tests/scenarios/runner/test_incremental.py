@@ -1,0 +1,246 @@
+"""Up-to-date tasks are skipped, changed ones run, and nothing half-made passes for good."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+JOIN = """
+@task(sources=["src/*.txt"], outputs=["out/all.txt"], env=["MODE"])
+def join(c, separator=""):
+    print("joining")
+    c.run("mkdir -p out; cat src/*.txt > out/all.txt; echo made")
+"""
+
+RULE = """
+@task(each="src/*.txt", outputs="up/{stem}.up", sources=["common/*"])
+def upper(c, source, output):
+    print("making", output)
+    with open(source) as reader, open(output, "w") as writer:
+        writer.write(reader.read().upper())
+
+@task(needs=[upper], sources=[upper], outputs="all.up")
+def every(c):
+    c.run("cat up/*.up > all.up")
+"""
+
+UP_TO_DATE = "join: up to date\n"
+
+
+@pytest.fixture
+def joining(project):
+    project.tasks(JOIN)
+    project.write("src/a.txt", "a\n")
+    project.write("src/b.txt", "b\n")
+    assert project.fa("join").stdout == "joining\nmade\n"
+    return project
+
+
+def test_a_task_with_unchanged_sources_and_outputs_is_skipped(joining):
+    assert joining.fa("join").stdout == UP_TO_DATE
+    assert joining.fa("join", "-j2").stdout == UP_TO_DATE
+
+
+def test_touching_a_source_without_changing_it_rebuilds_nothing(joining):
+    os.utime(joining.folder / "src" / "a.txt", (1, 1))
+    assert joining.fa("join").stdout == UP_TO_DATE
+
+
+def test_a_change_that_keeps_size_and_time_is_seen(joining):
+    path = joining.folder / "src" / "a.txt"
+    before = path.stat()
+    path.write_text("x\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert joining.fa("join", "--why").stdout == "join: has to run: source src/a.txt changed\njoining\nmade\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda p: p.write("src/a.txt", "new\n"), "source src/a.txt changed"),
+        (lambda p: p.write("src/c.txt", "c\n"), "source src/c.txt is new"),
+        (lambda p: (p.folder / "src" / "b.txt").unlink(), "source src/b.txt is gone"),
+        (lambda p: p.tasks(JOIN.replace('"joining"', '"joining", ""')), "code changed"),
+    ],
+)
+def test_why_names_what_changed(joining, change, reason):
+    change(joining)
+    assert joining.fa("join", "--why").lines[0] == f"join: has to run: {reason}"
+    assert joining.fa("join").stdout == UP_TO_DATE
+
+
+def test_moving_a_task_in_its_file_or_adding_a_comment_changes_nothing(joining):
+    joining.tasks("# a comment\n\n\n" + JOIN)
+    assert joining.fa("join").stdout == UP_TO_DATE
+
+
+def test_a_helper_that_the_task_calls_is_part_of_its_fingerprint(project):
+    text = """
+SIZE = 1
+
+def helper():
+    return SIZE
+
+@task(outputs=["o"])
+def t(c):
+    open("o", "w").write(str(helper()))
+"""
+    project.tasks(text)
+    assert project.fa("t").stdout == ""
+    assert project.fa("t").stdout == "t: up to date\n"
+    project.tasks(text.replace("SIZE = 1", "SIZE = 2"))
+    assert project.fa("t", "--why").stdout == "t: has to run: code changed\n"
+
+
+def test_a_named_environment_variable_and_the_arguments_count(joining):
+    assert joining.fa("join", "--why", env={"MODE": "x"}).lines[0] == "join: has to run: environment variable MODE changed"
+    assert (
+        joining.fa("join", "--separator=x", "--why").lines[0]
+        == "join(separator=x): has to run: it has not succeeded before"
+    )
+
+
+def test_an_output_that_is_missing_or_changed_by_others_comes_back_from_the_cache_with_its_words(joining):
+    output = joining.folder / "out" / "all.txt"
+    output.unlink()
+    restored = "joining\nmade\njoin: restored from the cache\n"
+    assert joining.fa("join").stdout == restored
+    assert output.read_text() == "a\nb\n"
+    output.write_text("tampered")
+    found = joining.fa("join", "--why").stdout
+    assert found == "join: has to run: output out/all.txt was changed\n" + restored
+    assert output.read_text() == "a\nb\n"
+
+
+def test_going_back_to_an_earlier_source_restores_its_output(joining):
+    joining.write("src/a.txt", "other\n")
+    assert joining.fa("join").stdout == "joining\nmade\n"
+    joining.write("src/a.txt", "a\n")
+    assert joining.fa("join").lines[-1] == "join: restored from the cache"
+    assert (joining.folder / "out" / "all.txt").read_text() == "a\nb\n"
+
+
+def test_force_runs_what_is_up_to_date(joining):
+    assert joining.fa("join", "--force").stdout == "joining\nmade\n"
+
+
+def test_the_cache_is_shared_through_a_url_and_switched_off_by_a_setting(joining, tmp_path_factory):
+    shared = tmp_path_factory.mktemp("shared")
+    joining.write("invoke.json", f'{{"cache": "file://{shared}"}}')
+    joining.write("src/a.txt", "new\n")
+    assert joining.fa("join").stdout == "joining\nmade\n"
+    for folder in ("out", ".faena"):
+        shutil.rmtree(joining.folder / folder)
+    assert joining.fa("join").lines[-1] == "join: restored from the cache"
+    joining.write("invoke.json", '{"cache": false}')
+    (joining.folder / "out" / "all.txt").unlink()
+    assert joining.fa("join").stdout == "joining\nmade\n"
+
+
+def test_a_damaged_cache_or_state_is_no_cache_and_no_state(joining):
+    for path in (joining.folder / ".faena").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:-3] + b"???")
+    (joining.folder / "out" / "all.txt").unlink()
+    assert joining.fa("join").stdout == "joining\nmade\n"
+
+
+def test_a_task_that_fails_or_makes_nothing_is_not_recorded(project):
+    project.tasks(
+        """
+        @task(outputs=["made"])
+        def idle(c):
+            pass
+
+        @task(sources=["tasks.py"], outputs=["made"])
+        def broken(c):
+            c.run("touch made; exit 3")
+        """
+    )
+    found = project.fa("idle")
+    assert (found.stderr, found.status) == (
+        "fa: task 'idle': it should have made made, and did not (No such file or directory)\n",
+        1,
+    )
+    assert project.fa("broken").status == 3
+    assert project.fa("broken").status == 3
+
+
+def test_a_missing_source_is_named(project):
+    project.tasks("@task(sources=['nosuch.txt'])\ndef t(c):\n    pass\n")
+    assert project.fa("t").stderr == "fa: task 't': source nosuch.txt does not exist\n"
+
+
+def test_a_source_that_changes_while_the_task_runs_makes_the_next_run_build_again(project):
+    project.tasks(
+        """
+        @task(sources=["in"], outputs=["out"])
+        def copy(c):
+            c.run("cp in out; echo later > in")
+        """
+    )
+    project.write("in", "first\n")
+    assert project.fa("copy").status == 0
+    assert project.fa("copy", "--why").lines[0] == "copy: has to run: source in changed"
+
+
+@pytest.fixture
+def ruled(project):
+    project.tasks(RULE)
+    for name in "abc":
+        project.write(f"src/{name}.txt", f"{name}\n")
+    project.write("common/header", "h")
+    assert project.fa("upper").lines == [
+        "making up/a.up",
+        "making up/b.up",
+        "making up/c.up",
+        "upper: made 3 of 3 targets",
+    ]
+    return project
+
+
+def test_a_rule_makes_exactly_the_targets_whose_source_changed(ruled):
+    assert ruled.fa("upper").lines == ["upper: 3 targets up to date"]
+    os.utime(ruled.folder / "src" / "a.txt", (1, 1))
+    assert ruled.fa("upper").lines == ["upper: 3 targets up to date"]
+    ruled.write("src/b.txt", "new\n")
+    assert ruled.fa("upper", "--why").lines == [
+        "upper: up/b.up has to be made: source src/b.txt changed",
+        "making up/b.up",
+        "upper: made 1 of 3 targets",
+    ]
+    (ruled.folder / "up" / "c.up").unlink()
+    assert ruled.fa("upper", "--why").lines[0] == "upper: up/c.up has to be made: output up/c.up is missing"
+    (ruled.folder / "up" / "c.up").write_text("tampered")
+    assert ruled.fa("upper", "--why").lines[0] == "upper: up/c.up has to be made: output up/c.up was changed"
+
+
+def test_what_all_targets_share_makes_all_of_them_anew(ruled):
+    ruled.write("common/header", "other")
+    found = ruled.fa("upper", "--why", "-j2").lines
+    assert found[:3] == [f"upper: up/{name}.up has to be made: source common/header changed" for name in "abc"]
+    assert found[-1] == "upper: made 3 of 3 targets"
+
+
+def test_what_is_made_of_targets_follows_them(ruled):
+    assert ruled.fa("every").lines[0] == "upper: 3 targets up to date"
+    assert (ruled.folder / "all.up").read_text() == "A\nB\nC\n"
+    ruled.write("src/a.txt", "z\n")
+    assert ruled.fa("every", "--why").lines[-1] == "every: has to run: source up/a.up changed"
+    assert (ruled.folder / "all.up").read_text() == "Z\nB\nC\n"
+    assert ruled.fa("every").lines == ["upper: 3 targets up to date", "every: up to date"]
+
+
+def test_two_sources_of_one_target_are_refused(project):
+    project.tasks("@task(each='src/*', outputs='up/{stem}')\ndef t(c, source, output):\n    pass\n")
+    project.write("src/a.x", "")
+    project.write("src/a.y", "")
+    assert project.fa("t").stderr == "fa: task 't': src/a.x and src/a.y would both make up/a\n"
+
+
+def test_a_dry_run_says_what_would_be_made(ruled):
+    ruled.write("src/a.txt", "z\n")
+    assert ruled.fa("-n", "upper").lines == ["upper  (1 of 3 targets have to be made)"]
+    assert ruled.fa("upper").lines[-1] == "upper: made 1 of 3 targets"
