@@ -118,8 +118,8 @@ def _finish(
         case Finished(survey):
             path = os.path.abspath(report or run_folder.report)
             _write(path, render_page(survey))
+            _tidy(run_folder, plan, path, keep=keep)  # before the reader of our output can go away
             _report(session, survey, path, json=json)
-            _tidy(run_folder, plan, path, keep=keep)
             return 1 if survey.unexpected else 0
         case _:
             assert_never(outcome)

@@ -78,11 +78,11 @@ class BarView:
 
 
 class LineView:
-    """A line for each thing worth one, and how far it is every other second."""
+    """A line for each thing worth one, and how far it is: every other second, and every tenth of the way."""
 
-    def __init__(self, console: Console, every_s: float = _LINE_EVERY_S) -> None:
-        self._console, self._every_s = console, every_s
-        self._total = self._done = self._failed = 0
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._total = self._done = self._said = 0
         self._said_at_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -91,7 +91,7 @@ class LineView:
     def __exit__(self, *exc: object) -> None: ...
 
     def begin(self, total: int, done: int) -> None:
-        self._total, self._done = total, done
+        self._total, self._done, self._said = total, done, done
 
     def say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -102,7 +102,6 @@ class LineView:
 
     def failed(self, file: str, error: str) -> None:
         self._done += 1
-        self._failed += 1
         self.say(f"failed  {file}: {error}")
 
     def retried(self, file: str, error: str, retries: int) -> None:
@@ -110,10 +109,10 @@ class LineView:
 
     def _say_how_far(self) -> None:
         now_s = time.monotonic()
-        if self._done < self._total and now_s - self._said_at_s < self._every_s:
-            return
-        self._said_at_s = now_s
-        self.say(f"{self._done:,} of {self._total:,} ({100 * self._done // max(self._total, 1)} %)")
+        far = (self._done - self._said) * 10 >= self._total
+        if far or self._done == self._total or now_s - self._said_at_s >= _LINE_EVERY_S:
+            self._said, self._said_at_s = self._done, now_s
+            self.say(f"{self._done:,} of {self._total:,} ({100 * self._done // max(self._total, 1)} %)")
 
 
 def view_for(console: Console) -> View:

@@ -87,7 +87,7 @@ class Run:
         except _Stop as stop:
             self._view.say("stopping: what runs now may finish (once more to kill it)")
             worker.stop()
-            return Interrupted(stop.number, len(self._records), len(self._files))
+            return Interrupted(stop.number, self._read_what_is_done(), len(self._files))
         finally:
             worker.stop()
         if len(self._records) < len(self._files):
