@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
-from faena.app.discovery import find_app
-from faena.errors import FaenaError
+from faena.app.discovery import explained, find_app, load_tasks
+from faena.errors import AppNotFound, FaenaError
 from faena.sink import Sink
 from faena.tasks.options import seconds
 from faena.telemetry.logs import LogSink, set_up_logging
@@ -70,7 +70,9 @@ def main(arguments: Sequence[str]) -> int:
         app = _load(boot)
         hello = _hello(app, boot)
     except BaseException as error:  # noqa: BLE001 - whatever the user's module raises, Ctrl-C and exit() included
-        text = str(error) if isinstance(error, FaenaError) else format_exc()
+        text = format_exc()
+        if isinstance(error, FaenaError):
+            text = explained(error) if isinstance(error, AppNotFound) else str(error)
         link.sendall(pack(BootFailed(text)))
         return EXIT_BOOT_FAILED
     link.sendall(pack(hello))
@@ -186,7 +188,7 @@ def _load(boot: Boot) -> Faena:
     app: Faena = find_app(boot.app, boot.workdir)
     app.conf.override(boot.overrides)
     set_up_logging(app.conf.worker_loglevel, app.conf.worker_log_format, process=boot.index)
-    app.load_modules()
+    load_tasks(app)
     return app
 
 
