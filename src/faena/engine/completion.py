@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, assert_never
 
+import msgspec
 from msgspec import Struct
 
 from faena.backend import Backend, Completion
@@ -248,6 +249,18 @@ class FourSteps:
         if follow:
             await self._broker.publish(follow)
         return list(await self._consumer.settle([completion.settlement for completion in completions]))
+
+
+def refused(completion: Completion, error: BaseException) -> Completion:
+    """Return what to do in the place of a completion that the broker or backend cannot write: the task has failed."""
+    delivery, failure = (
+        completion.settlement.delivery,
+        Failure(type(error).__module__, type(error).__qualname__, str(error)),
+    )
+    record = completion.result
+    if record is not None:
+        record = msgspec.structs.replace(record, state=State.FAILURE, value=None, failure=failure)
+    return Completion(Bury(delivery, DeadReason.FAILED, _text_of(failure)), record)
 
 
 def derived_id(task_id: str, index: int) -> str:

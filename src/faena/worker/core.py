@@ -23,27 +23,23 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from faena.app.links import Link
-from faena.backend import Completion, JointSettler
-from faena.broker import Consumer
+from faena.backend import Completion
 from faena.engine.attempt import Attempt, Ended, Runner
-from faena.engine.completion import Completer, FourSteps
-from faena.engine.hooks import call_hooks
+from faena.engine.completion import Completer
 from faena.engine.outcome import Revoked
 from faena.errors import (
-    BackendError,
-    BrokerError,
     Interrupted,
     LeaseLost,
     SoftTimeLimitExceeded,
-    StorageError,
     Terminated,
-    TimeLimitExceeded,
 )
-from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
+from faena.model.delivery import Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
 from faena.model.event import Event, EventKind
 from faena.model.result import ResultRecord
 from faena.sink import Sink
-from faena.worker.lanes import HARD_LIMIT_GRACE_S, Finished, Lanes
+from faena.worker.connection import Connection
+from faena.worker.coroutines import Coroutines, hard_limit_of
+from faena.worker.lanes import Finished, Lanes
 from faena.worker.slots import Slots
 from faena.worker.window import LARGEST, Window
 
@@ -59,8 +55,6 @@ _FLUSH_MOST = 1000
 _TICK_S = 0.1
 _GIVE_BACK_AFTER_S = 0.2
 _REFILL_COROUTINES_AT = 8
-_LONGEST_PAUSE_S = 5.0
-_BROKEN = (BrokerError, BackendError, StorageError, OSError)
 
 
 class CoreOptions(Struct, frozen=True):
@@ -96,7 +90,9 @@ class Core:
     ) -> None:
         self.app, self.options, self._slots, self._sinks = app, options, slots, list(sinks)
         self._on_end, self._on_limit = on_end, on_limit
-        self._runner = Runner(app.tasks, app.codecs, hostname=options.hostname, crash_limit=options.crash_limit, clock=app.clock)
+        self._runner = Runner(
+            app.tasks, app.codecs, hostname=options.hostname, crash_limit=options.crash_limit, clock=app.clock
+        )
         self._completer = Completer(app.codecs, app.sender, app.rules(options.hostname), clock=app.clock)
         self.lanes = Lanes(
             options.threads, self._runner, self._completer, slots, limits=(options.soft_time_limit_s, options.time_limit_s),
@@ -105,9 +101,9 @@ class Core:
         self.lanes.revoked = self._revoked_in_lane
         self.lanes.on_start = self._started_in_lane if self._tracks() else None
         self._window = Window(options.threads, options.prefetch)
-        self._coroutine_slots = list(range(options.threads, options.threads + options.coroutines))
-        self._coroutines: dict[asyncio.Task[None], Attempt | None] = {}
-        self._waiting_coroutines: deque[Delivery] = deque()
+        self._coroutines = Coroutines(
+            options.coroutines, self._runner, self._completer, slots, self.lanes, finished=self._finished_coroutine
+        )
         self._suspects: deque[Delivery] = deque()  # may have crashed a process: each runs alone
         tasks = app.tasks.values()
         self._has_coroutines = any(task.is_coroutine for task in tasks)
@@ -121,9 +117,6 @@ class Core:
         self._is_fetching = True
         self._dirty = False
         self._plain_is_full = False  # a function came for which there is no room; see _limit
-        self._link: Link | None = None
-        self._consumer: Consumer | None = None
-        self._settler: JointSettler | FourSteps | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run_loop, name="faena-io", daemon=True)
         self._started = threading.Event()
@@ -165,12 +158,12 @@ class Core:
     def active(self) -> list[dict[str, Any]]:
         """Return what runs now. To be called in the I/O thread."""
         now_s = time.time()
-        attempts = [lane.attempt for lane in self.lanes.lanes] + list(self._coroutines.values())
+        attempts = [*(lane.attempt for lane in self.lanes.lanes), *self._coroutines.attempts()]
         return [_described(attempt.delivery, attempt.started_at_s, now_s) for attempt in attempts if attempt is not None]
 
     def reserved(self) -> list[dict[str, Any]]:
         """Return what is held and has not begun. To be called in the I/O thread."""
-        held = [*self.lanes.todo, *self._waiting_coroutines, *self._suspects]
+        held = [*self.lanes.todo, *self._coroutines.todo, *self._suspects]
         return [_described(delivery, None, 0.0) for delivery in held]
 
     # -- the I/O thread ------------------------------------------------------------------------------------
@@ -184,12 +177,14 @@ class Core:
         self.loop = asyncio.get_running_loop()
         self._room, self._busy = asyncio.Event(), asyncio.Event()
         self._to_flush, self._ended = asyncio.Event(), asyncio.Event()
-        self._connecting = asyncio.Lock()
+        self._connection = Connection(
+            self.app.links, self.options.holder, self.options.queues, on_open=self._load_revocations
+        )
         self._room.set()
         self._started.set()
         try:
             async with asyncio.TaskGroup() as group:
-                self._group = group
+                self._coroutines.group = group
                 loops = [group.create_task(self._flush_forever()), group.create_task(self._tick_forever())]
                 group.create_task(self._fetch())
                 await self._ended.wait()
@@ -199,35 +194,12 @@ class Core:
             self.lanes.close()
             for sink in self._sinks:
                 sink.close()
-            if self._link is not None:
-                await _close(self._link)
+            await self._connection.close()
             self._on_end(self._stopping or "failed")
-
-    async def _connect(self) -> tuple[Consumer, JointSettler | FourSteps]:
-        async with self._connecting:
-            if self._consumer is None or self._settler is None:
-                link = self.app.links.connect("asyncio")
-                await link.broker.open()
-                await link.backend.open()
-                consumer = link.broker.consumer(self.options.holder, self.options.queues)
-                joint = link.backend.joint(link.broker, self.options.holder)
-                self._link, self._consumer = link, consumer
-                self._settler = joint or FourSteps(link.broker, consumer, link.backend)
-                await self._load_revocations(link)
-            return self._consumer, self._settler
-
-    async def _disconnect(self, error: BaseException, pause_s: float) -> None:
-        """Let go of a connection that failed, and wait before the next."""
-        log.warning("%s; trying again in %.1f s", error, pause_s)
-        link, self._link, self._consumer, self._settler = self._link, None, None, None
-        if link is not None:
-            await _close(link)
-        await asyncio.sleep(pause_s)
 
     # -- fetching ------------------------------------------------------------------------------------------
 
     async def _fetch(self) -> None:
-        pause_s = 0.1
         while not self._stopping:
             await self._room.wait()
             limit = self._limit()
@@ -235,20 +207,13 @@ class Core:
                 self._room.clear()
                 continue
             try:
-                consumer, _ = await self._connect()
-                batch = await consumer.receive(limit, _WAIT_S)
-                pause_s = 0.1
+                batch = await self._connection.receive(limit, _WAIT_S)
             except LeaseLost as error:
                 log.error("%s; this process is replaced", error)
                 self._stopping = "lease lost"
                 self._interrupt_lanes()
                 self._ended.set()
                 return
-            except _BROKEN as error:
-                if not self._stopping:
-                    await self._disconnect(error, pause_s)
-                    pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-                continue
             self._window.fetched(limit, len(batch))
             if batch:
                 await self._take(batch)
@@ -267,7 +232,7 @@ class Core:
         plain = self._window.size - held if held <= self._window.refill_at else 0
         if not self._has_coroutines:
             return plain
-        free = len(self._coroutine_slots) - len(self._waiting_coroutines)
+        free = self._coroutines.room()
         enough = free if free >= min(_REFILL_COROUTINES_AT, self.options.coroutines) else 0
         if not self._has_functions:
             return min(enough, LARGEST)
@@ -277,6 +242,7 @@ class Core:
 
     async def _take(self, batch: Sequence[Delivery | Malformed]) -> None:
         plain: list[Delivery] = []
+        coroutines: list[Delivery] = []
         back: list[Completion] = []
         early: list[Delivery] = []
         full = self.lanes.held() >= self._window.size
@@ -296,90 +262,44 @@ class Core:
             if item.crashes and item.verdict is not None and item.verdict.kind is VerdictKind.CRASHED:
                 self._suspects.append(item)
             elif is_coroutine:
-                self._waiting_coroutines.append(item)
+                coroutines.append(item)
             else:
                 plain.append(item)
         if back:
-            await self._complete(back)
-        if early and self._consumer is not None:
-            await self._acknowledge_early(early)
+            await self._connection.complete(back)
+        if early:
+            lost = await self._acknowledge_early(early)
+            plain, coroutines = [
+                [item for item in part if item.message.id not in lost] for part in (plain, coroutines)
+            ]  # fmt: skip
         if plain:
             self.lanes.refill_at = max(0, self._window.refill_at - self.options.threads)
             self.lanes.put(plain)
         self._busy.set()
-        self._start_coroutines()
+        self._coroutines.put(coroutines)
         self._start_suspect()
         self._look_for_room()
 
-    async def _acknowledge_early(self, deliveries: list[Delivery]) -> None:
-        assert self._consumer is not None
-        settled = await self._consumer.settle([Ack(delivery) for delivery in deliveries])
+    async def _acknowledge_early(self, deliveries: list[Delivery]) -> set[str]:
+        """Return the ids of those that must not run: they are not ours any more."""
+        settled = await self._connection.acknowledge(deliveries)
         self._early.update(delivery.message.id for delivery, ours in zip(deliveries, settled, strict=True) if ours)
+        return {delivery.message.id for delivery in deliveries} - self._early
 
     def _start_suspect(self) -> None:
         """Run what may have crashed a process, when nothing else runs here: then there is no doubt who did it."""
-        if not self._suspects or self.lanes.held() or self._coroutines or self._waiting_coroutines:
+        if not self._suspects or self.lanes.held() or self._coroutines or self._coroutines.todo:
             return
         delivery = self._suspects.popleft()
         task = self.app.tasks.get(delivery.message.task)
         if task is not None and task.is_coroutine:
-            self._waiting_coroutines.append(delivery)
-            self._start_coroutines()
+            self._coroutines.put([delivery])
         else:
             self.lanes.put([delivery])
 
     def _look_for_room(self) -> None:
         if self._limit() > 0:
             self._room.set()
-
-    # -- coroutines ----------------------------------------------------------------------------------------
-
-    def _start_coroutines(self) -> None:
-        while self._waiting_coroutines and self._coroutine_slots:
-            delivery = self._waiting_coroutines.popleft()
-            slot = self._coroutine_slots.pop()
-            running = self._group.create_task(self._run_coroutine(delivery, slot))
-            self._coroutines[running] = None
-
-    async def _run_coroutine(self, delivery: Delivery, slot: int) -> None:
-        assert self.loop is not None
-        current = asyncio.current_task()
-        assert current is not None
-        timers: list[asyncio.TimerHandle] = []
-        try:
-            begun = self._revoked_in_lane(delivery) or self._runner.begin(delivery)
-            if isinstance(begun, Attempt):
-                self._coroutines[current] = begun
-                self._slots.begin(slot, delivery.message.id, self._arm(begun, current, timers))
-                if self._tracks():
-                    self._started_in_lane(begun)
-                outcome = await self._runner.run_coroutine(begun, current.uncancel)
-                call_hooks(begun, outcome)
-            else:
-                outcome = begun.outcome
-            completion, event = self._completer.complete(begun, outcome)
-        finally:
-            for timer in timers:
-                timer.cancel()
-            self._slots.clear(slot)
-            self._coroutine_slots.append(slot)
-            self._coroutines.pop(current, None)
-        self.lanes.done.append((completion, event, delivery))
-        self._start_coroutines()
-        self._flush_soon(not self._coroutines)
-        self._start_suspect()
-        self._look_for_room()
-
-    def _arm(self, attempt: Attempt, running: asyncio.Task[None], timers: list[asyncio.TimerHandle]) -> float:
-        """Set the timers of the limits; return the moment when the supervisor shall kill, monotonic."""
-        assert self.loop is not None
-        soft_s, hard_s = self.lanes.limits_of(attempt)
-        if soft_s:
-            timers.append(self.loop.call_later(soft_s, _signal, attempt, running, SoftTimeLimitExceeded()))
-        if not hard_s:
-            return 0.0
-        timers.append(self.loop.call_later(hard_s, _signal, attempt, running, _hard_limit(attempt, hard_s)))
-        return time.monotonic() + hard_s + HARD_LIMIT_GRACE_S
 
     # -- completing ----------------------------------------------------------------------------------------
 
@@ -391,6 +311,11 @@ class Core:
 
     def _refill_from_lane(self) -> None:
         self.call(self._look_for_room)
+
+    def _finished_coroutine(self, finished: Finished) -> None:
+        self.lanes.done.append(finished)
+        self._flush_soon(not self._coroutines)
+        self._look_for_room()
 
     def _flush_soon(self, now: bool) -> None:
         if now or len(self.lanes.done) >= _FLUSH_AT:
@@ -406,7 +331,7 @@ class Core:
             while self.lanes.done:
                 await self._flush()
             if self._started_records:
-                await self._record_started()
+                await self._connection.record(_drain(self._started_records, _FLUSH_MOST))
             self._finish_if_idle()
 
     async def _flush(self) -> None:
@@ -417,10 +342,10 @@ class Core:
         early = [item for item in finished if item[2].message.id in self._early] if self._early else []
         if early:
             finished = [item for item in finished if item[2].message.id not in self._early]
-            await self._complete_early([item[0] for item in early])
+            await self._connection.complete_early([item[0] for item in early])
             self._early.difference_update(item[2].message.id for item in early)
             self._tell([item[1] for item in early])
-        ours = await self._complete([item[0] for item in finished]) if finished else []
+        ours = await self._connection.complete([item[0] for item in finished]) if finished else []
         self._tell([
             event if kept else _lost(event) for (_, event, _), kept in zip(finished, ours, strict=True)
         ])  # fmt: skip
@@ -435,47 +360,6 @@ class Core:
         limit = self.options.max_tasks
         if limit is not None and self.done_count >= limit and not self._stopping:
             self._begin_stop("max_tasks_per_child")
-
-    async def _complete(self, completions: list[Completion]) -> Sequence[bool]:
-        """Carry the completions out, however long that takes: until then they are ours, under the lease."""
-        pause_s = 0.1
-        while True:
-            try:
-                _, settler = await self._connect()
-                return await settler.complete(completions)
-            except _BROKEN as error:
-                await self._disconnect(error, pause_s)
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-
-    async def _complete_early(self, completions: list[Completion]) -> None:
-        """Their deliveries are settled already: keep the results, send what follows."""
-        records = [completion.result for completion in completions if completion.result is not None]
-        messages = [message for completion in completions for message in completion.publish]
-        again = [item.settlement for item in completions if isinstance(item.settlement, Release)]
-        messages.extend(release.message or release.delivery.message for release in again)
-        pause_s = 0.1
-        while True:
-            try:
-                await self._connect()
-                assert self._link is not None
-                if records:
-                    await self._link.backend.record(records)
-                if messages:
-                    await self._link.broker.publish(messages)
-            except _BROKEN as error:
-                await self._disconnect(error, pause_s)
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-            else:
-                return
-
-    async def _record_started(self) -> None:
-        records = _drain(self._started_records, _FLUSH_MOST)
-        try:
-            await self._connect()
-            assert self._link is not None
-            await self._link.backend.record(records)
-        except _BROKEN as error:
-            log.warning("the state STARTED of %d tasks was not recorded: %s", len(records), error)
 
     def _tell(self, events: list[Event]) -> None:
         for sink in list(self._sinks):
@@ -518,7 +402,7 @@ class Core:
             if attempt is None:
                 continue
             if lane.hard_at_s and now_s >= lane.hard_at_s:
-                lane.interrupt(attempt, _hard_limit(attempt, lane.hard_at_s - lane.began_s))
+                lane.interrupt(attempt, hard_limit_of(attempt, lane.hard_at_s - lane.began_s))
                 lane.hard_at_s = 0.0
             elif lane.soft_at_s and now_s >= lane.soft_at_s:
                 lane.interrupt(attempt, SoftTimeLimitExceeded())
@@ -546,10 +430,8 @@ class Core:
         if reason != "stop":
             self._on_limit()
         self._room.set()
-        if self._consumer is not None:
-            self._consumer.interrupt()
-        back = [*self.lanes.take_back(), *self._waiting_coroutines, *self._suspects]
-        self._waiting_coroutines.clear()
+        self._connection.interrupt()
+        back = [*self.lanes.take_back(), *self._coroutines.take_back(), *self._suspects]
         self._suspects.clear()
         self._give_back(back)
         self._to_flush.set()
@@ -566,9 +448,7 @@ class Core:
 
     def _interrupt_all(self) -> None:
         self._interrupt_lanes()
-        for running, attempt in self._coroutines.items():
-            if attempt is not None:
-                _signal(attempt, running, Interrupted("the worker stops"))
+        self._coroutines.interrupt(Interrupted("the worker stops"))
 
     def _revoke(self, ids: Sequence[str], terminate: bool) -> None:
         for task_id in ids:
@@ -579,9 +459,7 @@ class Core:
         for lane in self.lanes.lanes:
             if (attempt := lane.attempt) is not None and attempt.delivery.message.id in wanted:
                 lane.interrupt(attempt, Terminated("revoked"))
-        for running, attempt in self._coroutines.items():
-            if attempt is not None and attempt.delivery.message.id in wanted:
-                _signal(attempt, running, Terminated("revoked"))
+        self._coroutines.interrupt(Terminated("revoked"), wanted)
 
     def _revoked_in_lane(self, delivery: Delivery) -> Ended | None:
         if self._revoked and delivery.message.id in self._revoked:
@@ -613,14 +491,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _close(link: Link) -> None:
-    try:
-        await link.backend.close()
-        await link.broker.close()
-    except _BROKEN as error:
-        log.debug("closing a broken connection: %s", error)
-
-
 def _drain(source: deque[Any], most: int) -> list[Any]:
     found: list[Any] = []
     try:
@@ -629,16 +499,6 @@ def _drain(source: deque[Any], most: int) -> list[Any]:
     except IndexError:
         pass
     return found
-
-
-def _signal(attempt: Attempt, running: asyncio.Task[None], error: BaseException) -> None:
-    """Raise `error` in the coroutine of an attempt, where it waits now."""
-    attempt.signal = error
-    running.cancel()
-
-
-def _hard_limit(attempt: Attempt, limit_s: float) -> TimeLimitExceeded:
-    return TimeLimitExceeded(f"task '{attempt.task.name}' ran longer than its time limit of {limit_s:g} s")
 
 
 def _lost(event: Event) -> Event:

@@ -1,0 +1,191 @@
+"""A process's connection to its broker and backend, made anew whenever it fails (law 10).
+
+What has to be carried out is tried again with a growing pause for as long as it takes: until then it is ours, under the
+lease. A completion that can be carried out by no connection (a retry that has grown too large) becomes a failure of its own
+task, so that it cannot hold up the others. Everything here is called in the I/O thread, `interrupt` from any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from faena.app.links import Link, Links
+from faena.backend import Completion, JointSettler
+from faena.broker import Consumer
+from faena.engine.completion import FourSteps, refused
+from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError
+from faena.model.delivery import Ack, Delivery, Malformed, Release
+from faena.model.result import ResultRecord
+
+log = logging.getLogger("faena.worker")
+
+T = TypeVar("T")
+
+BROKEN = (BrokerError, BackendError, StorageError, OSError)
+_UNWRITABLE = (MessageTooLarge, CodecError, ValueError, TypeError, OverflowError)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+
+
+class _Opened:
+    """One connection, from its opening to its first error."""
+
+    __slots__ = ("consumer", "is_receiving", "link", "settler")
+
+    def __init__(self, link: Link, holder: str, queues: Sequence[str]) -> None:
+        self.link = link
+        self.consumer: Consumer = link.broker.consumer(holder, queues)
+        joint = link.backend.joint(link.broker, holder)
+        self.settler: JointSettler | FourSteps = joint or FourSteps(link.broker, self.consumer, link.backend)
+        self.is_receiving = False
+
+
+class Connection:
+    """The broker and backend of one holder. `on_open` is awaited whenever it is made."""
+
+    def __init__(
+        self, links: Links, holder: str, queues: Sequence[str], *, on_open: Callable[[Link], Awaitable[None]]
+    ) -> None:
+        self._links, self._holder, self._queues, self._on_open = links, holder, queues, on_open
+        self._opened: _Opened | None = None
+        self._opening = asyncio.Lock()
+        self._pause_s = _FIRST_PAUSE_S  # of receiving
+
+    async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
+        """Return what `Consumer.receive` gives; nothing, after a pause, where the connection fails.
+
+        Raises LeaseLost.
+        """
+        opened: _Opened | None = None
+        try:
+            opened = await self._ready()
+            opened.is_receiving = True
+            try:
+                batch = await opened.consumer.receive(limit, wait_s)
+            finally:
+                opened.is_receiving = False
+        except LeaseLost:
+            raise
+        except BROKEN as error:
+            await self._lose(opened, error, self._pause_s)
+            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+            return ()
+        self._pause_s = _FIRST_PAUSE_S
+        if opened is not self._opened:  # lost meanwhile, by somebody who could not close what we used
+            await opened.consumer.close()
+        return batch
+
+    def interrupt(self) -> None:
+        """Make a waiting `receive` return at once."""
+        if self._opened is not None:
+            self._opened.consumer.interrupt()
+
+    async def complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
+        """Carry the completions out, however long that takes."""
+
+        async def work(opened: _Opened) -> Sequence[bool]:
+            return await opened.settler.complete(list(completions))
+
+        try:
+            return await self._persist(work)
+        except _UNWRITABLE as error:
+            if len(completions) > 1:
+                return [(await self.complete([completion]))[0] for completion in completions]
+            log.error("the outcome of a task cannot be kept: %s", error)
+            return await self.complete([refused(completions[0], error)])
+
+    async def complete_early(self, completions: Sequence[Completion]) -> None:
+        """Do the same for deliveries that are settled already: keep the results, send what follows."""
+        records = [completion.result for completion in completions if completion.result is not None]
+        messages = [message for completion in completions for message in completion.publish]
+        again = [item.settlement for item in completions if isinstance(item.settlement, Release)]
+        messages.extend(release.message or release.delivery.message for release in again)
+
+        async def work(opened: _Opened) -> None:
+            if records:
+                await opened.link.backend.record(records)
+            if messages:
+                await opened.link.broker.publish(messages)
+
+        await self._persist(work)
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        """Acknowledge before the run; say for each whether it may run.
+
+        Where the connection fails in the middle, nobody knows: then it goes back if it is still there, and does not run.
+        """
+        opened: _Opened | None = None
+        try:
+            opened = await self._ready()
+            return await opened.consumer.settle([Ack(delivery) for delivery in deliveries])
+        except BROKEN as error:
+            await self._lose(opened, error, _FIRST_PAUSE_S)
+        await self.complete([Completion(Release(delivery)) for delivery in deliveries])
+        return [False] * len(deliveries)
+
+    async def record(self, records: Sequence[ResultRecord]) -> None:
+        """Keep records that are no more than news: tried once."""
+        try:
+            await (await self._ready()).link.backend.record(records)
+        except BROKEN as error:
+            log.warning("the states of %d tasks were not recorded: %s", len(records), error)
+
+    async def close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await _let_go(opened)
+
+    # -- internals -----------------------------------------------------------------------------------------
+
+    async def _ready(self) -> _Opened:
+        async with self._opening:
+            if self._opened is None:
+                link = self._links.connect("asyncio")
+                try:
+                    await link.broker.open()
+                    await link.backend.open()
+                    await self._on_open(link)
+                except BaseException:
+                    await _close(link)
+                    raise
+                self._opened = _Opened(link, self._holder, self._queues)
+            return self._opened
+
+    async def _persist(self, work: Callable[[_Opened], Awaitable[T]]) -> T:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            opened: _Opened | None = None
+            try:
+                opened = await self._ready()
+                return await work(opened)
+            except MessageTooLarge:
+                raise
+            except BROKEN as error:
+                await self._lose(opened, error, pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    async def _lose(self, opened: _Opened | None, error: BaseException, pause_s: float) -> None:
+        """Let go of a connection that failed, and wait before the next."""
+        log.warning("%s; trying again in %.1f s", error, pause_s)
+        if opened is not None and opened is self._opened:
+            self._opened = None
+            await _let_go(opened)
+        await asyncio.sleep(pause_s)
+
+
+async def _let_go(opened: _Opened) -> None:
+    if opened.is_receiving:
+        opened.consumer.interrupt()  # whoever receives closes it
+    else:
+        await opened.consumer.close()
+    await _close(opened.link)
+
+
+async def _close(link: Link) -> None:
+    try:
+        await link.backend.close()
+        await link.broker.close()
+    except BROKEN as error:
+        log.debug("closing a broken connection: %s", error)
