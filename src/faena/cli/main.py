@@ -15,6 +15,7 @@ from faena._lib.arguments import (
     CommandGroup,
     CommandSpec,
     Option,
+    Parameter,
     command_from,
     parse_group,
     render_command,
@@ -64,7 +65,7 @@ def _run(words: list[str]) -> int:
     words = with_default(words)
     group, functions = group_for(words)
     outer = command_from(options_of_every_command)
-    program = "faena"
+    program = _program_of(group, words)
     try:
         parsed, reached = parse_group(group, words, outer=outer)
         program = " ".join(("faena", *parsed.path))
@@ -104,11 +105,34 @@ def _help(reached: CommandGroup | CommandSpec, program: str, outer: CommandSpec,
     if isinstance(reached, CommandGroup):
         text = render_group(reached, program, width, outer=outer)
     else:
-        text = render_command(reached, program, width, outer=outer)
+        text = render_command(reached, program, width, outer=_without_spellings_of(reached, outer))
     if is_asked or program == "faena":
         sys.stdout.write(text)
         return 0
     return _refuse(f"which of these?\n\n{text}")
+
+
+def _program_of(group: CommandGroup, words: Sequence[str]) -> str:
+    """Say which command a line is probably about, for a line that cannot be read."""
+    path = ["faena"]
+    here: CommandGroup | CommandSpec = group
+    for word in words:
+        if isinstance(here, CommandGroup) and word in here.commands:
+            here = here.commands[word]
+            path.append(word)
+    return " ".join(path)
+
+
+def _without_spellings_of(command: CommandSpec, outer: CommandSpec) -> CommandSpec:
+    """Leave out what the command's own options are spelled: its own go first."""
+    kept = []
+    for each in outer.parameters:
+        free = tuple(spelling for spelling in each.spellings if spelling not in command.by_spelling)
+        if free:
+            kept.append(
+                Parameter(each.name, each.shape, spellings=free, metavar=each.metavar, help=each.help, default=each.default)
+            )
+    return CommandSpec(outer.name, kept)
 
 
 def _width() -> int:

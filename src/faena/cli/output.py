@@ -110,6 +110,8 @@ def shown(value: Any) -> str:
     """Write a value for people: texts as they are, everything else as JSON where that can say it."""
     if isinstance(value, str):
         return value
+    if value is None:
+        return "none"
     try:
         import msgspec
 

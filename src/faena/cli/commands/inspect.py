@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import asdict
+
 from faena._lib.drive import run
 from faena.cli.options import Destination, Json, Limit, ReplyTimeout
 from faena.cli.output import ago, shown
@@ -27,7 +29,7 @@ def workers(session: Session, *, json: Json = False) -> int:
     """List the workers that are there, without asking them."""
     found = session.any_app.control.workers()
     if json:
-        session.out.json(found)
+        session.out.json([asdict(each) for each in found])
         return 0
     now_s = time.time()
     session.out.table(
@@ -126,7 +128,7 @@ def revoked(session: Session, *, json: Json = False) -> int:
     """List the revoked tasks that are remembered."""
     _, found = run(session.link.backend.revocations.since(0))
     if json:
-        session.out.json(found)
+        session.out.json([asdict(each) for each in found])
         return 0
     now_s = time.time()
     session.out.table(

@@ -1,0 +1,113 @@
+"""`faena queues`, `faena purge` and `faena dead`."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+
+import pytest
+
+from .conftest import DEADLINE_S, FAENA
+
+
+def rows(text):
+    return [line.split() for line in text.splitlines()]
+
+
+def test_queues_say_what_waits_and_whether_anybody_works(project):
+    for number in range(3):
+        project.ok("call", "tasks.add", str(number))
+    project.ok("call", "tasks.add", "1", "--countdown", "1h")
+    assert rows(project.ok("queues"))[1][:5] == ["default", "3", "1", "0", "0"]
+    assert project.ok("queues").endswith("no worker")
+    (found,) = project.json("queues")
+    assert (found["waiting"], found["delayed"], found["workers"], found["paused"]) == (3, 1, [], False)
+    assert [each["name"] for each in project.json("queues", "status", "default", "other")] == ["default", "other"]
+
+
+def test_an_empty_project_has_no_queues(project):
+    done = project.run("queues")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no queue holds anything\n")
+
+
+def test_the_messages_of_a_queue_are_listed_in_the_order_they_will_run(project):
+    ids = [project.ok("call", "tasks.add", "1", "--priority", priority) for priority in ("1", "9", "5")]
+    found = project.json("queues", "show", "default")
+    assert [each["id"] for each in found] == [ids[1], ids[2], ids[0]]
+    assert [row[0] for row in rows(project.ok("queues", "show", "default", "-n", "2"))] == ["ID", ids[1], ids[2]]
+
+
+def test_a_paused_queue_hands_out_nothing_until_it_is_resumed(working):
+    working.ok("queues", "pause", "default")
+    task_id = working.ok("call", "tasks.add", "1")
+    assert working.run("result", task_id, "--timeout", "0.5").returncode == 1
+    assert working.ok("queues").splitlines()[1].endswith("paused")
+    working.ok("queues", "resume", "default")
+    working.ok("result", task_id, "--timeout", "10")
+
+
+def test_purge_refuses_where_nobody_can_answer(project):
+    project.ok("call", "tasks.add", "1")
+    said = project.refused("purge", "-Q", "default")
+    assert "Throw away 1 messages: default (1)? Nobody is there to answer; say --force" in said
+    assert project.json("queues")[0]["waiting"] == 1
+    assert project.ok("purge", "-Q", "default", "--force") == "1 messages thrown away from queue 'default'"
+    assert project.json("purge", "-Q", "default,other", "-f") == {"default": 0, "other": 0}
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("n\n", 1, 1), ("\n", 1, 1), ("y\n", 0, 0)])
+def test_purge_asks_at_a_terminal(project, answer, code, left):
+    project.ok("call", "tasks.add", "1")
+    parent, terminal = pty.openpty()
+    os.write(parent, answer.encode())
+    done = subprocess.run(
+        [FAENA, "purge", "-Q", "default"], cwd=project.folder, env=project.environment(), stdin=terminal,
+        capture_output=True, text=True, timeout=DEADLINE_S,
+    )  # fmt: skip
+    os.close(parent)
+    os.close(terminal)
+    assert done.returncode == code
+    assert done.stderr.startswith("Throw away 1 messages: default (1)? [y/N] ")
+    assert sum(each["waiting"] for each in project.json("queues")) == left
+
+
+def test_a_failed_task_is_among_the_dead_letters_until_it_is_requeued(working):
+    task_id = working.run("call", "tasks.fail", "x", "--wait").stderr.split()[0]
+    (letter,) = working.json("dead")
+    assert (letter["id"], letter["task"], letter["reason"], letter["args"]) == (task_id, "tasks.fail", "failed", ["x"])
+    assert "raise ValueError(text)" in letter["traceback"]
+    assert rows(working.ok("dead", "list"))[1][:4] == [task_id, "tasks.fail", "default", "failed"]
+    shown = working.ok("dead", "show", task_id)
+    assert "reason       failed" in shown
+    assert shown.endswith("ValueError: x")
+    assert working.ok("dead", "requeue", task_id) == "1 put back"
+    done = working.run("dead", "purge", "nobody", "--force")
+    assert (done.returncode, done.stdout) == (1, "0 thrown away\n")
+    assert done.stderr == "1 of the 1 named were not among the dead letters\n"
+
+
+def test_dead_letters_are_purged_by_queue_and_age(project):
+    for _ in range(2):
+        project.ok("call", "tasks.fail")
+    with project.worker():
+        wait_for_dead(project, 2)
+    assert project.ok("dead", "purge", "--older-than", "1h", "-f") == "0 thrown away"
+    assert "the dead letters of queue 'default'? Nobody" in project.refused("dead", "purge", "-Q", "default")
+    assert project.ok("dead", "purge", "-Q", "default", "-f") == "2 thrown away"
+    done = project.run("dead")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no dead letters\n")
+
+
+def wait_for_dead(project, count):
+    for _ in range(50):
+        if len(json.loads(project.ok("dead", "--json"))) == count:
+            return
+    pytest.fail("the tasks did not fail")
+
+
+def test_a_dead_letter_that_is_not_there(project):
+    assert project.refused("dead", "show", "x", code=1) == (
+        "faena: no dead letter of task x; list them with: faena dead list"
+    )
