@@ -27,15 +27,15 @@ def clean_up(database: str, every_s: float, tick: int) -> int:
     return remove_expired(database, time.time())
 
 
-def send_tick(database: str, every_s: float, after: int) -> int:
-    """Send the next run that is not yet over. Its id comes from its moment, so that it cannot be sent twice."""
+def send_tick(database: str, every_s: float, after: int) -> str:
+    """Send the next run and return its id. The id comes from the moment of the run: it cannot be sent twice."""
     tick = max(after + 1, math.ceil(time.time() / every_s))  # after a night switched off: one run, not a hundred
-    clean_up.apply_async(
+    sent = clean_up.apply_async(
         (database, every_s, tick),
         countdown=tick * every_s - time.time(),
         task_id=f"cleanup-{database}-{every_s:g}-{tick}",
     )
-    return tick
+    return sent.id
 
 
 def remove_expired(database: str, now_s: float) -> int:
@@ -62,5 +62,4 @@ if __name__ == "__main__":
     if given.command == "once":
         print(f"{remove_expired(given.database, time.time())} expired sessions removed")
     else:
-        first = send_tick(given.database, given.every, after=0)
-        print(f"first clean-up in {max(first * given.every - time.time(), 0):.0f} s, then every {given.every:g} s")
+        print(f"every {given.every:g} s, first as {send_tick(given.database, given.every, after=0)}")
