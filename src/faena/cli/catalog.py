@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-# name -> (module, summary); a module has `COMMAND`, a function, or `COMMANDS`, functions by name, and perhaps `DEFAULT`,
-# the name of the one that is meant when none is named
+# name -> (module, summary); a module has `COMMAND`, a function, or `COMMANDS`, functions by name, with perhaps `DEFAULT`,
+# the name of the one that is meant when none is named; `spec()` where the function's signature does not say everything
 CATALOG = {
     "worker": ("faena.cli.commands.worker", "Start a worker: run the tasks of an app."),
     "call": ("faena.cli.commands.call", "Send a task, and wait for its result if asked to."),
@@ -44,7 +44,8 @@ def group_for(words: Sequence[str]) -> tuple[CommandGroup, dict[tuple[str, ...],
                 functions[(name, inner_name)] = function
             commands[name] = CommandGroup(name, inner, summary=summary)
         else:
-            commands[name] = command_from(module.COMMAND, name=name, skip_first=True)
+            own: CommandSpec = module.spec() if hasattr(module, "spec") else command_from(module.COMMAND, skip_first=True)
+            commands[name] = own
             functions[(name,)] = module.COMMAND
     return CommandGroup(
         "faena", commands, summary="Send tasks to queues, run them with workers, see what became of them."

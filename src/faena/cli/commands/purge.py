@@ -12,7 +12,8 @@ from faena.errors import UsageError
 def purge(session: Session, *, queues: Queues = (), force: Force = False, json: Json = False) -> int:
     """Throw away the waiting messages of queues.
 
-    The delayed ones go, too, and none comes back. What a worker holds already stays and will run. Dead letters stay, too: see `faena dead purge`.
+    The delayed ones go, too, and none comes back. What a worker holds already stays and will run. Dead letters stay, too:
+    see `faena dead purge`.
     """
     if not queues:
         raise UsageError("name the queues with -Q; `faena queues` lists them")

@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from faena._lib.arguments import Option
-from faena._lib.arguments.convert import to_seconds
+from faena._lib.arguments import CommandSpec, Option, command_from
 from faena.cli.session import Session
-from faena.config.settings import Settings
+from faena.cli.setting_options import with_settings
 from faena.errors import ConfigurationError
 
-Level = Literal["debug", "info", "warning", "error", "critical"]
-Time = float | None
-
-_LIMITS, _PROCESSES, _LOG, _PROBES = "Limits", "Processes", "Log", "Probes"
+# title -> setting -> how it is spelled, as in Celery where the thing exists there
+_SETTINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "Processes": {
+        "worker_concurrency": ("-c", "--concurrency"),
+        "worker_pool": ("-P", "--pool"),
+        "worker_threads": ("--threads",),
+        "worker_coroutines": ("--coroutines",),
+        "worker_prefetch_multiplier": ("--prefetch-multiplier",),
+    },
+    "Limits": {
+        "task_time_limit": ("--time-limit",),
+        "task_soft_time_limit": ("--soft-time-limit",),
+        "worker_max_tasks_per_child": ("--max-tasks-per-child",),
+        "worker_max_memory_per_child": ("--max-memory-per-child",),
+        "worker_shutdown_timeout": ("--shutdown-timeout",),
+    },
+    "Log": {
+        "worker_loglevel": ("-l", "--loglevel"),
+        "worker_log_format": ("--log-format",),
+        "worker_log_tasks": ("--log-tasks",),
+    },
+    "Probes": {
+        "worker_health_file": ("--health-file",),
+        "worker_health_address": ("--health-address",),
+    },
+}
 
 
 def worker(
@@ -32,95 +53,29 @@ def worker(
     ] = "",
     reload: Annotated[bool, Option("--reload", help="Start anew when a source file changes; for development.")] = False,
     pidfile: Annotated[str, Option("--pidfile", metavar="PATH", help="Write the process id there.")] = "",
-    concurrency: Annotated[
-        int | None, Option("-c", "--concurrency", metavar="N", help="Processes; default: one per CPU.", group=_PROCESSES)
-    ] = None,
-    pool: Annotated[
-        Literal["processes", "threads", "solo", "prefork"] | None,
-        Option("-P", "--pool", help="Where plain functions run; 'prefork' means processes.", group=_PROCESSES),
-    ] = None,
-    threads: Annotated[
-        int | None, Option("--threads", metavar="N", help="Plain functions at once in a process.", group=_PROCESSES)
-    ] = None,
-    coroutines: Annotated[
-        int | None, Option("--coroutines", metavar="N", help="Coroutines at once in a process.", group=_PROCESSES)
-    ] = None,
-    prefetch_multiplier: Annotated[
-        int | None,
-        Option("--prefetch-multiplier", metavar="N", help="Messages taken in advance, per slot.", group=_PROCESSES),
-    ] = None,
-    max_tasks_per_child: Annotated[
-        int | None, Option("--max-tasks-per-child", metavar="N", help="Replace a process after N tasks.", group=_LIMITS)
-    ] = None,
-    max_memory_per_child: Annotated[
-        str, Option("--max-memory-per-child", metavar="KIB", help="Replace a process that uses more.", group=_LIMITS)
-    ] = "",
-    time_limit: Annotated[
-        Time,
-        Option("--time-limit", metavar="TIME", convert=to_seconds, help="End tasks by force after it.", group=_LIMITS),
-    ] = None,
-    soft_time_limit: Annotated[
-        Time,
-        Option("--soft-time-limit", metavar="TIME", convert=to_seconds, help="Interrupt tasks after it.", group=_LIMITS),
-    ] = None,
-    shutdown_timeout: Annotated[
-        Time,
-        Option("--shutdown-timeout", metavar="TIME", convert=to_seconds, help="How long a stop may take.", group=_LIMITS),
-    ] = None,
-    loglevel: Annotated[
-        Level | None, Option("-l", "--loglevel", help="Least important messages to log.", group=_LOG)
-    ] = None,
-    log_format: Annotated[
-        Literal["text", "json"] | None, Option("--log-format", help="Lines for people, or for machines.", group=_LOG)
-    ] = None,
-    log_tasks: Annotated[
-        Literal["adaptive", "all", "none"] | None, Option("--log-tasks", help="Which tasks get a line.", group=_LOG)
-    ] = None,
-    logfile: Annotated[str, Option("-f", "--logfile", metavar="PATH", help="Append the log to a file.", group=_LOG)] = "",
-    health_file: Annotated[
-        str, Option("--health-file", metavar="PATH", help="File that is fresh while the worker lives.", group=_PROBES)
-    ] = "",
-    health_address: Annotated[
-        str, Option("--health-address", metavar="HOST:PORT", help="Answer probes over HTTP.", group=_PROBES)
-    ] = "",
+    logfile: Annotated[str, Option("-f", "--logfile", metavar="PATH", help="Append everything printed to a file.")] = "",
+    **settings: Any,
 ) -> int:
     """Start a worker: run the tasks of an app.
 
     Stops gracefully on SIGTERM or Ctrl-C: takes nothing more, lets what runs finish within --shutdown-timeout, and hands
     back the rest. A second signal stops at once. SIGHUP replaces the processes, each when its work is done.
 
-    Times may be written 90, 30s, 5m, 1h30m. Each option goes before the setting of the same meaning; see them with
-    `faena config worker_`.
+    Times may be written 90, 30s, 5m, 1h30m, sizes in KiB or as 300MiB. What the options do not say, settings do: see them
+    with `faena config worker_`.
     """
     from faena.worker.options import WorkerOptions
     from faena.worker.supervisor import run_worker
 
-    settings = {
-        "worker_concurrency": concurrency,
-        "worker_pool": pool,
-        "worker_threads": threads,
-        "worker_coroutines": coroutines,
-        "worker_prefetch_multiplier": prefetch_multiplier,
-        "worker_max_tasks_per_child": max_tasks_per_child,
-        "worker_max_memory_per_child": int(max_memory_per_child)
-        if max_memory_per_child.isdecimal()
-        else max_memory_per_child,
-        "task_time_limit": time_limit,
-        "task_soft_time_limit": soft_time_limit,
-        "worker_shutdown_timeout": shutdown_timeout,
-        "worker_loglevel": loglevel or ("warning" if session.out.is_quiet else None),
-        "worker_log_format": log_format,
-        "worker_log_tasks": log_tasks,
-        "worker_health_file": health_file,
-        "worker_health_address": health_address,
-    }
+    if session.out.is_quiet:
+        settings.setdefault("worker_loglevel", "WARNING")
     options = WorkerOptions(
         app=session.named_app or None,
         workdir=os.getcwd(),
         queues=tuple(queues),
         exclude_queues=tuple(exclude_queues),
         hostname=hostname or None,
-        overrides=_checked({**session.overrides, **settings}),
+        overrides={**session.overrides, **settings},
         reload=reload,
         pidfile=pidfile or None,
     )
@@ -134,12 +89,9 @@ def worker(
 COMMAND = worker
 
 
-def _checked(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that were given, as their declarations have them."""
-    given = {name: value for name, value in settings.items() if value not in (None, "")}
-    checked = Settings(environ={}, cwd=os.sep)  # the values of the line are looked at, and no others
-    checked.override(given)
-    return {name: checked[name] for name in given}
+def spec() -> CommandSpec:
+    """Return the command with its options, those that are settings included."""
+    return with_settings(command_from(worker, skip_first=True), _SETTINGS)
 
 
 def _refuse_second(pidfile: str) -> None:
@@ -151,7 +103,7 @@ def _refuse_second(pidfile: str) -> None:
         return
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return
     except PermissionError:
         pass  # it is there, and another user's
