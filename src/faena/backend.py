@@ -88,7 +88,7 @@ class Revocations(Protocol):
         ...
 
 
-class Completion(Struct, frozen=True):
+class Completion(Struct, frozen=True, gc=False):
     """All that has to happen at the end of an attempt: let go of the delivery, keep the result, send what follows."""
 
     settlement: Settlement

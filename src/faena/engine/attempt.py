@@ -34,6 +34,8 @@ from faena.model.delivery import Delivery, VerdictKind
 from faena.tasks.context import Request, current_request
 from faena.tasks.task import Task
 
+_NOT_BEGUN = Request()
+
 
 class Attempt:
     """A delivery that is about to run, or runs."""
@@ -42,7 +44,7 @@ class Attempt:
 
     def __init__(self, delivery: Delivery, task: Task[..., Any], args: Any, kwargs: dict[str, Any]) -> None:
         self.delivery, self.task, self.args, self.kwargs = delivery, task, args, kwargs
-        self.request = Request()
+        self.request = _NOT_BEGUN
         self.started_at_s = 0.0
         self.signal: BaseException | None = None  # raised in a coroutine in the place of its next cancellation
 
@@ -128,9 +130,11 @@ class Runner:
 
     def _start(self, attempt: Attempt) -> Request:
         now_s = attempt.started_at_s = self._clock()
-        attempt.request = Request.of(attempt.delivery, attempt.args, attempt.kwargs, self._hostname, now_s)
-        attempt.request.is_eager = self._is_eager
-        return attempt.request
+        delivery = attempt.delivery
+        request = attempt.request = Request(
+            delivery.message, attempt.args, attempt.kwargs, self._hostname, delivery.deliveries, self._is_eager, now_s
+        )
+        return request
 
     def _judge(self, delivery: Delivery, task: Task[..., Any]) -> Outcome | None:
         """Say how a delivery ends whose process was killed or died; None: it runs again."""

@@ -20,7 +20,7 @@ class VerdictKind(StrEnum):
     TERMINATED = "terminated"  # the supervisor killed the process: the task was revoked
 
 
-class Verdict(Struct, frozen=True, array_like=True):
+class Verdict(Struct, frozen=True, gc=False, array_like=True):
     """Why a process was not able to settle a delivery itself; written by its supervisor."""
 
     kind: VerdictKind
@@ -28,7 +28,7 @@ class Verdict(Struct, frozen=True, array_like=True):
     suspects: int = 1  # how many tasks ran in the process when it died
 
 
-class Delivery(Struct, frozen=True):
+class Delivery(Struct, frozen=True, gc=False):
     """A message under our lease. `grip` is the broker's own handle on it."""
 
     message: Message
@@ -56,20 +56,20 @@ class DeadReason(StrEnum):
     MALFORMED = "malformed"
 
 
-class Ack(Struct, frozen=True):
+class Ack(Struct, frozen=True, gc=False):
     """Done with: remove it."""
 
     delivery: Delivery
 
 
-class Release(Struct, frozen=True):
+class Release(Struct, frozen=True, gc=False):
     """Put it back: at its old place, or to be due at `message.due_at_s` where a changed `message` replaces it."""
 
     delivery: Delivery
     message: Message | None = None
 
 
-class Bury(Struct, frozen=True):
+class Bury(Struct, frozen=True, gc=False):
     """Move it into the dead letters of its queue."""
 
     delivery: Delivery | Malformed

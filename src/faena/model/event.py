@@ -24,7 +24,7 @@ class EventKind(StrEnum):
     PROCESS_ENDED = "process-ended"
 
 
-class Event(Struct, frozen=True, array_like=True):
+class Event(Struct, frozen=True, gc=False, array_like=True):
     """One thing that happened, at a moment in unix seconds."""
 
     kind: EventKind

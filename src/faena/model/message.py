@@ -11,7 +11,7 @@ LOWEST_PRIORITY, DEFAULT_PRIORITY, HIGHEST_PRIORITY = 0, 4, 9
 be made less urgent than one that says nothing."""
 
 
-class Link(Struct, frozen=True, array_like=True):
+class Link(Struct, frozen=True, gc=False, array_like=True):
     """A task to send when another one has ended: a signature, made ready to travel.
 
     `body` holds the encoded [args, kwargs]; unless `immutable`, the result (or, for an error link, the failed task's id)
@@ -25,7 +25,7 @@ class Link(Struct, frozen=True, array_like=True):
     options: dict[str, Any] | None = None
 
 
-class Message(Struct, frozen=True, array_like=True):
+class Message(Struct, frozen=True, gc=False, array_like=True):
     """One call of a task, on its way. Encoded as a MessagePack array: fields are only ever appended, with a default.
 
     Moments are unix seconds (UTC), durations seconds.

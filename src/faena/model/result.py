@@ -32,7 +32,7 @@ TERMINAL_STATES = frozenset({State.SUCCESS, State.FAILURE, State.REVOKED})
 EXCEPTION_STATES = frozenset({State.RETRY, State.FAILURE, State.REVOKED})
 
 
-class Failure(Struct, frozen=True, array_like=True):
+class Failure(Struct, frozen=True, gc=False, array_like=True):
     """An exception, made ready to travel."""
 
     module: str
@@ -42,7 +42,7 @@ class Failure(Struct, frozen=True, array_like=True):
     traceback: str = ""
 
 
-class ResultRecord(Struct, frozen=True, array_like=True):
+class ResultRecord(Struct, frozen=True, gc=False, array_like=True):
     """What the backend keeps of one task. Fields are only ever appended, with a default. Moments in unix seconds.
 
     `value` is encoded by the codec `content`: the result for SUCCESS, the meta data for PROGRESS and states of the

@@ -14,7 +14,7 @@ from faena.tasks.context import Request
 from faena.tasks.options import SendOptions, check_send_options, seconds
 
 
-class Call(Struct, frozen=True):
+class Call(Struct, frozen=True, gc=False):
     """A task by name, its arguments and options: not yet a message."""
 
     task: str

@@ -3,14 +3,10 @@ coroutines alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from faena.model.delivery import Delivery
 from faena.model.message import Message
-
-ProgressWriter = Callable[[str, str, Any], None]
 
 
 class Request:
@@ -33,7 +29,6 @@ class Request:
         message: Message | None = None,
         args: Any = (),
         kwargs: dict[str, Any] | None = None,
-        *,
         hostname: str = "",
         deliveries: int = 1,
         is_eager: bool = False,
@@ -44,10 +39,6 @@ class Request:
         self.called_directly = message is None
         self.started_at_s = started_at_s
         self.children: list[str] = []
-
-    @classmethod
-    def of(cls, delivery: Delivery, args: Any, kwargs: dict[str, Any], hostname: str, now_s: float) -> Request:
-        return cls(delivery.message, args, kwargs, hostname=hostname, deliveries=delivery.deliveries, started_at_s=now_s)
 
     @property
     def id(self) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import platform
@@ -75,6 +76,8 @@ def main(arguments: Sequence[str]) -> int:
             text = explained(error) if isinstance(error, AppNotFound) else str(error)
         link.sendall(pack(BootFailed(text)))
         return EXIT_BOOT_FAILED
+    gc.collect()
+    gc.freeze()  # what the app has loaded stays: the collector need not look at it again
     link.sendall(pack(hello))
     begin = receive_blocking(link)
     if not isinstance(begin, Begin):
