@@ -108,6 +108,9 @@ class Context:
         """
         from faena.runner.commands import run_command
 
+        own = self.config.runners._data.get("local") if "runners" in self.config else None
+        if own is not None:
+            return own(self).run(command, **kwargs)
         prefix = "".join(f"{each} && " for each in self.command_prefixes)
         return run_command(self.config, command, kwargs, cwd=self.cwd, prefix=prefix)
 

@@ -33,12 +33,7 @@ NAMES = {
     "FailingResponder": "faena.runner.watchers",
     "StreamWatcher": "faena.runner.watchers",
     "Executor": "faena.runner.executor",
-    "Program": "faena.runner.program",
-    "FilesystemLoader": "faena.runner.program",
-    "Parser": "faena.runner.parser_names",
-    "ParserContext": "faena.runner.parser_names",
-    "ParseResult": "faena.runner.parser_names",
-    "Argument": "faena.runner.parser_names",
+    "Program": "faena.cli.fa_program",
 }
 ERRORS = (
     "Exit", "Failure", "UnexpectedExit", "CommandTimedOut", "AuthFailure", "CollectionNotFound", "PlatformError",

@@ -186,7 +186,7 @@ class _Planner:
         if previous >= 0:
             first = max(frame.first_index, previous + 1)
             for step in self._steps[first:]:
-                if not any(each >= first for each in step.waits_for):
+                if previous not in step.waits_for and not any(each >= first for each in step.waits_for):
                     step.waits_for = (*step.waits_for, previous)
         frame.position += 1
 

@@ -108,9 +108,7 @@ def _reading_of_form(annotation: Any, converters: Mapping[Any, Callable[[str], A
     raise TypeError(f"cannot read {annotation!r} from a command line")
 
 
-def _reading_of_class(
-    kind: type, args: tuple[Any, ...], converters: Mapping[Any, Callable[[str], Any]] | None
-) -> Reading:
+def _reading_of_class(kind: type, args: tuple[Any, ...], converters: Mapping[Any, Callable[[str], Any]] | None) -> Reading:
     if kind is dict or kind.__name__ in ("Mapping", "MutableMapping"):
         value = reading_of(args[1], converters) if len(args) == 2 else _TEXT
         return Reading(value.convert, "KEY=VALUE", (), "pairs")
@@ -189,8 +187,7 @@ def _fixed_tuple(args: tuple[Any, ...], converters: Mapping[Any, Callable[[str],
         if len(parts) != len(members):
             raise ValueError(f"{len(members)} values with commas between them")
         return tuple(
-            part if reading.convert is None else reading.convert(part)
-            for part, reading in zip(parts, members, strict=True)
+            part if reading.convert is None else reading.convert(part) for part, reading in zip(parts, members, strict=True)
         )
 
     return Reading(convert, ",".join(each.metavar for each in members))

@@ -236,6 +236,7 @@ def _parameter(raw: Raw, function: Any, told: Hints, spellings: _Spellings, text
     own = mark.spellings if isinstance(mark, Option) else ()
     has_flag = own or not is_positional or told.positional_by_flag
     found = own or (spellings.of(name) if has_flag else ())
+    own_default = default
     default, is_required = _default_of(default, shape, reading, is_positional, name in told.repeated, told, mark)
     return Parameter(
         name,
@@ -253,6 +254,7 @@ def _parameter(raw: Raw, function: Any, told: Hints, spellings: _Spellings, text
         help=text,
         group=mark.group if isinstance(mark, Option) else "",
         hidden=mark.hidden if isinstance(mark, Option) else False,
+        is_passed=not is_required and default is not own_default,
     )
 
 

@@ -37,6 +37,7 @@ class Parameter:
         "group",
         "help",
         "hidden",
+        "is_passed",
         "is_positional",
         "is_required",
         "metavar",
@@ -64,6 +65,7 @@ class Parameter:
         help: str = "",  # noqa: A002  the word of the interface
         group: str = "",
         hidden: bool = False,
+        is_passed: bool = False,
     ) -> None:
         self.name = name
         self.shape: Shape = shape
@@ -80,6 +82,7 @@ class Parameter:
         self.help = help
         self.group = group
         self.hidden = hidden
+        self.is_passed = is_passed  # also when not given: the function has no default, or not this one
 
     def __repr__(self) -> str:
         return f"<Parameter {self.name} {self.shape} {' '.join(self.spellings)}>"
@@ -182,7 +185,10 @@ class Parsed:
         else:
             names_in_args = set()
         unknown = next((each.name for each in self.spec.parameters if each.shape == "unknown"), None)
-        values = {name: value for name, value in self.values.items() if name not in names_in_args}
+        values = {
+            each.name: each.default for each in self.spec.parameters if each.is_passed and each.name not in names_in_args
+        }
+        values.update((name, value) for name, value in self.values.items() if name not in names_in_args)
         if unknown is not None and unknown in values:
             values.update(values.pop(unknown))
         return values
