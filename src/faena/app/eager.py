@@ -9,9 +9,10 @@ from typing import Any
 from faena._lib.ids import new_id
 from faena.codecs.registry import Codecs
 from faena.engine.attempt import Attempt, Runner
-from faena.engine.completion import Completer, Rules
+from faena.engine.completion import Completer
 from faena.engine.hooks import call_hooks
 from faena.engine.outcome import Failed, Outcome, Retried, Succeeded
+from faena.engine.rules import Rules
 from faena.errors import Retry
 from faena.model.delivery import Delivery, Release
 from faena.model.result import ResultRecord, State

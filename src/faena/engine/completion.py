@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from typing import Any, assert_never
 
 import msgspec
-from msgspec import Struct
 
 from faena.backend import Backend, Completion
 from faena.broker import Broker, Consumer
 from faena.codec import CodecSet
 from faena.engine.attempt import Attempt, Ended, retried_message
 from faena.engine.outcome import Failed, Ignored, Interrupted, Outcome, Rejected, Retried, Revoked, Succeeded
+from faena.engine.rules import Rules
 from faena.errors import CodecError, NotRegistered, Reject, TaskRevokedError, WorkerLostError
 from faena.model.delivery import Ack, Bury, DeadReason, Release, Settlement
 from faena.model.event import Event, EventKind
@@ -26,17 +25,6 @@ from faena.tasks.options import seconds
 from faena.tasks.task import Task
 
 _LONGEST_TEXT = 500
-
-
-class Rules(Struct, frozen=True):
-    """The settings that decide what is kept."""
-
-    ignore_result: bool = False
-    store_errors_even_if_ignored: bool = False
-    result_serializer: str = "json"
-    result_expires_s: float | None = 86_400.0
-    dead_letter: bool = True
-    hostname: str = ""
 
 
 class Completer:
@@ -265,6 +253,8 @@ def refused(completion: Completion, error: BaseException) -> Completion:
 
 def derived_id(task_id: str, index: int) -> str:
     """Return the id of the `index`-th task that follows from another: always the same one."""
+    import hashlib  # 5 ms that only workflows pay
+
     return hashlib.blake2b(f"{task_id}/{index}".encode(), digest_size=16).hexdigest()
 
 
