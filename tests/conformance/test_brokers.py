@@ -8,6 +8,7 @@ from faena._lib.ids import new_id
 from faena.brokers.memory import MemoryBroker
 from faena.brokers.sqlite import SqliteBroker
 from faena.drivers.memory import state
+from faena.drivers.sqlite import steps
 from faena.testing.conformance import BrokerConformance
 
 
@@ -34,10 +35,4 @@ class TestSqliteBroker(BrokerConformance):
         return SqliteBroker.connect(f"sqlite:///{self.folder}/{place}.db", io=io)
 
     async def corrupt(self, broker, queue, raw):
-        await broker.driver.write(
-            lambda sql: (
-                sql.execute(
-                    "INSERT INTO messages (id, queue, rank, body) VALUES (?, ?, 5, ?)", (new_id(), queue, raw)
-                ).rowcount
-            )
-        )
+        await broker.driver.write(lambda sql: steps.insert_one(sql, (queue, 5, None, new_id(), raw)))

@@ -7,6 +7,7 @@ import pytest
 
 from faena.backends.sqlite import SqliteBackend
 from faena.brokers.sqlite import SqliteBroker
+from faena.drivers.sqlite import steps
 from faena.testing.conformance import BackendConformance, BrokerConformance
 
 
@@ -29,11 +30,7 @@ class _Apart:
 
 class TestSqliteBrokerApart(_Apart, BrokerConformance):
     async def corrupt(self, broker, queue, raw):
-        await broker.driver.write(
-            lambda sql: sql.execute(
-                "INSERT INTO messages (id, queue, rank, body) VALUES ('x', ?, 5, ?)", (queue, raw)
-            ).rowcount
-        )
+        await broker.driver.write(lambda sql: steps.insert_one(sql, (queue, 5, None, "x", raw)))
 
 
 class TestSqliteBackendApart(_Apart, BackendConformance):

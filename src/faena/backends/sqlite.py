@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from sqlite3 import Connection
 
 from faena.backend import JointSettler, Mailbox, Revocations, Watch
 from faena.drivers.sqlite import results
+from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver, driver_for
 from faena.drivers.sqlite.mailbox import SqliteMailbox, SqliteRevocations
 from faena.drivers.sqlite.results import CONTROL, RESULTS, ids_json
@@ -61,7 +61,7 @@ class SqliteBackend:
         rows = [results.row_of(record) for record in records]
 
         def work(connection: Connection) -> tuple[list[bool], results.Tickets]:
-            kept = [results.record_one(connection, row) for row in rows]
+            kept = results.record_each(connection, rows)
             states = {row[0]: row[1] for row, is_kept in zip(rows, kept, strict=True) if is_kept}
             return kept, results.take_tickets(connection, states)
 
@@ -106,9 +106,8 @@ class SqliteBackend:
 
 
 def _expire(connection: Connection, now_s: float, limit: int) -> int:
-    removed = 0
+    removed = results.expire(connection, now_s, limit)
     for statement in (
-        RESULTS.expire,
         CONTROL.expire_commands,
         CONTROL.expire_replies,
         CONTROL.expire_workers,

@@ -8,13 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from sqlite3 import Connection
 
 from faena.broker import Capabilities, DeadLetters, Holder, Leases, Queues
 from faena.drivers.signals import Alarm, Listener, name_of
 from faena.drivers.sqlite import dead_letters, queues, settling, steps
 from faena.drivers.sqlite.claims import holder_number
-from faena.drivers.sqlite.database import Work
+from faena.drivers.sqlite.database import Connection, Work
 from faena.drivers.sqlite.driver import Driver, driver_for
 from faena.drivers.sqlite.results import ids_json
 from faena.drivers.sqlite.steps import HOLDERS, MESSAGES, QUEUES, Received
@@ -96,12 +95,12 @@ class SqliteBroker:
             await self.driver.call(self._publish_all, rows)
 
     def _publish_one(self, row: steps.Row) -> None:
-        self.driver.database.write_one(MESSAGES.insert, row)
-        self.driver.signals.notify((name_of("q", row[1]),))
+        self.driver.database.write_one(partial(steps.insert_one, row=row))
+        self.driver.signals.notify((name_of("q", row[0]),))
 
     def _publish_all(self, rows: Sequence[steps.Row]) -> None:
         self.driver.database.write(partial(steps.insert, rows=rows))
-        self.notify({row[1] for row in rows})
+        self.notify({row[0] for row in rows})
 
     async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:
         if not ids:
@@ -150,8 +149,10 @@ class SqliteConsumer:
 
     def _receive(self, order: tuple[str, ...], limit: int) -> Received:
         received = self._driver.database.write(lambda sql: steps.receive(sql, self._holder, order, limit))
-        if received.full:
-            self._driver.signals.notify([name_of("q", queue) for queue in received.full])  # there may be more
+        if received.batch:
+            self._driver.outstanding[received.claim] = len(received.batch)
+        if received.full is not None:
+            self._driver.signals.notify((name_of("q", received.full),))  # there may be more
         return received
 
     async def _wait(self, limit: int, deadline: float) -> Sequence[Delivery | Malformed]:
@@ -254,7 +255,7 @@ class _Queues:
         return await self._driver.read(partial(queues.browse, queue=queue, limit=limit, offset=offset))
 
     async def purge(self, queue: str) -> int:
-        return await self._driver.write(lambda sql: sql.execute(QUEUES.purge, (queue,)).rowcount)
+        return await self._driver.write(partial(queues.purge, queue=queue))
 
     async def pause(self, queue: str) -> None:
         await self._driver.write(lambda sql: sql.execute(QUEUES.set_paused, (queue, 1)).rowcount)

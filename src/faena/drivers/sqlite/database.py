@@ -19,7 +19,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from faena.drivers.sqlite import migrations
 from faena.drivers.sqlite.faults import translated
@@ -27,7 +27,17 @@ from faena.drivers.sqlite.location import Location
 from faena.errors import FaenaError, StorageUnavailable
 
 T = TypeVar("T")
-Work: TypeAlias = Callable[[sqlite3.Connection], T]
+
+
+class Connection(sqlite3.Connection):
+    """A connection, and what it knows of the file that does not change while it is open."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.queue_numbers: dict[str, int] = {}
+
+
+Work: TypeAlias = Callable[[Connection], T]
 
 _MMAP_BYTES = 256 * 1024 * 1024
 _CHECKPOINT_PAGES = 4000
@@ -41,7 +51,7 @@ class Database:
     def __init__(self, location: Location) -> None:
         self.location = location
         self._mutex = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
         self._lock_fd = -1
         self._identity = (0, 0)  # device and inode of the file that is open
         self.commits = 0  # of this connection; PRAGMA data_version tells of those of the others
@@ -74,8 +84,8 @@ class Database:
             self.commits += 1
             return result
 
-    def write_one(self, statement: str, parameters: tuple[object, ...]) -> int:
-        """Run one statement as a transaction of its own; return how many rows it changed."""
+    def write_one(self, work: Work[T]) -> T:
+        """Do as `write` does for work that changes something with one statement only, a transaction by itself."""
         with self._mutex:
             try:
                 connection = self._ready()
@@ -83,7 +93,7 @@ class Database:
                     fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
                     if self._is_replaced():
                         connection = self._reopened()
-                    changed = connection.execute(statement, parameters).rowcount
+                    result = work(connection)
                 except BaseException:
                     self._undo()
                     raise
@@ -93,7 +103,7 @@ class Database:
             except (sqlite3.Error, OSError) as error:
                 raise self._fault(error) from error
             self.commits += 1
-            return changed
+            return result
 
     def read(self, work: Work[T]) -> T:
         """Run `work`, which changes nothing; each of its statements sees one moment."""
@@ -115,7 +125,7 @@ class Database:
 
     # -- all of these are called with the mutex held ------------------------------------------------------
 
-    def _ready(self) -> sqlite3.Connection:
+    def _ready(self) -> Connection:
         if self._connection is None:
             return self._open()
         return self._connection
@@ -127,18 +137,18 @@ class Database:
             return True
         return (status.st_dev, status.st_ino) != self._identity
 
-    def _reopened(self) -> sqlite3.Connection:
+    def _reopened(self) -> Connection:
         """Open what has the name now; the lock of its own is taken, too (that of the old one is let go)."""
         self._close()
         connection = self._open()
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
         return connection
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> Connection:
         path = self.location.path
         _make_room(path)
         self._lock_fd = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        connection: sqlite3.Connection | None = None
+        connection: Connection | None = None
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX)  # one at a time creates, migrates and switches the journal
         try:
             connection = sqlite3.connect(
@@ -147,6 +157,7 @@ class Database:
                 isolation_level=None,
                 check_same_thread=False,  # the mutex sees to it
                 cached_statements=256,
+                factory=Connection,
             )
             self._set_up(connection)
             status = os.stat(path)
@@ -160,7 +171,7 @@ class Database:
         self._connection, self._identity = connection, (status.st_dev, status.st_ino)
         return connection
 
-    def _set_up(self, connection: sqlite3.Connection) -> None:
+    def _set_up(self, connection: Connection) -> None:
         is_current = migrations.check(connection, self.location.path)  # reads only: a foreign file stays as it is
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
@@ -190,6 +201,8 @@ class Database:
 
     def _undo(self) -> None:
         connection = self._connection
+        if connection is not None:
+            connection.queue_numbers.clear()  # one of them may have come with what is undone
         if connection is not None and connection.in_transaction:
             try:
                 connection.execute("ROLLBACK")

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.results import ids_json
 from faena.drivers.sqlite.statements import statements_of
-from faena.drivers.sqlite.steps import MESSAGES, message_in, rank_of
+from faena.drivers.sqlite.steps import insert_one, message_in, rank_of
 from faena.model.delivery import DeadLetter, DeadReason
 
 _DEAD = statements_of("dead")
 
 
-def listed(connection: sqlite3.Connection, queue: str | None, limit: int, offset: int) -> list[DeadLetter]:
+def listed(connection: Connection, queue: str | None, limit: int, offset: int) -> list[DeadLetter]:
     statement = _DEAD.list if queue is None else _DEAD.list_queue
     return [_letter(row) for row in connection.execute(statement, (queue, limit, offset)).fetchall()]
 
 
-def find(connection: sqlite3.Connection, task_id: str) -> DeadLetter | None:
+def find(connection: Connection, task_id: str) -> DeadLetter | None:
     row = connection.execute(_DEAD.find, (task_id,)).fetchone()
     return None if row is None else _letter(row)
 
 
 def requeue(
-    connection: sqlite3.Connection,
+    connection: Connection,
     queue: str | None,
     ids: Sequence[str] | None,
     reason: DeadReason | None,
@@ -39,14 +39,13 @@ def requeue(
         if message is None:
             continue
         due_s = message.due_at_s if message.due_at_s is not None and message.due_at_s > now_s else None
-        row = (task_id, name, rank_of(message), due_s, body)
-        if connection.execute(MESSAGES.insert, row).rowcount == 1:
+        if insert_one(connection, (name, rank_of(message), due_s, task_id, body)) == 1:
             connection.execute(_DEAD.remove, (key,))
             back.append(name)
     return back
 
 
-def purge(connection: sqlite3.Connection, queue: str | None, ids: Sequence[str] | None, before_s: float | None) -> int:
+def purge(connection: Connection, queue: str | None, ids: Sequence[str] | None, before_s: float | None) -> int:
     return connection.execute(_DEAD.purge, (queue, None if ids is None else ids_json(ids), before_s)).rowcount
 
 

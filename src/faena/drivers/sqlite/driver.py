@@ -30,6 +30,7 @@ class Driver:
         self.location, self.io = location, io
         self.database = Database(location)
         self.signals = Signals(f"{location.path}-signals")
+        self.outstanding: dict[int, int] = {}  # claim -> deliveries that this process has not settled yet
         self._hands = _Hands() if io == "asyncio" else None
         self._users = 0
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Sequence
 
 import msgspec
 
 from faena.drivers.signals import Alarm, Listener, name_of
+from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver
 from faena.drivers.sqlite.results import CONTROL, ids_json
 from faena.model.control import Command, Reply, Revocation, WorkerInfo
@@ -36,7 +36,7 @@ class SqliteMailbox:
         expires_at_s = command.expires_at_s or time.time() + _LONGEST_COMMAND_S
         row = (expires_at_s, _encode(command))
 
-        def work(sql: sqlite3.Connection) -> list[str]:
+        def work(sql: Connection) -> list[str]:
             sql.execute(CONTROL.send, row)
             return [name for (name,) in sql.execute(CONTROL.worker_names).fetchall()]
 
@@ -67,11 +67,11 @@ class SqliteMailbox:
         now_s = time.time()
         database = self._driver.database
 
-        def work(sql: sqlite3.Connection) -> list[tuple[int, bytes]]:
+        def work(sql: Connection) -> list[tuple[int, bytes]]:
             row = sql.execute(CONTROL.seen, (worker,)).fetchone()
             return [] if row is None else sql.execute(CONTROL.commands_after, (row[0], now_s)).fetchall()
 
-        def see(sql: sqlite3.Connection) -> list[tuple[int, bytes]]:
+        def see(sql: Connection) -> list[tuple[int, bytes]]:
             rows = work(sql)
             if rows:
                 sql.execute(CONTROL.see, (rows[-1][0], worker))
@@ -91,7 +91,7 @@ class SqliteMailbox:
         row = (reply.command_id, reply.worker, time.time() + ttl_s, _encode(reply))
 
         def step() -> None:
-            self._driver.database.write_one(CONTROL.reply, row)
+            self._driver.database.write_one(lambda sql: sql.execute(CONTROL.reply, row).rowcount)
             self._driver.signals.notify((name_of("r", reply.command_id),))
 
         await self._driver.call(step)
@@ -116,10 +116,10 @@ class SqliteMailbox:
 
     async def announce(self, info: WorkerInfo, ttl_s: float) -> None:
         row = (info.name, time.time() + ttl_s, _encode(info))
-        await self._driver.call(self._driver.database.write_one, CONTROL.announce, row)
+        await self._driver.write(lambda sql: sql.execute(CONTROL.announce, row).rowcount)
 
     async def withdraw(self, worker: str) -> None:
-        await self._driver.call(self._driver.database.write_one, CONTROL.withdraw, (worker,))
+        await self._driver.write(lambda sql: sql.execute(CONTROL.withdraw, (worker,)).rowcount)
         self._driver.signals.remove(name_of("c", worker))
 
     async def workers(self) -> Sequence[WorkerInfo]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Sequence
 
+from faena.drivers.sqlite import places
+from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.results import ids_json
-from faena.drivers.sqlite.steps import MESSAGES, QUEUES, message_in
+from faena.drivers.sqlite.steps import MESSAGES, QUEUES, known_number, message_in
 from faena.model.delivery import Place, QueueStatus
 from faena.model.message import HIGHEST_PRIORITY, Message
 
 
-def declare(connection: sqlite3.Connection, names: Sequence[str]) -> None:
+def declare(connection: Connection, names: Sequence[str]) -> None:
     connection.executemany(QUEUES.declare, [(name,) for name in names])
 
 
-def locate(connection: sqlite3.Connection, ids: Sequence[str]) -> list[Place | None]:
+def locate(connection: Connection, ids: Sequence[str]) -> list[Place | None]:
     now_s = time.time()
     wanted = (ids_json(ids),)
     places = {row[0]: Place.DEAD for row in connection.execute(MESSAGES.locate_dead, wanted).fetchall()}
@@ -26,45 +27,45 @@ def locate(connection: sqlite3.Connection, ids: Sequence[str]) -> list[Place | N
     return [places.get(task_id) for task_id in ids]
 
 
-def status(connection: sqlite3.Connection) -> list[QueueStatus]:
+def status(connection: Connection) -> list[QueueStatus]:
     now_s = time.time()
-    paused = dict(connection.execute(QUEUES.all).fetchall())
-    ready = dict(connection.execute(QUEUES.ready).fetchall())
-    delayed = {row[0]: row[1:] for row in connection.execute(QUEUES.delayed, (now_s,)).fetchall()}
-    held = dict(connection.execute(QUEUES.held).fetchall())
     dead = dict(connection.execute(QUEUES.dead).fetchall())
     found = []
-    for name in sorted({*paused, *ready, *delayed, *held, *dead}):
-        ripe, unripe, first_due_s = delayed.get(name, (0, 0, None))
-        found.append(
-            QueueStatus(
-                name=name,
-                waiting=ready.get(name, 0) + ripe,
-                delayed=unripe,
-                held=held.get(name, 0),
-                dead=dead.get(name, 0),
-                paused=bool(paused.get(name, 0)),
-                oldest_waiting_at_s=_oldest(connection, name, first_due_s if ripe else None),
-            )
-        )
-    return found
+    for number, name, is_declared, is_paused in connection.execute(QUEUES.all).fetchall():
+        all_of_it, held, delayed, first_due_s = connection.execute(
+            QUEUES.numbers_of, (*places.whole(number), now_s)
+        ).fetchone()
+        if not (all_of_it or is_declared or name in dead):
+            continue
+        waiting = all_of_it - held - int(delayed)
+        since_s = _oldest(connection, number, first_due_s) if waiting else None
+        found.append(QueueStatus(name, waiting, int(delayed), held, dead.get(name, 0), bool(is_paused), since_s))
+    return sorted(found, key=lambda each: each.name)
 
 
-def _oldest(connection: sqlite3.Connection, queue: str, first_due_s: float | None) -> float | None:
+def _oldest(connection: Connection, number: int, first_due_s: float | None) -> float | None:
     """Return since when the first message of any priority has been waiting."""
     moments = [] if first_due_s is None else [first_due_s]
     for rank in range(HIGHEST_PRIORITY + 1):
-        row = connection.execute(QUEUES.first_of_rank, (queue, rank)).fetchone()
+        row = connection.execute(QUEUES.first_ready, places.region(number, rank)).fetchone()
         message = message_in(row[0]) if row else None
         if message is not None:
             moments.append(max(message.sent_at_s, message.due_at_s or 0.0))
     return min(moments, default=None)
 
 
-def browse(connection: sqlite3.Connection, queue: str, limit: int, offset: int) -> list[tuple[Place, Message]]:
-    rows = connection.execute(QUEUES.browse, (queue, time.time(), limit, offset)).fetchall()
+def browse(connection: Connection, queue: str, limit: int, offset: int) -> list[tuple[Place, Message]]:
+    number = known_number(connection, queue)
+    if number is None:
+        return []
+    wanted = (*places.ready(number), number, time.time(), limit, offset)
     return [
         (Place.WAITING if due_s is None else Place.DELAYED, message)
-        for due_s, body in rows
+        for due_s, body in connection.execute(QUEUES.browse, wanted).fetchall()
         if (message := message_in(body)) is not None
     ]
+
+
+def purge(connection: Connection, queue: str) -> int:
+    number = known_number(connection, queue)
+    return 0 if number is None else connection.execute(QUEUES.purge, places.whole(number)).rowcount

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import TypeAlias
 
 import msgspec
 
 from faena.drivers.signals import Signals
+from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.statements import statements_of
 from faena.model.result import TERMINAL_STATES, ResultRecord
 
@@ -34,16 +34,46 @@ def ids_json(ids: Sequence[str]) -> str:
     return json_of(ids).decode()
 
 
-def record_all(connection: sqlite3.Connection, rows: Sequence[ResultRow]) -> int:
+def record_all(connection: Connection, rows: Sequence[ResultRow]) -> int:
     """Keep the records; return how many were kept."""
-    return connection.executemany(RESULTS.record, rows).rowcount
+    before = _last(connection)
+    kept = connection.executemany(RESULTS.record, rows).rowcount
+    _note_expiries(connection, before, rows)
+    return kept
 
 
-def record_one(connection: sqlite3.Connection, row: ResultRow) -> bool:
-    return connection.execute(RESULTS.record, row).rowcount == 1
+def record_each(connection: Connection, rows: Sequence[ResultRow]) -> list[bool]:
+    """Keep the records; say for each whether it was kept."""
+    before = _last(connection)
+    kept = [connection.execute(RESULTS.record, row).rowcount == 1 for row in rows]
+    _note_expiries(connection, before, rows)
+    return kept
 
 
-def take_tickets(connection: sqlite3.Connection, states: dict[str, str]) -> Tickets:
+def _last(connection: Connection) -> int:
+    return int(connection.execute(RESULTS.last).fetchone()[0])
+
+
+def _note_expiries(connection: Connection, before: int, rows: Sequence[ResultRow]) -> None:
+    """Note where the records are that expire in a minute. A changed record has a new seq, so it is noted again."""
+    after = _last(connection)
+    for minute in {int(row[2] // 60) for row in rows if row[2] is not None}:
+        connection.execute(RESULTS.note_expiry, (minute, before, after))
+
+
+def expire(connection: Connection, now_s: float, limit: int) -> int:
+    """Remove results whose time is over; return how many went."""
+    removed = 0
+    for minute, first, last in connection.execute(RESULTS.expiries, (int(now_s // 60),)).fetchall():
+        if removed >= limit:
+            break
+        removed += connection.execute(RESULTS.expire, (first, last, now_s, limit - removed)).rowcount
+        if removed < limit and (minute + 1) * 60 <= now_s:
+            connection.execute(RESULTS.end_expiry, (minute,))
+    return removed
+
+
+def take_tickets(connection: Connection, states: dict[str, str]) -> Tickets:
     """Return what to tell those who wait for one of these ids; who was told of a terminal state waits no more."""
     tickets: Tickets = {}
     if connection.execute(RESULTS.any_waiter).fetchone() is None:
@@ -61,6 +91,6 @@ def tell(signals: Signals, tickets: Tickets) -> None:
         signals.send(fifo, bytes(data), TICKET_BYTES)
 
 
-def read(connection: sqlite3.Connection, ids: Sequence[str]) -> list[ResultRecord | None]:
+def read(connection: Connection, ids: Sequence[str]) -> list[ResultRecord | None]:
     found = {row[0]: decode(row[1]) for row in connection.execute(RESULTS.read, (ids_json(ids),)).fetchall()}
     return [found.get(task_id) for task_id in ids]

@@ -6,12 +6,13 @@ of them was not ours any more, the step is undone and the batch is gone through 
 
 from __future__ import annotations
 
-import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 
 from faena.backend import Completion
 from faena.drivers.signals import name_of
 from faena.drivers.sqlite import results, steps
+from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver
 from faena.model.delivery import Ack, Settlement
 
@@ -23,16 +24,24 @@ class _Differs(Exception):
 def settle(driver: Driver, settlements: Sequence[Settlement]) -> list[bool]:
     """Carry out the settlements on the calling thread; say of each whether its delivery was ours."""
     database, largest_bytes = driver.database, driver.location.largest_message_bytes
-    acks = [each.delivery.grip for each in settlements if type(each) is Ack]
-    if len(acks) == len(settlements):
+    grips = [each.delivery.grip for each in settlements]
+    if _are_acks(settlements):
+        settled = Counter([claim for _, claim in grips])
         try:
-            database.write(lambda sql: _ack_all(sql, acks))
+            database.write(lambda sql: _ack_all(sql, driver, grips, settled))
         except _Differs:
             pass
         else:
-            return [True] * len(settlements)
+            steps.count_down(settled, driver.outstanding)
+            return [True] * len(grips)
     touched: set[str] = set()
-    done = database.write(lambda sql: [steps.settle_one(sql, each, touched, largest_bytes) for each in settlements])
+
+    def one_by_one(connection: Connection) -> tuple[list[bool], Counter[int]]:
+        done = [steps.settle_one(connection, each, touched, largest_bytes) for each in settlements]
+        return done, _end_claims(connection, driver, grips, done)
+
+    done, settled = database.write(one_by_one)
+    steps.count_down(settled, driver.outstanding)
     driver.signals.notify([name_of("q", queue) for queue in touched])
     return done
 
@@ -49,30 +58,34 @@ class SqliteJoint:
     def _complete(self, completions: Sequence[Completion]) -> list[bool]:
         driver = self._driver
         database = driver.database
-        acks = [each.settlement.delivery.grip for each in completions if type(each.settlement) is Ack]
+        grips = [each.settlement.delivery.grip for each in completions]
         tickets: results.Tickets = {}
         touched: set[str] = set()
+        settled: Counter[int] = Counter()
         done: list[bool] | None = None
-        if len(acks) == len(completions):
+        if _are_acks([each.settlement for each in completions]):
+            settled = Counter([claim for _, claim in grips])
             try:
-                tickets = database.write(lambda sql: self._all_at_once(sql, acks, completions, touched))
+                tickets = database.write(lambda sql: self._all_at_once(sql, grips, settled, completions, touched))
                 done = [True] * len(completions)
             except _Differs:
                 touched.clear()
         if done is None:
-            done, tickets = database.write(lambda sql: self._one_by_one(sql, completions, touched))
+            done, tickets, settled = database.write(lambda sql: self._one_by_one(sql, completions, touched))
+        steps.count_down(settled, driver.outstanding)
         driver.signals.notify([name_of("q", queue) for queue in touched])
         results.tell(driver.signals, tickets)
         return done
 
     def _all_at_once(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         grips: list[tuple[int, int]],
+        settled: Counter[int],
         completions: Sequence[Completion],
         touched: set[str],
     ) -> results.Tickets:
-        _ack_all(connection, grips)
+        _ack_all(connection, self._driver, grips, settled)
         records = [each.result for each in completions if each.result is not None]
         tickets: results.Tickets = {}
         if records:
@@ -88,12 +101,12 @@ class SqliteJoint:
         ]
         if publish:
             steps.insert(connection, publish)
-            touched.update([row[1] for row in publish])
+            touched.update([row[0] for row in publish])
         return tickets
 
     def _one_by_one(
-        self, connection: sqlite3.Connection, completions: Sequence[Completion], touched: set[str]
-    ) -> tuple[list[bool], results.Tickets]:
+        self, connection: Connection, completions: Sequence[Completion], touched: set[str]
+    ) -> tuple[list[bool], results.Tickets, Counter[int]]:
         largest_bytes = self._driver.location.largest_message_bytes
         done: list[bool] = []
         states: dict[str, str] = {}
@@ -103,16 +116,28 @@ class SqliteJoint:
             if not is_ours:
                 continue
             if each.result is not None:
-                if not results.record_one(connection, results.row_of(each.result)):
+                if not results.record_each(connection, [results.row_of(each.result)])[0]:
                     continue  # it had ended otherwise before: what would have followed does not
                 states[each.result.id] = each.result.state
             if each.publish:
                 rows = [steps.row_of(message, largest_bytes) for message in each.publish]
                 steps.insert(connection, rows)
-                touched.update([row[1] for row in rows])
-        return done, results.take_tickets(connection, states) if states else {}
+                touched.update([row[0] for row in rows])
+        settled = _end_claims(connection, self._driver, [each.settlement.delivery.grip for each in completions], done)
+        return done, results.take_tickets(connection, states) if states else {}, settled
 
 
-def _ack_all(connection: sqlite3.Connection, grips: list[tuple[int, int]]) -> None:
+def _are_acks(settlements: Sequence[Settlement]) -> bool:
+    return all(type(each) is Ack for each in settlements)
+
+
+def _ack_all(connection: Connection, driver: Driver, grips: list[tuple[int, int]], settled: Counter[int]) -> None:
     if steps.ack_all(connection, grips) != len(grips):
         raise _Differs
+    steps.end_claims(connection, settled, driver.outstanding)
+
+
+def _end_claims(connection: Connection, driver: Driver, grips: list[tuple[int, int]], done: list[bool]) -> Counter[int]:
+    settled = Counter([claim for (_, claim), is_ours in zip(grips, done, strict=True) if is_ours])
+    steps.end_claims(connection, settled, driver.outstanding)
+    return settled

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
 
+from faena.drivers.sqlite import places
 from faena.drivers.sqlite.claims import claims_of, new_claim
+from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.statements import statements_of
-from faena.errors import LeaseLost, MessageTooLarge
+from faena.errors import LeaseLost, MessageTooLarge, NotSupported
 from faena.model.delivery import (
     Ack,
     Bury,
@@ -20,11 +22,14 @@ from faena.model.delivery import (
     Release,
     Settlement,
     Verdict,
+    VerdictKind,
 )
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
 
-Row: TypeAlias = tuple[str, str, int, float | None, bytes]
-"""id, queue, rank, due, body"""
+Row: TypeAlias = tuple[str, int, float | None, str, bytes]
+"""queue, rank, due, id, body"""
+Outstanding: TypeAlias = MutableMapping[int, int]
+"""claim -> how many of its deliveries are not settled yet"""
 
 MESSAGES = statements_of("messages")
 HOLDERS = statements_of("holders")
@@ -33,6 +38,7 @@ QUEUES = statements_of("queues")
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode
 decode_verdict = msgspec.msgpack.Decoder(Verdict).decode
+json_of = msgspec.json.Encoder().encode
 
 
 def message_in(body: bytes) -> Message | None:
@@ -55,83 +61,157 @@ def row_of(message: Message, largest_bytes: int) -> Row:
     due_s = message.due_at_s
     if due_s is not None and due_s <= time.time():
         due_s = None
-    return message.id, message.queue, rank_of(message), due_s, body
+    return message.queue, rank_of(message), due_s, message.id, body
 
 
-def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    connection.executemany(MESSAGES.insert, rows)
+# -- queues ------------------------------------------------------------------------------------------------
+
+
+def queue_number(connection: Connection, name: str) -> int:
+    """Return the number of a queue, which gets one if it has none."""
+    number = known_number(connection, name)
+    if number is None:
+        number = connection.execute(QUEUES.add, (name,)).lastrowid or 0
+        if number > places.LAST_QUEUE:
+            raise NotSupported(f"queue '{name}'", "SQLite", f"one file holds {places.LAST_QUEUE:,} queues")
+        connection.queue_numbers[name] = number
+    return number
+
+
+def known_number(connection: Connection, name: str) -> int | None:
+    number = connection.queue_numbers.get(name)
+    if number is None:
+        row = connection.execute(QUEUES.number, (name,)).fetchone()
+        if row is not None:
+            number = connection.queue_numbers[name] = int(row[0])
+    return number
+
+
+def queue_name(connection: Connection, number: int) -> str:
+    return str(connection.execute(QUEUES.name, (number,)).fetchone()[0])
+
+
+# -- in ----------------------------------------------------------------------------------------------------
+
+
+def insert_one(connection: Connection, row: Row) -> int:
+    """Insert a message with one statement; return how many it took."""
+    queue, rank, due_s, task_id, body = row
+    number = queue_number(connection, queue)
+    first, last = places.region(number, rank if due_s is None else places.DELAYED)
+    return connection.execute(MESSAGES.insert_last, (first, last, number, rank, due_s, task_id, body)).rowcount
+
+
+def insert(connection: Connection, rows: Sequence[Row]) -> None:
+    ends: dict[tuple[str, int], list[int]] = {}  # queue, rank of the place -> number of the queue, last seq
+    lined_up = []
+    for queue, rank, due_s, task_id, body in rows:
+        place = rank if due_s is None else places.DELAYED
+        end = ends.get((queue, place))
+        if end is None:
+            number = queue_number(connection, queue)
+            end = ends[queue, place] = [number, last_seq(connection, number, place)]
+        end[1] += 1
+        lined_up.append((end[1], end[0], rank, due_s, task_id, body))
+    connection.executemany(MESSAGES.insert, lined_up)
+
+
+def last_seq(connection: Connection, queue: int, place: int) -> int:
+    return int(connection.execute(MESSAGES.last, places.region(queue, place)).fetchone()[0])
+
+
+# -- out ---------------------------------------------------------------------------------------------------
 
 
 class Received(msgspec.Struct, frozen=True):
     """What one look at the queues gave."""
 
     batch: list[Delivery | Malformed]
-    full: tuple[str, ...] = ()  # queues that may hold more
-    next_due_s: float | None = None  # when nothing was there: when to look again
+    claim: int
+    full: str | None = None  # a queue that may hold more
+    next_due_s: float | None = None
 
 
-def receive(connection: sqlite3.Connection, holder: int, queues: Sequence[str], limit: int) -> Received:
+def receive(connection: Connection, holder: int, queues: Sequence[str], limit: int) -> Received:
     """Claim up to `limit` messages, from the queues in the order given."""
     check_holder(connection, holder)
     paused = _paused(connection)
-    claim = new_claim(holder)
-    now_s = time.time()
+    claim, now_s = new_claim(holder), time.time()
     batch: list[Delivery | Malformed] = []
+    full: str | None = None
     for queue in queues:
-        if queue in paused:
+        number = None if queue in paused else known_number(connection, queue)
+        if number is None:
             continue
-        connection.execute(MESSAGES.ripen, (queue, now_s))
-        rows = connection.execute(MESSAGES.claim, (claim, queue, limit - len(batch))).fetchall()
+        _ripen(connection, number, now_s)
+        first, last = places.ready(number)
+        rows = connection.execute(MESSAGES.claim, (claim, first, last, limit - len(batch))).fetchall()
         if rows:
-            rows.sort()  # by rank and seq, which differ: RETURNING keeps no order
+            rows.sort()  # by seq: RETURNING keeps no order
             batch += [_delivery(row, claim, queue) for row in rows]
             if len(batch) >= limit:
-                return Received(batch, full=(queue,))
+                full = queue
+                break
     if batch:
-        return Received(batch)
-    return Received(batch, next_due_s=_next_due(connection, queues, paused))
+        connection.execute(MESSAGES.note_claim, (claim, json_of([each.grip[0] for each in batch]).decode()))
+    return Received(batch, claim, full)
 
 
-def look(connection: sqlite3.Connection, holder: int, queues: Sequence[str]) -> float | None:
+def _ripen(connection: Connection, queue: int, now_s: float) -> None:
+    """Put delayed messages that are due behind those that wait."""
+    ends: dict[int, int] = {}
+    for seq, rank in connection.execute(MESSAGES.ripe, (queue, now_s)).fetchall():
+        ends[rank] = (ends.get(rank) or last_seq(connection, queue, rank)) + 1
+        connection.execute(MESSAGES.ripen, (ends[rank], seq))
+
+
+def look(connection: Connection, holder: int, queues: Sequence[str]) -> float | None:
     """Return when `receive` would find something; a moment that has passed: now; None: not foreseeable."""
     check_holder(connection, holder)
     paused = _paused(connection)
+    moments: list[float] = []
     for queue in queues:
-        if queue not in paused and connection.execute(MESSAGES.has_ready, (queue,)).fetchone() is not None:
+        number = None if queue in paused else known_number(connection, queue)
+        if number is None:
+            continue
+        if connection.execute(MESSAGES.has_ready, places.ready(number)).fetchone() is not None:
             return 0.0
-    return _next_due(connection, queues, paused)
+        due_s = connection.execute(MESSAGES.next_due, (number,)).fetchone()[0]
+        if due_s is not None:
+            moments.append(due_s)
+    return min(moments, default=None)
 
 
-def check_holder(connection: sqlite3.Connection, holder: int) -> None:
+def check_holder(connection: Connection, holder: int) -> None:
     if connection.execute(HOLDERS.stands, (holder,)).fetchone() is None:
         raise LeaseLost(holder)
 
 
-def _paused(connection: sqlite3.Connection) -> frozenset[str]:
+def _paused(connection: Connection) -> frozenset[str]:
     return frozenset([row[0] for row in connection.execute(QUEUES.paused).fetchall()])
 
 
-def _next_due(connection: sqlite3.Connection, queues: Sequence[str], paused: frozenset[str]) -> float | None:
-    moments = [connection.execute(MESSAGES.next_due, (queue,)).fetchone()[0] for queue in queues if queue not in paused]
-    return min([moment for moment in moments if moment is not None], default=None)
-
-
 def _delivery(row: tuple[Any, ...], claim: int, queue: str) -> Delivery | Malformed:
-    _, seq, body, deliveries, crashes, redelivered, verdict = row
+    seq, body, deliveries, crashes, redelivered_at_s, verdict = row
     try:
         message = decode(body)
     except (msgspec.DecodeError, TypeError) as error:  # TypeError: not even bytes
         raw = body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogateescape")
         return Malformed((seq, claim), queue, raw, str(error))
     return Delivery(
-        message, (seq, claim), deliveries, crashes, None if verdict is None else decode_verdict(verdict), redelivered
+        message,
+        (seq, claim),
+        deliveries,
+        crashes,
+        None if verdict is None else decode_verdict(verdict),
+        redelivered_at_s,
     )
 
 
 # -- settling ----------------------------------------------------------------------------------------------
 
 
-def settle_one(connection: sqlite3.Connection, settlement: Settlement, touched: set[str], largest_bytes: int) -> bool:
+def settle_one(connection: Connection, settlement: Settlement, touched: set[str], largest_bytes: int) -> bool:
     """Carry out one settlement if its delivery is still ours; add the queues that have something new to `touched`."""
     match settlement:
         case Ack(delivery=delivery):
@@ -140,38 +220,79 @@ def settle_one(connection: sqlite3.Connection, settlement: Settlement, touched: 
             row = connection.execute(MESSAGES.release, delivery.grip).fetchone()
             if row is None:
                 return False
-            touched.add(row[0])
+            touched.add(queue_name(connection, row[0]))
             return True
         case Release(delivery=delivery, message=message) if message is not None:
-            _, queue, rank, due, body = row_of(message, largest_bytes)
-            if connection.execute(MESSAGES.replace, (queue, rank, due, body, *delivery.grip)).rowcount == 0:
+            if not _replace(connection, delivery.grip, row_of(message, largest_bytes)):
                 return False
-            touched.add(queue)
+            touched.add(message.queue)
             return True
         case Bury(delivery=delivery, reason=reason, detail=detail):
             row = connection.execute(MESSAGES.take_out, delivery.grip).fetchone()
             if row is None:
                 return False
-            task_id, queue, deliveries, crashes, body = row
-            connection.execute(MESSAGES.bury, (task_id, queue, str(reason), detail, time.time(), deliveries, crashes, body))
+            task_id, number, deliveries, crashes, body = row
+            letter = (task_id, number, str(reason), detail, time.time(), deliveries, crashes, body)
+            connection.execute(MESSAGES.bury, letter)
             return True
     raise AssertionError(f"no settlement: {settlement!r}")
 
 
-def ack_all(connection: sqlite3.Connection, grips: list[tuple[int, int]]) -> int:
+def _replace(connection: Connection, grip: tuple[int, int], row: Row) -> bool:
+    """Put a changed message where it belongs: at its old place, if that is in the same line."""
+    held = connection.execute(MESSAGES.held, grip).fetchone()
+    if held is None:
+        return False
+    queue, rank, due_s, _, body = row
+    number = queue_number(connection, queue)
+    seq = grip[0]
+    if due_s is not None:
+        seq = last_seq(connection, number, places.DELAYED) + 1
+    elif held != (number, rank):
+        seq = last_seq(connection, number, rank) + 1
+    connection.execute(MESSAGES.replace, (seq, number, rank, due_s, body, grip[0]))
+    return True
+
+
+def ack_all(connection: Connection, grips: list[tuple[int, int]]) -> int:
     """Remove what these grips hold; return how many were still ours."""
     return connection.executemany(MESSAGES.ack, grips).rowcount
+
+
+def end_claims(connection: Connection, settled: Counter[int], outstanding: Mapping[int, int]) -> None:
+    """Forget the claims of which nothing is held any more."""
+    for claim, count in settled.items():
+        if outstanding.get(claim) == count:
+            connection.execute(MESSAGES.end_claim, (claim,))
+
+
+def count_down(settled: Counter[int], outstanding: Outstanding) -> None:
+    """Do the same in memory, after the commit."""
+    for claim, count in settled.items():
+        left = outstanding.get(claim, 0) - count
+        if left > 0:
+            outstanding[claim] = left
+        else:
+            outstanding.pop(claim, None)
 
 
 # -- holders -----------------------------------------------------------------------------------------------
 
 
-def hand_back(connection: sqlite3.Connection, holder: int, verdicts: Iterable[tuple[str, Verdict]]) -> list[str]:
+def hand_back(connection: Connection, holder: int, verdicts: Iterable[tuple[str, Verdict]]) -> list[str]:
     """End a holder; return the queue of each message that went back."""
-    first, last = claims_of(holder)
-    for task_id, verdict in verdicts:
-        crashes = 1 if verdict.kind == "crashed" else 0
-        connection.execute(HOLDERS.judge, (crashes, encode(verdict), task_id, first, last))
-    back = connection.execute(HOLDERS.hand_back, (time.time(), first, last)).fetchall()
+    bounds, now_s, judged = claims_of(holder), time.time(), dict(verdicts)
+    names: dict[int, str] = {}
+    back = []
+    for seq, task_id, number in connection.execute(HOLDERS.held, bounds).fetchall():
+        verdict = judged.get(task_id)
+        if verdict is not None:
+            crashes = 1 if verdict.kind == VerdictKind.CRASHED else 0
+            connection.execute(HOLDERS.judge, (crashes, encode(verdict), seq))
+        connection.execute(HOLDERS.hand_back, (now_s, seq))
+        if number not in names:
+            names[number] = queue_name(connection, number)
+        back.append(names[number])
+    connection.execute(HOLDERS.end_claims, bounds)
     connection.execute(HOLDERS.close, (holder,))
-    return [row[0] for row in back]
+    return back

@@ -8,13 +8,13 @@ was full), the watch finds the change by itself: a changed record has a new seq.
 from __future__ import annotations
 
 import secrets
-import sqlite3
 import time
 from collections.abc import Sequence
 from functools import partial
 
 from faena.drivers.signals import OVERFLOW_BYTES, Listener
 from faena.drivers.sqlite import results
+from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver
 from faena.drivers.sqlite.results import RESULTS, TICKET_BYTES, ids_json
 from faena.model.result import TERMINAL_STATES, ResultRecord
@@ -47,7 +47,7 @@ class SqliteWatch:
             found += await self._driver.write(partial(self._add, ids=part))
         return found
 
-    def _add(self, connection: sqlite3.Connection, ids: Sequence[str]) -> list[ResultRecord | None]:
+    def _add(self, connection: Connection, ids: Sequence[str]) -> list[ResultRecord | None]:
         records = results.read(connection, ids)
         seqs = {row[0]: row[1] for row in connection.execute(RESULTS.changes, (ids_json(ids),)).fetchall()}
         for task_id, record in zip(ids, records, strict=True):

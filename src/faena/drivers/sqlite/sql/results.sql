@@ -13,10 +13,21 @@ SELECT record FROM results WHERE ?1 IS NULL OR state = ?1 ORDER BY seq DESC LIMI
 -- name: forget
 DELETE FROM results WHERE id IN (SELECT value FROM json_each(?))
 
+-- name: last
+SELECT coalesce(max(seq), 0) FROM results
+
+-- name: note_expiry
+INSERT INTO expiries (minute, first_seq, last_seq) VALUES (?, ?, ?) ON CONFLICT (minute) DO UPDATE
+SET first_seq = min(first_seq, excluded.first_seq), last_seq = max(last_seq, excluded.last_seq)
+
+-- name: expiries
+SELECT minute, first_seq, last_seq FROM expiries WHERE minute <= ? ORDER BY minute
+
+-- name: end_expiry
+DELETE FROM expiries WHERE minute = ?
+
 -- name: expire
-DELETE FROM results WHERE seq IN (
-    SELECT seq FROM results WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?
-)
+DELETE FROM results WHERE seq IN (SELECT seq FROM results WHERE seq BETWEEN ? AND ? AND expires_at <= ? LIMIT ?)
 
 -- name: any_waiter
 SELECT 1 FROM waiters LIMIT 1

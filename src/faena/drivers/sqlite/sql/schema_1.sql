@@ -1,22 +1,27 @@
--- The order of a queue is (rank, seq); a row keeps its seq for as long as the message is in the broker.
--- `claim` is the fencing token: the holder and the number of one receive (see claims.py), NULL while nobody holds it.
+-- `seq` is the place of a message, and the table its own order: the number of its queue, its rank (9 - priority; 15 while
+-- it is delayed) and a counter within those, see places.py. A held message keeps its place.
+-- `claim` is the fencing token: the holder and the number of one receive, see claims.py. NULL while nobody holds it.
 CREATE TABLE messages (
     seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    queue TEXT NOT NULL,
+    claim INTEGER,
+    queue INTEGER NOT NULL,
     rank INTEGER NOT NULL,
     due REAL,
-    claim INTEGER,
+    id TEXT NOT NULL UNIQUE,
     deliveries INTEGER NOT NULL DEFAULT 0,
     crashes INTEGER NOT NULL DEFAULT 0,
     redelivered REAL,
     verdict BLOB,
     body BLOB NOT NULL
 );
--- A held row has no `due`: every row is in exactly one of these three.
-CREATE INDEX messages_ready ON messages (queue, rank, seq) WHERE claim IS NULL AND due IS NULL;
 CREATE INDEX messages_delayed ON messages (queue, due) WHERE due IS NOT NULL;
-CREATE INDEX messages_held ON messages (claim) WHERE claim IS NOT NULL;
+
+-- What one receive took, as a list of seqs: it costs a row for a batch, where an index would cost one for each message.
+-- A row may outlive its messages; a message is held under a claim only if its own row says so.
+CREATE TABLE claims (
+    claim INTEGER PRIMARY KEY,
+    seqs TEXT NOT NULL
+);
 
 CREATE TABLE holders (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -24,10 +29,13 @@ CREATE TABLE holders (
     expires_at REAL NOT NULL
 );
 
+-- A number is never given to another queue.
 CREATE TABLE queues (
-    name TEXT PRIMARY KEY,
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    declared INTEGER NOT NULL DEFAULT 0,
     paused INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
+);
 CREATE INDEX queues_paused ON queues (name) WHERE paused = 1;
 
 CREATE TABLE dead (
@@ -52,7 +60,13 @@ CREATE TABLE results (
     expires_at REAL,
     record BLOB NOT NULL
 );
-CREATE INDEX results_expiry ON results (expires_at) WHERE expires_at IS NOT NULL;
+-- Which seqs may hold results that expire in that minute (unix time / 60): a row for a batch instead of an index entry
+-- for each result.
+CREATE TABLE expiries (
+    minute INTEGER PRIMARY KEY,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL
+);
 
 CREATE TABLE waiters (
     ticket INTEGER PRIMARY KEY,
