@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 _KILL_OVER = 1.25  # of the memory limit: a task that goes on growing endangers its neighbours on the machine
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _LONGEST_PAUSE_AFTER_KILL_S = 0.5, 30.0, 1.0
 _LIVED_LONG_S = 10.0
 
 
@@ -23,13 +23,18 @@ class MemoryRule(Struct, frozen=True):
         return self.limit_kib is not None and rss_kib > self.limit_kib * _KILL_OVER
 
 
-def pause_before_spawn_s(short_lives: int) -> float:
-    """Return how long to wait before a process is replaced, after `short_lives` in a row that ended at once."""
-    if short_lives == 0:
+def pause_before_spawn_s(short_lives: int, *, was_killed: bool) -> float:
+    """Return how long to wait before a process is replaced, after `short_lives` in a row that ended at once.
+
+    The first is followed at once. What was killed from outside is kept waiting for a moment only; what ends by itself is
+    likely to do so again.
+    """
+    if short_lives <= 1:
         return 0.0
-    return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(short_lives - 1, 10))
+    longest_s = _LONGEST_PAUSE_AFTER_KILL_S if was_killed else _LONGEST_PAUSE_S
+    return min(longest_s, _FIRST_PAUSE_S * 2.0 ** min(short_lives - 2, 10))
 
 
-def was_short(lived_s: float, tasks_done: int) -> bool:
-    """Whether a process ended before it was of any use."""
-    return lived_s < _LIVED_LONG_S and tasks_done == 0
+def was_short(lived_s: float, tasks_done: int, tasks_running: int) -> bool:
+    """Whether a process ended before it was of any use. One that a task has ended was; the task's crashes are counted."""
+    return lived_s < _LIVED_LONG_S and tasks_done == 0 and tasks_running == 0

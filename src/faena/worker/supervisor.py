@@ -64,11 +64,12 @@ class Supervisor:
         self._died = asyncio.Event()
         self._stop_began_s: float | None = None
         self._hard_stop: int | None = None
-        self._short_lives = 0
+        self._short_lives: dict[int, int] = {}  # in a row, by the index of the process
         self._exit_code = 0
         self._doomed: dict[str, tuple[float, str]] = {}  # task id -> when to kill its process, with which signal
         self._renewed_since_s: float | None = None
         self._spawning: set[int] = set()
+        self._pauses: set[asyncio.Task[None]] = set()  # before processes are started again
         self._memory = MemoryRule(None)
         self.done_before = self.failed_before = 0  # by processes that are gone
 
@@ -87,7 +88,7 @@ class Supervisor:
                 tasks = [group.create_task(part()) for part in self._parts()]
                 self._spawn(0)
                 await self._ended.wait()
-                for task in tasks:
+                for task in (*tasks, *self._pauses):
                     task.cancel()
         finally:
             await self._leave()
@@ -292,9 +293,11 @@ class Supervisor:
         if status == EXIT_BOOT_FAILED and self._options.reload:
             return  # the next change of a file starts it again
         lived_s = time.monotonic() - handle.started_s
-        short = was_short(lived_s, done) and status != EXIT_LEASE_LOST and not handle.killed_for
-        self._short_lives = self._short_lives + 1 if short else 0
-        self._group.create_task(self._spawn_later(handle.index, pause_before_spawn_s(self._short_lives)))
+        short = was_short(lived_s, done, len(verdicts)) and status != EXIT_LEASE_LOST and not handle.killed_for
+        lives = self._short_lives[handle.index] = self._short_lives.get(handle.index, 0) + 1 if short else 0
+        pause = self._group.create_task(self._spawn_later(handle.index, pause_before_spawn_s(lives, was_killed=status < 0)))
+        self._pauses.add(pause)
+        pause.add_done_callback(self._pauses.discard)
 
     async def _recover(self, holder: str, verdicts: dict[str, Verdict]) -> None:
         """Hand back what a process held; while the broker cannot be reached, the lease does so in the end."""

@@ -1,0 +1,233 @@
+"""A folder with an app, and workers of it started from the command line as a user would."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HEADER = """
+import asyncio, os, signal, socket, sys, threading, time
+from faena import Faena
+
+app = Faena("site", {settings})
+
+def mark(text):
+    descriptor = os.open({marks!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(descriptor, (str(text) + "\\n").encode())  # at once: lines of several processes do not mix
+    os.close(descriptor)
+
+def once(name):
+    "Whether this is the first call with that name, in whatever process."
+    try:
+        os.close(os.open(os.path.join({folder!r}, "once-" + name), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+"""
+
+
+def wait_until(condition: Callable[[], Any], within_s: float = 15.0, what: Any = "") -> Any:
+    """Return the first true answer of `condition`; fail when there is none in time."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:g} s: {what() if callable(what) else what or condition}")
+        time.sleep(0.01)
+
+
+class WorkerProcess:
+    """One `faena worker`, with what it has logged."""
+
+    def __init__(self, site: Site, words: Sequence[str], environ: dict[str, str]) -> None:
+        self.log = site.folder / f"worker-{len(site.workers)}.log"
+        self.started_s = time.monotonic()
+        with open(self.log, "wb") as log:
+            self.popen = subprocess.Popen(
+                [os.path.join(os.path.dirname(sys.executable), "faena"), "-A", "app", "worker", *words],
+                cwd=site.folder,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def until_logged(self, pattern: str, within_s: float = 15.0) -> re.Match[str]:
+        found: re.Match[str] = wait_until(
+            lambda: re.search(pattern, self.text()), within_s, lambda: f"{pattern}\n{self.text()}"
+        )
+        return found
+
+    def until_ready(self) -> WorkerProcess:
+        self.until_logged("is ready")
+        return self
+
+    def processes(self) -> list[int]:
+        """Return the pids of the processes that the supervisor has now."""
+        try:
+            return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+        except OSError:
+            return []
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def stop(self, within_s: float = 30.0) -> int:
+        """Ask it to stop; return its exit code."""
+        self.signal(signal.SIGTERM)
+        return self.until_ended(within_s)
+
+    def until_ended(self, within_s: float = 30.0) -> int:
+        try:
+            return self.popen.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the worker did not end within {within_s:g} s:\n{self.text()}") from None
+
+    def session(self) -> list[int]:
+        """Return every process that has come from this worker and is still there."""
+        found = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                if int(fields[3]) == self.pid and fields[0] != "Z":
+                    found.append(int(entry))
+        return found
+
+    def end(self) -> None:
+        """Leave nothing of it behind, whatever has happened."""
+        deadline = time.monotonic() + 10.0
+        while (pids := self.session()) and time.monotonic() < deadline:
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self.popen.poll()
+        self.popen.wait(10.0)
+
+
+class Site:
+    """A folder with `app.py` on a SQLite file of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = folder / "site.db"
+        self.url = f"sqlite:///{self.database}"
+        self.workers: list[WorkerProcess] = []
+        self._client: Any = None
+
+    def app(self, source: str, settings: str = "") -> None:
+        """Write the app: `app`, `mark(text)` and `once(name)` are there already."""
+        head = HEADER.format(
+            settings=f"broker={self.url!r}, {settings}", marks=str(self.folder / "marks"), folder=str(self.folder)
+        )
+        (self.folder / "app.py").write_text(head + textwrap.dedent(source))
+
+    @property
+    def client(self) -> Any:
+        """An app of the test's own on the same file; it sends by name."""
+        if self._client is None:
+            from faena import Faena
+
+            self._client = Faena("client", broker=self.url, set_as_current=False)
+        return self._client
+
+    def send(self, name: str, *args: Any, **options: Any) -> Any:
+        return self.client.send_task(f"app.{name}", args, **options)
+
+    def send_all(self, name: str, arguments: Sequence[Any], **options: Any) -> list[Any]:
+        """Send a call for each argument, in one go for a thousand."""
+        client, sent = self.client, []
+        for at in range(0, len(arguments), 1000):
+            part = [client.signature(f"app.{name}", (argument,), **options) for argument in arguments[at : at + 1000]]
+            sent += list(client.send_many(part))
+        return sent
+
+    def worker(self, *words: str, ready: bool = True, **environ: str) -> WorkerProcess:
+        """Start a worker; two processes, unless told otherwise."""
+        pools = {"-c", "-P", "--pool", "--concurrency"}
+        given = words if pools.intersection(words) else ("-c", "2", *words)
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("FAENA_")}
+        worker = WorkerProcess(self, given, {**kept, "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", **environ})
+        self.workers.append(worker)
+        return worker.until_ready() if ready else worker
+
+    def marks(self) -> Counter[str]:
+        """Return how often each line was written with `mark`."""
+        try:
+            return Counter((self.folder / "marks").read_text().splitlines())
+        except FileNotFoundError:
+            return Counter()
+
+    def until_marked(self, text: str, within_s: float = 15.0, count: int = 1) -> None:
+        wait_until(lambda: self.marks()[text] >= count, within_s, lambda: f"mark {text}: {self.marks()}\n{self.logs()}")
+
+    def logs(self) -> str:
+        return "\n".join(f"-- {worker.log.name}\n{worker.text()[-6000:]}" for worker in self.workers)
+
+    def queue(self, name: str = "default") -> Any:
+        """Return the numbers of one queue."""
+        from faena._lib.drive import run
+
+        found = {status.name: status for status in run(self.client.connection().broker.queues.status())}
+        return found.get(name)
+
+    def unfinished(self) -> int:
+        """Return how many messages are waiting, delayed or held."""
+        from faena._lib.drive import run
+
+        statuses = run(self.client.connection().broker.queues.status())
+        return sum(status.waiting + status.delayed + status.held for status in statuses)
+
+    def dead(self) -> list[Any]:
+        from faena._lib.drive import run
+
+        return list(run(self.client.connection().broker.dead_letters.list(None, 1000)))
+
+    def until_drained(self, within_s: float = 30.0) -> None:
+        wait_until(lambda: self.unfinished() == 0, within_s, lambda: f"{self.unfinished()} left\n{self.logs()}")
+
+    def end(self) -> None:
+        for worker in self.workers:
+            worker.end()
+        if self._client is not None:
+            self._client.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    try:
+        yield site
+    finally:
+        site.end()
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    """Wait for a condition, with a deadline."""
+    return wait_until
