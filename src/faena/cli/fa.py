@@ -12,7 +12,7 @@ import os
 import sys
 
 from faena._lib.arguments.parse import parse, require_all
-from faena.errors import FaenaError, UnknownCommand
+from faena.errors import CollectionNotFound, FaenaError, UnknownCommand
 from faena.runner.options import fa_options
 
 TYPE_CHECKING = False
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from faena._lib.arguments.spec import CommandSpec, Parsed
     from faena.runner.collection import Collection
+    from faena.runner.task import Task
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -102,7 +103,31 @@ def _load(options: dict[str, Any]) -> Collection:
     if config and config.endswith(".py") and _is_task_file(config):
         name = config
         del options["config"]
-    return load_root(name, options.get("search_root"))
+    try:
+        return load_root(name, options.get("search_root"))
+    except CollectionNotFound:
+        if name != "tasks":
+            raise
+        from faena.runner.collection import Collection
+        from faena.runner.foreign.catalog import add_foreign, find_folder
+
+        folder = find_folder(options.get("search_root"))
+        if folder is None:
+            raise
+        root = Collection("tasks", loaded_from=folder)
+        add_foreign(root)
+        return root
+
+
+def find_task(root: Collection, name: str) -> tuple[str, Task[..., Any]] | None:
+    """A task by name: those of the task file first, and where it has none those of other tools' files."""
+    found = root.find(name)
+    if found is None and not root.has_foreign:
+        from faena.runner.foreign.catalog import add_foreign
+
+        add_foreign(root)
+        found = root.find(name)
+    return found
 
 
 def _is_task_file(path: str) -> bool:
@@ -122,7 +147,7 @@ def _read_tasks(words: list[str], first: Parsed, core: CommandSpec, root: Collec
     index = first.index
     while index < len(words):
         word = words[index]
-        found = root.find(word)
+        found = find_task(root, word)
         if found is None:
             raise UnknownCommand(word, root.task_names)
         name, task = found

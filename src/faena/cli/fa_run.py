@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from faena.cli.fa import INTERRUPTED, _width
+from faena.cli.fa import INTERRUPTED, _width, find_task
 from faena.errors import Exit, Failure, RunnerError, UnexpectedExit, UnknownCommand
 from faena.runner.execute import Runner
 from faena.runner.plan import make_plan
@@ -39,6 +39,8 @@ def run_line(line: Line, root: Collection) -> int:
     if "explain" in options:
         return _explain(options, root)
     calls = [Call(_task_of(root, full), full, parsed.args, parsed.kwargs) for _, full, parsed in line.tasks]
+    if calls and line.rest and hasattr(calls[-1].task, "argv"):  # another tool's task: the words are for its tool
+        calls[-1] = Call(calls[-1].task, calls[-1].called_as, line.rest)
     if not calls:
         if root.default is None:
             return _list(options, root)
@@ -237,7 +239,7 @@ def _task_of(root: Collection, full: str) -> Task[..., Any]:
 
 def _resolver(root: Collection) -> Any:
     def resolve(name: str) -> tuple[str, Task[..., Any]]:
-        found = root.find(name)
+        found = find_task(root, name)
         if found is None:
             raise UnknownCommand(name, root.task_names, where="a task's dependencies")
         return found
@@ -273,6 +275,10 @@ def _list(options: dict[str, Any], root: Collection) -> int:
             shown = root.subcollection_from_path(scope)
         except KeyError:
             raise Exit(f"Sub-collection '{scope}' not found!") from None
+    if not isinstance(scope, str):
+        from faena.runner.foreign.catalog import add_foreign
+
+        add_foreign(root)
     if not shown.task_names:
         raise Exit(f"No tasks found in collection '{scope if isinstance(scope, str) else shown.name}'!")
     print(render_list(shown, form=form, depth=depth, scope=scope if isinstance(scope, str) else "", width=_width()), end="")

@@ -23,6 +23,8 @@ class Collection:
         self.tasks: dict[str, Task[..., Any]] = {}
         self.collections: dict[str, Collection] = {}
         self.aliases: dict[str, str] = {}
+        self.hidden_aliases: dict[str, str] = {}  # found, and not listed
+        self.has_foreign = False  # tasks of other tools have been looked for
         self.default: str | None = None
         self.auto_dash_names = bool(kwargs.pop("auto_dash_names", True))
         self.loaded_from: str | None = kwargs.pop("loaded_from", None)
@@ -158,6 +160,8 @@ class Collection:
         """The full name and the task of a name, an alias or a collection with a default; either kind of dash."""
         here: Collection = self
         prefix = ""
+        if name in self.tasks:  # a make target may have dots in its name
+            return name, self.tasks[name]
         parts = name.split(".")
         for part in parts[:-1]:
             found = here.collections.get(part) or here.collections.get(here.transform(part))
@@ -169,7 +173,7 @@ class Collection:
 
     def _find_here(self, last: str, prefix: str) -> tuple[str, Task[..., Any]] | None:
         for candidate in (last, self.transform(last), last.replace("-", "_")):
-            target = self.aliases.get(candidate, candidate)
+            target = self.aliases.get(candidate) or self.hidden_aliases.get(candidate, candidate)
             task = self.tasks.get(target)
             if task is not None:
                 return prefix + target, task
