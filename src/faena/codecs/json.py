@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
-from faena.codecs.tagging import tag, tag_other, untag
+from faena.codecs.tagging import MALFORMED, tag, tag_other, untag
 from faena.errors import DecodeError, EncodeError
 
 _encoder = msgspec.json.Encoder(enc_hook=tag_other)
 _decoder = msgspec.json.Decoder()
+_MALFORMED = (msgspec.DecodeError, *MALFORMED)
 
 
 class JsonCodec:
@@ -29,7 +30,7 @@ class JsonCodec:
         try:
             value = _decoder.decode(data)
             return untag(value) if b'"__type__"' in data else value
-        except (msgspec.DecodeError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        except _MALFORMED as error:
             raise DecodeError(f"no valid JSON: {error}") from error
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from faena.codecs.json import explain
-from faena.codecs.tagging import tag, tag_other, untag
+from faena.codecs.tagging import MALFORMED, tag, tag_other, untag
 from faena.errors import DecodeError, EncodeError
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=tag_other)
 _decoder = msgspec.msgpack.Decoder()
+_MALFORMED = (msgspec.DecodeError, *MALFORMED)
 
 
 class MsgpackCodec:
@@ -30,5 +31,5 @@ class MsgpackCodec:
         try:
             value = _decoder.decode(data)
             return untag(value) if b"__type__" in data else value
-        except (msgspec.DecodeError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        except _MALFORMED as error:
             raise DecodeError(f"no valid MessagePack: {error}") from error

@@ -18,6 +18,9 @@ from math import isfinite
 from typing import Any
 from uuid import UUID
 
+# what readers of tags raise on a forged one
+MALFORMED = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+
 TYPE, VALUE = "__type__", "__value__"
 
 _ATOMS = frozenset({int, str, bool, type(None)})
@@ -32,7 +35,7 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     UUID: ("uuid", lambda value: value.hex),
     bytes: ("bytes", lambda value: b64encode(value).decode("ascii")),
     bytearray: ("bytearray", lambda value: b64encode(value).decode("ascii")),
-    complex: ("complex", lambda value: [value.real, value.imag]),
+    complex: ("complex", lambda value: [tag(value.real), tag(value.imag)]),
 }
 _READERS: dict[str, Callable[[Any], Any]] = {
     "datetime": datetime.fromisoformat,
