@@ -22,7 +22,7 @@ CATALOG = {
     "control": ("faena.cli.commands.control", "Tell workers what to do."),
     "config": ("faena.cli.commands.config", "Show the settings, and where each value comes from."),
     "doctor": ("faena.cli.commands.doctor", "Check the set-up, and say what to do about it."),
-    "demo": ("faena.cli.demo.command", "Do real work on this machine, to see it all run."),
+    "demo": ("faena.cli.demo.command", "Analyse every module of the standard library with an embedded worker."),
 }
 
 
