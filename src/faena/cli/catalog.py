@@ -25,6 +25,8 @@ CATALOG = {
     "demo": ("faena.cli.demo.command", "Analyse every module of the standard library with an embedded worker."),
 }
 
+_BEFORE_A_VALUE = ("-A", "--app", "-b", "--broker", "--result-backend", "--workdir")  # an app may be called `queues`
+
 
 def group_for(words: Sequence[str]) -> tuple[CommandGroup, dict[tuple[str, ...], Callable[..., Any]]]:
     """Return the tool with every command, those in `words` ready to be parsed; and their functions, by path."""
@@ -55,7 +57,7 @@ def group_for(words: Sequence[str]) -> tuple[CommandGroup, dict[tuple[str, ...],
 def with_default(words: Sequence[str]) -> list[str]:
     """Return the words with the command that is meant where only its group is named: `queues --json`."""
     for index, word in enumerate(words):
-        if word not in CATALOG:
+        if word not in CATALOG or (index and words[index - 1] in _BEFORE_A_VALUE):
             continue
         from importlib import import_module
 

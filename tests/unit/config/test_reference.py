@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from faena.config.reference import reference
@@ -17,3 +18,12 @@ def test_the_page_in_the_repository_is_current():
 def test_every_setting_is_on_the_page():
     page = reference()
     assert [name for name in Settings.declared if f"### `{name}`\n" not in page] == []
+
+
+def test_the_example_of_the_page_is_taken(tmp_path):
+    (example,) = re.findall(r"```toml\n(.*?)```", reference(), re.DOTALL)
+    (tmp_path / "pyproject.toml").write_text(example)
+    settings = Settings(cwd=str(tmp_path), environ={})
+    assert settings.task_time_limit == 300.0
+    assert settings.task_routes == {"shop.reports.*": "reports"}
+    assert settings.broker_url == "sqlite:///var/shop.db"
