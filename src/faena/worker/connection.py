@@ -52,6 +52,7 @@ class Connection:
         self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
         self._pause_s = _FIRST_PAUSE_S  # of receiving
+        self._is_interrupted = False  # while there was no consumer to tell
 
     async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
         """Return what `Consumer.receive` gives; nothing, after a pause, where the connection fails.
@@ -61,6 +62,9 @@ class Connection:
         opened: _Opened | None = None
         try:
             opened = await self._ready()
+            if self._is_interrupted:
+                self._is_interrupted = False
+                return ()
             opened.is_receiving = True
             try:
                 batch = await opened.consumer.receive(limit, wait_s)
@@ -81,6 +85,8 @@ class Connection:
         """Make a waiting `receive` return at once."""
         if self._opened is not None:
             self._opened.consumer.interrupt()
+        else:
+            self._is_interrupted = True
 
     async def complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
         """Carry the completions out, however long that takes."""
