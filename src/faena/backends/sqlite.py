@@ -49,10 +49,9 @@ class SqliteBackend:
             self._is_open = True
 
     async def close(self) -> None:
-        if self._is_open:
-            self._is_open = False
-            self._mailbox.close()
-            await self.driver.close()
+        was_open, self._is_open = self._is_open, False
+        self._mailbox.close()
+        await self.driver.close(was_open=was_open)
 
     async def record(self, records: Sequence[ResultRecord]) -> Sequence[bool]:
         return await self.driver.call(self._record, records) if records else ()

@@ -78,9 +78,8 @@ class SqliteBroker:
             self._is_open = True
 
     async def close(self) -> None:
-        if self._is_open:
-            self._is_open = False
-            await self.driver.close()
+        was_open, self._is_open = self._is_open, False
+        await self.driver.close(was_open=was_open)
 
     async def publish(self, messages: Sequence[Message]) -> None:
         largest_bytes = self.driver.location.largest_message_bytes

@@ -17,13 +17,14 @@ from any thread.
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import os
 import select
 import stat
+import threading
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 
 _TOKEN = b"\1"
 _CHUNK_BYTES = 512  # no longer than POSIX's least PIPE_BUF: written wholly or not at all
@@ -39,30 +40,40 @@ class Alarm:
 
     def __init__(self) -> None:
         self.is_raised = False
-        self.read_fd, self._write_fd = os.pipe()
-        os.set_blocking(self.read_fd, False)
-        os.set_blocking(self._write_fd, False)
+        self._fds: tuple[int, int] | None = None  # of a pipe, made by the first wait
+        self._mutex = threading.Lock()
+
+    def descriptor(self) -> int:
+        """Return what becomes readable when it rings; look at `is_raised` after it was asked for."""
+        with self._mutex:
+            if self._fds is None:
+                self._fds = os.pipe()
+                for fd in self._fds:
+                    os.set_blocking(fd, False)
+            return self._fds[0]
 
     def ring(self) -> None:
-        self.is_raised = True
-        try:
-            os.write(self._write_fd, _TOKEN)
-        except (BlockingIOError, BrokenPipeError, OSError):
-            pass  # full: it rings already; closed: nobody waits any more
+        with self._mutex:
+            self.is_raised = True
+            if self._fds is not None:
+                try:
+                    os.write(self._fds[1], _TOKEN)
+                except BlockingIOError:
+                    pass  # full: it rings already
 
     def take(self) -> bool:
         """Return whether it rang, and silence it."""
-        if not self.is_raised:
-            return False
-        self.is_raised = False
-        _drain(self.read_fd)
-        return True
+        with self._mutex:
+            was_raised, self.is_raised = self.is_raised, False
+            if was_raised and self._fds is not None:
+                _drain(self._fds[0])
+        return was_raised
 
     def close(self) -> None:
-        if self.read_fd >= 0:
-            os.close(self.read_fd)
-            os.close(self._write_fd)
-            self.read_fd = self._write_fd = -1
+        with self._mutex:
+            fds, self._fds = self._fds, None
+        for fd in fds or ():
+            os.close(fd)
 
 
 class Listener:
@@ -78,13 +89,14 @@ class Listener:
         poll = select.poll()
         for fd in self._fds:
             poll.register(fd, select.POLLIN)
-        if alarm is not None:
-            poll.register(alarm.read_fd, select.POLLIN)
+        alarm_fd = None if alarm is None else alarm.descriptor()
+        if alarm_fd is not None:
+            poll.register(alarm_fd, select.POLLIN)
         while True:
             left_s = deadline - time.monotonic()
             if (alarm is not None and alarm.is_raised) or not (ready := poll.poll(max(0.0, left_s) * 1000)):
                 return False
-            if any(self._take(fd) for fd, _ in ready if alarm is None or fd != alarm.read_fd):
+            if any(self._take(fd) for fd, _ in ready if fd != alarm_fd):
                 return True
 
     async def await_token(self, timeout_s: float, alarm: Alarm | None = None) -> bool:
@@ -103,16 +115,19 @@ class Listener:
         timer = loop.call_later(max(0.0, timeout_s), at_end)
         for fd in self._fds:
             loop.add_reader(fd, at_token, fd)
-        if alarm is not None:
-            loop.add_reader(alarm.read_fd, at_end)
+        alarm_fd = None if alarm is None else alarm.descriptor()
+        if alarm is not None and alarm_fd is not None:
+            loop.add_reader(alarm_fd, at_end)
+            if alarm.is_raised:
+                at_end()
         try:
             return await woken
         finally:
             timer.cancel()
             for fd in self._fds:
                 loop.remove_reader(fd)
-            if alarm is not None:
-                loop.remove_reader(alarm.read_fd)
+            if alarm_fd is not None:
+                loop.remove_reader(alarm_fd)
 
     def drain(self) -> bytes:
         """Return everything that is in the FIFOs."""
@@ -224,10 +239,8 @@ class Signals:
     def _write(self, path: str, data: bytes) -> None:
         try:
             fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno in (errno.ENXIO, errno.ENOENT):
-                return  # nobody listens
-            return  # not ours to open: they look of their own accord
+        except OSError:
+            return  # nobody listens (ENXIO, ENOENT), or it is not ours to open: they look of their own accord
         try:
             os.write(fd, data)
         except OSError:
@@ -236,6 +249,7 @@ class Signals:
             os.close(fd)
 
 
+@lru_cache(maxsize=4096)
 def name_of(kind: str, text: str) -> str:
     """Return the name of a FIFO for any text: short, and of plain letters."""
     return f"{kind}-{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=12).hexdigest()}"

@@ -51,8 +51,9 @@ class Driver:
         await self.call(self.database.open)
         self._users += 1
 
-    async def close(self) -> None:
-        self._users = max(0, self._users - 1)
+    async def close(self, *, was_open: bool) -> None:
+        """Close the connection with the last of those who opened it; who uses it again opens it again."""
+        self._users -= was_open
         if self._users == 0:
             await self.call(self.database.close)
             if self._hands is not None:
