@@ -222,6 +222,14 @@ class Faena:
 
         return run_eagerly(call, self.tasks, self.codecs, self.sender, self.rules(), self.results, throw=throw)
 
+    async def arun_eagerly(self, call: Call, *, throw: bool) -> EagerResult[Any]:
+        if call.task not in self.tasks:
+            raise NotRegistered(call.task, self.tasks, where=f"app '{self.main or 'faena'}'")
+        from faena.app.eager import arun_eagerly
+
+        parts = (self.tasks, self.codecs, self.sender, self.rules(), self.results)
+        return await arun_eagerly(call, *parts, throw=throw)
+
     def record_progress(self, task_id: str, state: str, meta: Any) -> None:
         request = current_request.get()
         if request is None or not request.is_eager:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from faena._lib.ids import new_id
+from faena.backend import Completion
 from faena.codecs.registry import Codecs
-from faena.engine.attempt import Attempt, Runner
+from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.completion import Completer
 from faena.engine.hooks import call_hooks
-from faena.engine.outcome import Failed, Outcome, Retried, Succeeded
+from faena.engine.outcome import Failed, Outcome, Rejected, Retried, Revoked, Succeeded
 from faena.engine.rules import Rules
-from faena.errors import Retry
+from faena.errors import TaskFailed, TaskRevokedError
 from faena.model.delivery import Delivery, Release
 from faena.model.result import ResultRecord, State
 from faena.tasks.call import Call, Sender, build_message
@@ -34,30 +35,86 @@ def run_eagerly(
     throw: bool,
 ) -> EagerResult[Any]:
     """Run the call, its retries at once, and the tasks linked to it; arguments travel through the codec as always."""
-    runner, completer = Runner(tasks, codecs, hostname="eager", is_eager=True), Completer(codecs, sender, rules)
-    parent = current_request.get()
-    message = build_message(call, sender, now_s=time.time(), new_id=new_id(), parent=parent)
-    while True:
-        begun = runner.begin(Delivery(message, None))
-        if isinstance(begun, Attempt):
-            outcome = _run(runner, begun)
-            call_hooks(begun, outcome)
-        else:
-            outcome = begun.outcome
-        completion, _ = completer.complete(begun, outcome)
-        if not isinstance(outcome, Retried) or not isinstance(completion.settlement, Release):
-            break
-        assert completion.settlement.message is not None
-        message = completion.settlement.message
-    for follower in completion.publish:
-        args, kwargs = codecs.decode(follower.content, follower.body)
-        linked = Call(follower.task, args, kwargs, {"task_id": follower.id})
+    eager = _Eager(call, tasks, codecs, sender, rules)
+    while eager.is_due:
+        begun = eager.begin()
+        eager.end(_run(eager.runner, begun) if isinstance(begun, Attempt) else begun.outcome)
+    for linked in eager.linked():
         run_eagerly(linked, tasks, codecs, sender, rules, results, throw=False)
-    record = completion.result or ResultRecord(message.id, message.task, State.SUCCESS)
-    value = _value_of(outcome)
-    if throw and isinstance(value, BaseException):
-        raise value
-    return EagerResult(record, value, results)
+    return eager.result(results, throw)
+
+
+async def arun_eagerly(
+    call: Call,
+    tasks: Mapping[str, Task[..., Any]],
+    codecs: Codecs,
+    sender: Sender,
+    rules: Rules,
+    results: Results,
+    *,
+    throw: bool,
+) -> EagerResult[Any]:
+    """Do as `run_eagerly` in a running event loop: coroutines run in it, functions in a thread."""
+    import asyncio
+
+    eager = _Eager(call, tasks, codecs, sender, rules)
+    while eager.is_due:
+        begun = eager.begin()
+        if not isinstance(begun, Attempt):
+            eager.end(begun.outcome)
+        elif begun.task.is_coroutine:
+            current = asyncio.current_task()
+            assert current is not None
+            eager.end(await eager.runner.run_coroutine(begun, current.uncancel))
+        else:
+            eager.end(await asyncio.to_thread(eager.runner.run, begun))
+    for linked in eager.linked():
+        await arun_eagerly(linked, tasks, codecs, sender, rules, results, throw=False)
+    return eager.result(results, throw)
+
+
+class _Eager:
+    """One call that runs here: attempt after attempt, until it has ended."""
+
+    def __init__(
+        self, call: Call, tasks: Mapping[str, Task[..., Any]], codecs: Codecs, sender: Sender, rules: Rules
+    ) -> None:
+        self.runner = Runner(tasks, codecs, hostname="eager", is_eager=True)
+        self.is_due = True
+        self._codecs, self._completer = codecs, Completer(codecs, sender, rules)
+        parent = current_request.get()
+        self._message = build_message(call, sender, now_s=time.time(), new_id=new_id(), parent=parent)
+        self._outcome: Outcome | None = None
+        self._completion: Completion | None = None
+
+    def begin(self) -> Attempt | Ended:
+        self._begun = self.runner.begin(Delivery(self._message, None))
+        return self._begun
+
+    def end(self, outcome: Outcome) -> None:
+        """Take in how an attempt has ended; a retry is due at once."""
+        if isinstance(self._begun, Attempt):
+            call_hooks(self._begun, outcome)
+        self._outcome = outcome
+        self._completion, _ = self._completer.complete(self._begun, outcome)
+        settlement = self._completion.settlement
+        self.is_due = isinstance(outcome, Retried) and isinstance(settlement, Release) and settlement.message is not None
+        if self.is_due and isinstance(settlement, Release) and settlement.message is not None:
+            self._message = settlement.message
+
+    def linked(self) -> Iterator[Call]:
+        """Give the calls of the tasks that follow."""
+        for follower in self._completion.publish if self._completion is not None else ():
+            args, kwargs = self._codecs.decode(follower.content, follower.body)
+            yield Call(follower.task, args, kwargs, {"task_id": follower.id})
+
+    def result(self, results: Results, throw: bool) -> EagerResult[Any]:
+        recorded = self._completion.result if self._completion is not None else None
+        record = recorded or ResultRecord(self._message.id, self._message.task, State.SUCCESS)
+        value = _value_of(self._outcome)
+        if throw and isinstance(value, BaseException):
+            raise value
+        return EagerResult(record, value, results)
 
 
 def _run(runner: Runner, attempt: Attempt) -> Outcome:
@@ -83,12 +140,14 @@ def _run(runner: Runner, attempt: Attempt) -> Outcome:
     return found[0]
 
 
-def _value_of(outcome: Outcome) -> Any:
+def _value_of(outcome: Outcome | None) -> Any:
     match outcome:
         case Succeeded(value=value):
             return value
         case Failed(error=error):
             return error
-        case Retried():
-            return Retry()
+        case Revoked(reason=reason):
+            return TaskRevokedError(f"the task {reason}")
+        case Rejected(reason=reason):
+            return TaskFailed("Reject", reason)
     return None

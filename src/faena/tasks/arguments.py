@@ -7,7 +7,6 @@ paths. Parameters without an annotation, and annotations that say nothing about 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -165,8 +164,8 @@ def _from_plain(expected: Any, value: Any) -> Any:
         validate = getattr(expected, "model_validate", None)  # pydantic 2
         if validate is not None:
             return validate(value)
-        if issubclass(expected, os.PathLike) and isinstance(value, str):
-            return expected(value)  # type: ignore[call-arg]
+        if hasattr(expected, "__fspath__") and isinstance(value, str):
+            return expected(value)
         raise TypeError(f"Expected `{expected.__qualname__}`, got `{type(value).__qualname__}`")
     return value
 

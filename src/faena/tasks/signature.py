@@ -12,7 +12,7 @@ from faena.tasks.dispatcher import Dispatcher
 from faena.tasks.options import SendOptions, check_send_options
 
 if TYPE_CHECKING:
-    from faena.tasks.result import AsyncResult
+    from faena.tasks.result import AsyncResult, EagerResult
 
 R = TypeVar("R", covariant=True)
 
@@ -106,6 +106,18 @@ class Signature(Generic[R]):
 
     async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult[R]:
         return await self.aapply_async(args, kwargs)
+
+    def apply(
+        self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *, throw: bool = False
+    ) -> EagerResult[R]:
+        """Run the call here and now. Raises NotRegistered: its code is not here."""
+        return self._dispatcher.run_eagerly(self.as_call(args, kwargs), throw=throw)
+
+    async def aapply(
+        self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *, throw: bool = False
+    ) -> EagerResult[R]:
+        """Do as `apply`, without blocking the event loop."""
+        return await self._dispatcher.arun_eagerly(self.as_call(args, kwargs), throw=throw)
 
     def _add_link(self, name: str, callback: Signature[Any]) -> Signature[Any]:
         options = cast("dict[str, Any]", dict(self.options))

@@ -126,6 +126,18 @@ class Task(Generic[P, R]):
         call = self._call(tuple(args or ()), kwargs or {}, self._merged(options))
         return self._dispatcher.run_eagerly(call, throw=throw)
 
+    async def aapply(
+        self,
+        args: tuple[Any, ...] | list[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        throw: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> EagerResult[R]:
+        """Do as `apply`, without blocking the event loop: an `async def` runs in it, a function in a thread."""
+        call = self._call(tuple(args or ()), kwargs or {}, self._merged(options))
+        return await self._dispatcher.arun_eagerly(call, throw=throw)
+
     def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
         """Return a signature: this call, not yet sent."""
         return self.signature(args, kwargs)
@@ -318,7 +330,7 @@ OPTION_NAMES = TASK_OPTIONS
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
     """Whether calling `function` gives a coroutine; sees through partials and callable objects."""
     while hasattr(function, "func") and not hasattr(function, "__code__"):
-        function = function.func
+        function = getattr(function, "func")  # noqa: B009 - of a partial
     code = getattr(function, "__code__", None) or getattr(getattr(function, "__call__", None), "__code__", None)  # noqa: B004
     return code is not None and bool(code.co_flags & _CO_COROUTINE)
 
