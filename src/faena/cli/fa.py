@@ -63,13 +63,17 @@ def _main(words: list[str]) -> int:
     special = _before_tasks(options, first, words, core)
     if special is not None:
         return special
-    root = _load(options)
+    root = load(options)
+    if first.index < len(words) and words[first.index] == "cache" and root.find("cache") is None:
+        from faena.cli.fa_comfort import cache_command
+
+        return cache_command(words[first.index + 1 :], root.loaded_from or os.getcwd())
     line = _read_tasks(words, first, core, root)
     if line.is_help_asked:
         return _show_help(line, core)
     from faena.cli.fa_run import run_line
 
-    return run_line(line, root)
+    return run_line(line, root, words)
 
 
 def _before_tasks(options: dict[str, Any], first: Parsed, words: list[str], core: CommandSpec) -> int | None:
@@ -95,7 +99,8 @@ def _before_tasks(options: dict[str, Any], first: Parsed, words: list[str], core
 _COMFORTS = ("complete", "print_completion_script", "init", "import_file")
 
 
-def _load(options: dict[str, Any]) -> Collection:
+def load(options: dict[str, Any]) -> Collection:
+    """Find and load the task file that the options name; without one, the files of other tools."""
     from faena.runner.taskfile import load_root
 
     name = options.get("collection") or "tasks"

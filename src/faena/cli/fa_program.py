@@ -75,4 +75,4 @@ class Program:
         if "list" in line.options or (not line.tasks and root.default is None):
             print(render_list(root, width=_width()).replace("Available tasks:", "Subcommands:"), end="")
             return 0
-        return run_line(line, root)
+        return run_line(line, root, words)

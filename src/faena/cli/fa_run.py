@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TIMED_OUT = 124  # as timeout(1) has it
 
 
-def run_line(line: Line, root: Collection) -> int:
+def run_line(line: Line, root: Collection, words: list[str]) -> int:
     """Do what the line says with the tasks of `root`; return the exit status."""
     options = line.options
     if "list" in options:
@@ -35,7 +35,9 @@ def run_line(line: Line, root: Collection) -> int:
     if not line.tasks and options.get("choose"):
         from faena.cli.fa_comfort import choose_task
 
-        return choose_task(root, options)
+        found = root.find(choose_task(root))
+        assert found is not None
+        return run_steps(_plan([Call(found[1], found[0])], options, root), line, root)
     if "explain" in options:
         return _explain(options, root)
     calls = [Call(_task_of(root, full), full, parsed.args, parsed.kwargs) for _, full, parsed in line.tasks]
@@ -50,14 +52,18 @@ def run_line(line: Line, root: Collection) -> int:
     if options.get("watch"):
         from faena.cli.fa_watch import watch
 
-        return watch(line, root, calls)
-    steps = make_plan(calls, _resolver(root), name_of=_namer(root), dedupe=_dedupes(options, root))
+        return watch(words, root)
+    steps = _plan(calls, options, root)
     if "graph" in options:
         from faena.runner.drawing import draw
 
         print(draw(steps, options["graph"] if isinstance(options["graph"], str) else "tree"), end="")
         return 0
     return run_steps(steps, line, root)
+
+
+def _plan(calls: list[Call], options: dict[str, Any], root: Collection) -> list[Step]:
+    return make_plan(calls, _resolver(root), name_of=_namer(root), dedupe=_dedupes(options, root))
 
 
 def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
@@ -260,7 +266,7 @@ def _namer(root: Collection) -> Any:
 
 
 def _list(options: dict[str, Any], root: Collection) -> int:
-    from faena.runner.listing import FORMATS, render_list
+    from faena.runner.listing import FORMATS, render_list, vague_names
 
     form = options.get("list_format") or "flat"
     if form not in FORMATS:
@@ -282,6 +288,10 @@ def _list(options: dict[str, Any], root: Collection) -> int:
     if not shown.task_names:
         raise Exit(f"No tasks found in collection '{scope if isinstance(scope, str) else shown.name}'!")
     print(render_list(shown, form=form, depth=depth, scope=scope if isinstance(scope, str) else "", width=_width()), end="")
+    vague = vague_names(shown) if form != "json" else []
+    if vague:
+        names = ", ".join(f"'{each}'" for each in vague)
+        print(f"fa: {names}: a name that says what is done helps more, such as 'database-backup'", file=sys.stderr)
     return 0
 
 

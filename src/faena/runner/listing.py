@@ -36,6 +36,20 @@ def render_list(root: Collection, *, form: str = "flat", depth: int = 0, scope: 
     return text
 
 
+_VAGUE = frozenset(
+    ("do", "stuff", "thing", "things", "foo", "bar", "baz", "misc", "task", "tmp", "temp", "something", "work")
+)
+
+
+def vague_names(root: Collection) -> list[str]:
+    """Tasks whose names say nothing about what they do: `do-stuff`, `thing`."""
+    return [
+        name
+        for name, _ in root.walk()
+        if not is_private(name) and _VAGUE.issuperset(name.rpartition(".")[2].replace("_", "-").split("-"))
+    ]
+
+
 def is_private(name: str) -> bool:
     return name.rpartition(".")[2].startswith("_")
 

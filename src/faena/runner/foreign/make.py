@@ -31,12 +31,16 @@ def read(folder: str) -> list[ForeignTask]:
         comments = dict(_comments(file.read()))
     found = [
         ForeignTask("make", target, ("make", "-f", name, target), folder, comments.get(target, ""), needs)
-        for target, needs in targets_of(_database(folder, name))
+        for target, needs in targets_of(database_of(folder, name))
     ]
     return sorted(found, key=lambda each: each.name)
 
 
-def _database(folder: str, name: str) -> str:
+def database_of(folder: str, name: str) -> str:
+    """All that make knows of a Makefile.
+
+    Raises TaskFileError: make is missing, or refuses the file.
+    """
     import subprocess
 
     # a goal that cannot exist: with none given, make would bring the Makefile's first target into play
@@ -70,6 +74,16 @@ def targets_of(database: str) -> Iterator[tuple[str, list[str]]]:
         if "Makefile" in target or target in FILES:
             continue
         yield target, [each for each in rest.lstrip(":").replace("|", " ").split() if not each.startswith(".")]
+
+
+def recipes_of(database: str) -> dict[str, list[str]]:
+    """The commands of each target, with make's variables as make has them expanded where it shows them."""
+    found: dict[str, list[str]] = {}
+    for block in database.partition("\n# Files\n")[2].split("\n\n"):
+        target = next((line for line in block.splitlines() if line and not line.startswith(("#", "\t"))), "")
+        lines = [line[1:].lstrip("@") for line in block.splitlines() if line.startswith("\t")]
+        found[target.partition(":")[0].strip()] = lines
+    return found
 
 
 def _comments(text: str) -> Iterator[tuple[str, str]]:

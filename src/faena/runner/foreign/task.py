@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class ForeignTask(Task[..., None]):
     """Runs `argv` in the folder of its file; what stands after `--` on the line is added to it."""
 
-    __slots__ = ("argv", "folder", "tool")
+    __slots__ = ("argv", "comment", "folder", "needs_names", "tool")
 
     def __init__(
         self, tool: str, name: str, argv: Sequence[str], folder: str, summary: str = "", needs: Sequence[str] = ()
@@ -22,6 +22,8 @@ class ForeignTask(Task[..., None]):
         self.tool = tool
         self.argv = tuple(argv)
         self.folder = folder
+        self.comment = summary
+        self.needs_names = tuple(needs)
 
         def body(c: Any, *words: str) -> None:
             c.run([*self.argv, *words], cwd=self.folder)
