@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from faena.tasks.result import AsyncResult
 
 _NOBODY_AFTER_S = 1.5  # a worker that runs would have begun by now; if none does, say so instead of waiting in silence
+_LINE_EVERY_S = 2.0
 _NOBODY = "no worker is running; start one with: faena worker"
 
 
@@ -59,16 +61,17 @@ def _progress_view(session: Session) -> AbstractContextManager[Any]:
 
 
 class _LineProgress:
-    """Progress for those who read a log: a line when the text or the full percentage has changed."""
+    """Progress for those who read a log: a line now and then."""
 
     def __init__(self, session: Session) -> None:
-        self._session, self._last = session, ""
+        self._session, self._next_s = session, 0.0
 
     def __call__(self, meta: Any) -> None:
         line = progress_text(meta)
-        if line and line != self._last:
+        now_s = time.monotonic()
+        if line and now_s >= self._next_s:
             self._session.out.remark(line)
-            self._last = line
+            self._next_s = now_s + _LINE_EVERY_S
 
 
 def progress_text(meta: Any) -> str:

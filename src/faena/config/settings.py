@@ -60,8 +60,8 @@ class Settings(Layered):
     enable_utc: bool = setting(
         True,
         formerly=("CELERY_ENABLE_UTC",),
-        text="Whether moments without a time zone are UTC in messages. Messages always carry UTC; with `false`, a "
-        "moment without a zone is read in `timezone`.",
+        text="Taken for the sake of configurations written for Celery, and without effect: messages always carry UTC, and "
+        "a moment without a time zone is read in `timezone`.",
     )
 
     # -- broker and backend --------------------------------------------------------------------------------

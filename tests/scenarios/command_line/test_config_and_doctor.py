@@ -63,7 +63,7 @@ def test_a_healthy_project_is_well(working):
     found = checks_of(working)
     assert {name for name, check in found.items() if check["status"] != "ok"} == set()
     assert found["app"]["text"] == "'shop'"
-    assert found["tasks"]["text"] == "5"
+    assert found["tasks"]["text"] == "6"
     assert found["workers"]["text"].startswith("faena@")
     assert working.ok("doctor").endswith("all is well")
     assert working.ok("doctor", "-q") == ""

@@ -50,6 +50,7 @@ def test_tasks_and_settings_of_workers_are_listed(working):
         "tasks.fail",
         "tasks.greet",
         "tasks.hold",
+        "tasks.quiet",
         "tasks.steps",
     ]
     (conf,) = working.json("inspect", "conf").values()

@@ -82,6 +82,14 @@ def test_a_terminal_gets_a_drawn_table_and_a_pipe_gets_columns(project):
     ]  # fmt: skip
 
 
+def test_a_terminal_sees_the_progress_of_a_task_drawn(working):
+    code, drawn = at_terminal(working, "call", "tasks.steps", "3", "--wait")
+    assert code == 0
+    assert "counting" in drawn
+    assert "100%" in drawn
+    assert drawn.endswith("3\r\n")
+
+
 def test_colours_are_for_terminals_that_want_them(project):
     colour = "\x1b[3"
     assert colour in at_terminal(project, "doctor", NO_COLOR="")[1]

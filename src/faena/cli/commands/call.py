@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from json import loads
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,6 @@ from faena.cli.session import Session
 from faena.errors import NotRegistered, UsageError
 
 if TYPE_CHECKING:
-    from faena.tasks.result import AsyncResult
     from faena.tasks.task import Task
 
 _TEXT_ANNOTATIONS = (str, "str", str | None, "str | None")
@@ -103,9 +102,17 @@ def call(
     """
     if args is not None and words:
         raise UsageError("give the arguments as words or with --args, not both")
+    found = _task_named(session, task, by_name=by_name)
+    waits = wait or timeout is not None
+    if waits:
+        _refuse_without_result(session, task, found)
+    given_args, given_kwargs = _arguments(found, words, args, kwargs, named)
     options = _given(queue=queue, countdown=countdown, eta=eta, expires=expires, priority=priority, task_id=task_id)
-    result = _send(session, task, words, args, {**(kwargs or {})}, dict(named), options, by_name=by_name)
-    if wait or timeout is not None:
+    if found is None:
+        result = session.any_app.send_task(task, given_args, given_kwargs, **options)
+    else:
+        result = found.apply_async(given_args, given_kwargs, **options)
+    if waits:
         session.out.remark(result.id)
         return print_outcome(session, wait_for(session, result, timeout), json=json)
     if json:
@@ -122,28 +129,32 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value not in (None, "")}
 
 
-def _send(
-    session: Session,
-    name: str,
-    words: Sequence[str],
-    args: Sequence[Any] | None,
-    kwargs: dict[str, Any],
-    named: dict[str, str],
-    options: dict[str, Any],
-    *,
-    by_name: bool,
-) -> AsyncResult[Any]:
+def _task_named(session: Session, name: str, *, by_name: bool) -> Task[..., Any] | None:
+    """Return the task, or None where its code is not here and need not be."""
     app = session.any_app
-    task = app.tasks.get(name)
-    if task is None and not by_name and app.tasks:
+    found: Task[..., Any] | None = app.tasks.get(name)
+    if found is None and not by_name and app.tasks:
         missing = NotRegistered(name, app.tasks, where=f"app '{app.main or 'faena'}'")
         raise UsageError(f"{missing}\nTo send a task whose code is not here: --by-name")
+    return found
+
+
+def _refuse_without_result(session: Session, name: str, task: Task[..., Any] | None) -> None:
+    ignores = task.ignore_result if task is not None else None
+    if session.any_app.conf.task_ignore_result if ignores is None else ignores:
+        raise UsageError(f"task '{name}' keeps no result to wait for (ignore_result); send it without --wait")
+
+
+def _arguments(
+    task: Task[..., Any] | None,
+    words: Sequence[str],
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    named: Sequence[tuple[str, str]],
+) -> tuple[list[Any], dict[str, Any]]:
     texts = _texts_of(task)
-    given = list(args) if args is not None else [_value_of(word, index, texts) for index, word in enumerate(words)]
-    kwargs.update({key: _value_of(word, key, texts) for key, word in named.items()})
-    if task is None:
-        return app.send_task(name, given, kwargs, **options)
-    return task.apply_async(given, kwargs, **options)  # type: ignore[no-any-return]
+    positional = list(args) if args is not None else [_value_of(word, index, texts) for index, word in enumerate(words)]
+    return positional, {**(kwargs or {}), **{name: _value_of(word, name, texts) for name, word in named}}
 
 
 def _texts_of(task: Task[..., Any] | None) -> frozenset[str | int]:
