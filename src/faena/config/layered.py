@@ -168,6 +168,7 @@ class Layered:
             yield
         finally:
             own["_command_line"], own["_sources"] = before, None
+            own["revision"] += 1
             self.resolve()
 
     def resolve(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Protocol
 
+from faena.config.settings import Settings
 from faena.model.result import ResultRecord
 from faena.tasks.call import Call
 
@@ -44,6 +45,8 @@ class Results(Protocol):
 class Dispatcher(Protocol):
     """What a task needs of its app."""
 
+    @property
+    def conf(self) -> Settings: ...
     @property
     def zone(self) -> tzinfo: ...
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast
 
 from faena.errors import InvalidTask, MaxRetriesExceededError, Retry
@@ -33,6 +34,16 @@ _CALL_OPTIONS = ("queue", "priority", "serializer", "expires", "ignore_result", 
 _outside = Request()
 
 
+class _FromSettings:
+    """An option that a setting of the app decides unless the task says it. Read when needed: settings may come later."""
+
+    def __init__(self, setting: str) -> None:
+        self._setting = setting
+
+    def __get__(self, task: Task[..., Any] | None, owner: type | None = None) -> Any:
+        return self if task is None else getattr(task._dispatcher.conf, self._setting)
+
+
 class Task(Generic[P, R]):
     """A function that can run here, in the background, on another machine. Made by `@app.task`."""
 
@@ -42,8 +53,8 @@ class Task(Generic[P, R]):
     priority: int | None = None
     serializer: str | None = None
     expires: float | timedelta | None = None
-    max_retries: int | None = 3
-    default_retry_delay: float = 180.0
+    max_retries: int | None = cast("Any", _FromSettings("task_max_retries"))
+    default_retry_delay: float = cast("Any", _FromSettings("task_default_retry_delay"))
     autoretry_for: tuple[type[BaseException], ...] | Mapping[type[BaseException], RetryPolicy] = ()
     dont_autoretry_for: tuple[type[BaseException], ...] = ()
     retry_kwargs: ClassVar[dict[str, Any]] = {}
@@ -298,11 +309,13 @@ class Task(Generic[P, R]):
         given: Any = self.autoretry_for
         if isinstance(given, type):
             self.autoretry_for = (given,)
-        limit = self.retry_kwargs.get("max_retries", self.max_retries)
-        delay = self.retry_kwargs.get("countdown", self.default_retry_delay)
-        self._policy = RetryPolicy(
-            max_retries=limit,
-            delay_s=seconds(delay) or 0.0,
+
+    @cached_property
+    def _policy(self) -> RetryPolicy:
+        own = self.retry_kwargs
+        return RetryPolicy(
+            max_retries=own.get("max_retries", self.max_retries),
+            delay_s=seconds(own.get("countdown", self.default_retry_delay)) or 0.0,
             backoff_s=float(self.retry_backoff) if self.retry_backoff else None,
             max_backoff_s=self.retry_backoff_max,
             jitter=float(self.retry_jitter),

@@ -196,6 +196,15 @@ def test_the_revision_grows_with_every_change(settings):
     assert settings.revision == first + 2
 
 
+def test_settings_can_be_overridden_for_a_while(settings):
+    settings.task_default_queue = "mail"
+    revision = settings.revision
+    with settings.overridden({"task_default_queue": "other"}):
+        assert settings.task_default_queue == "other"
+    assert settings.task_default_queue == "mail"
+    assert settings.revision == revision + 2
+
+
 def test_the_command_line_wins_over_code_before_and_after(settings):
     settings.worker_concurrency = 1
     settings.override({"worker_concurrency": 2})
