@@ -149,7 +149,7 @@ def test_every_file_is_analysed_and_one_that_does_not_parse_is_tried_again_and_l
     page = Path(answer["report"])
     assert page == tmp_path / ".faena-demo" / "report.html"
     assert "inner/broken.py" in page.read_text()
-    assert sorted(os.listdir(page.parent)) == [".gitignore", "lock", "report.html"]
+    assert sorted(os.listdir(page.parent)) == [".gitignore", "faena.toml", "lock", "report.html"]
 
 
 def test_in_a_pipe_the_report_is_a_table_of_text(sources: Path, tmp_path: Path) -> None:
@@ -286,7 +286,8 @@ def test_two_demos_in_one_folder_do_not_meet(started: Started, tmp_path: Path) -
         (["nowhere"], "no folder 'nowhere'"),
         (["--files", "-1"], "--files must be 1 or more"),
         (["-c", "-2"], "--concurrency must be 1 or more"),
-        (["."], "no .py file below"),
+        (["."], "no .py file with a readable name below"),
+        (["-b", "sqlite:///other.db"], "leave out -A, -b and --result-backend"),
         (["--fils", "3"], "Did you mean '--files'?"),
     ],
 )
@@ -301,6 +302,30 @@ def test_a_report_that_cannot_be_written_loses_no_result(sources: Path, tmp_path
     assert "No such file or directory; all results are kept" in refused.stderr
     answer = reported("--resume", "--report", "page.html", cwd=tmp_path)
     assert (answer["timing"]["sent"], answer["timing"]["executions"]) == (0, 6)
+
+
+def test_a_damaged_database_is_reported_and_a_fresh_run_begins_anew(sources: Path, tmp_path: Path) -> None:
+    faena(str(sources), "--keep", cwd=tmp_path)
+    (tmp_path / ".faena-demo" / "faena.db").write_bytes(b"no database" * 1000)
+    assert "faena.db" in faena("--resume", cwd=tmp_path, code=1).stderr
+    assert reported(str(sources), "--fresh", cwd=tmp_path)["files"] == 4
+
+
+def test_settings_of_the_project_around_do_not_reach_into_the_demo(sources: Path, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.faena]\ntask_always_eager = true\ntask_ignore_result = true\nworker_pool = 'solo'\n"
+        "task_routes = {'*' = {queue = 'elsewhere'}}\n"
+    )
+    answer = reported(str(sources), "-c", "2", cwd=tmp_path)
+    assert (answer["analysed"], answer["timing"]["executions"], len(answer["failed"])) == (3, 6, 1)
+
+
+def test_a_file_whose_name_is_not_text_is_left_out_aloud(sources: Path, tmp_path: Path) -> None:
+    with open(os.path.join(os.fsencode(sources), b"b\xff.py"), "wb"):
+        pass
+    done = faena(str(sources), "--json", cwd=tmp_path)
+    assert "left out, as their names are not UTF-8: 1 of 5 files" in done.stderr
+    assert json.loads(done.stdout)["files"] == 4
 
 
 def test_help_says_what_it_does(tmp_path: Path) -> None:

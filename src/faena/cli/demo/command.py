@@ -19,7 +19,7 @@ from rich.console import Console
 
 from faena._lib.arguments import Argument, Option
 from faena._lib.ids import new_id
-from faena.cli.demo.folder import NAME, Plan, RunFolder, find_modules, spread
+from faena.cli.demo.folder import NAME, Plan, RunFolder, find_modules, is_text, spread
 from faena.cli.demo.page import render_page
 from faena.cli.demo.progress import view_for
 from faena.cli.demo.run import Finished, Interrupted, Outcome, Run, WorkerEnded
@@ -50,8 +50,10 @@ def demo(
     listed. Stop it with Ctrl-C at any time: `faena demo --resume` goes on, and repeats nothing that was finished.
     """
     _check(folder, files, concurrency, resume=resume, fresh=fresh)
+    if session.named_app or session.overrides:
+        raise UsageError("the demo brings its own app, broker and backend: leave out -A, -b and --result-backend")
     with RunFolder(os.path.join(os.getcwd(), NAME)) as run_folder:
-        plan = _resumed(run_folder) if resume else _new(run_folder, folder, files, fresh=fresh)
+        plan = _resumed(run_folder) if resume else _new(session, run_folder, folder, files, fresh=fresh)
         console = Console(file=sys.stderr, quiet=session.out.is_quiet)
         with view_for(console) as view:
             processes = concurrency or _cpus()
@@ -75,7 +77,7 @@ def _check(folder: str, files: int, concurrency: int, *, resume: bool, fresh: bo
         raise UsageError(f"no folder '{folder}'")
 
 
-def _new(run_folder: RunFolder, folder: str, files: int, *, fresh: bool) -> Plan:
+def _new(session: Session, run_folder: RunFolder, folder: str, files: int, *, fresh: bool) -> Plan:
     """Plan a run and write it down. Raises UsageError: another one waits to be resumed, or there is nothing to do."""
     before = None if fresh else run_folder.read_plan()
     if before is not None and before.finished_at_s is None:
@@ -85,11 +87,14 @@ def _new(run_folder: RunFolder, folder: str, files: int, *, fresh: bool) -> Plan
             "go on with --resume, or throw it away with --fresh"
         )
     root = os.path.abspath(folder or sysconfig.get_path("stdlib"))
-    found = spread(find_modules(root), files or None)
-    if not found:
-        raise UsageError(f"no .py file below {root}")
+    found = find_modules(root)
+    named = [file for file in found if is_text(file)]
+    if not named or not is_text(root):
+        raise UsageError(f"no .py file with a readable name below {root!r}")
+    if len(named) < len(found):
+        session.out.remark(f"left out, as their names are not UTF-8: {len(found) - len(named)} of {len(found)} files")
     run_folder.clear(but=[run_folder.report])
-    plan = Plan(new_id(), root, found, time.time())
+    plan = Plan(new_id(), root, spread(named, files or None), time.time())
     run_folder.write_plan(plan)
     return plan
 

@@ -15,14 +15,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from faena.cli.demo.folder import RunFolder
+from faena.config.layers import PREFIX, read_environ
 
 STOP_WITHIN_S = 10.0  # a module takes well under a second; what takes longer is handed back
 LEASE_S = 5.0  # a run that is resumed after a `kill -9` of everything waits no longer than this for what was held
 
 
 def settings_for(url: str, processes: int) -> Mapping[str, Any]:
-    """Return the settings of the run, the same for those who send and those who work."""
+    """Return the settings of the run, the same for those who send and those who work.
+
+    Said as on a command line: what the project around us has set is for its own tasks.
+    """
     return {
+        "task_always_eager": False,
+        "task_ignore_result": False,
+        "task_routes": None,
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
         "broker_url": url,
         "result_backend": url,
         "result_expires": None,  # a run may be resumed next week
@@ -46,6 +56,7 @@ class EmbeddedWorker:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, self._folder.url, str(self._processes)],
                 cwd=self._folder.path,
+                env={name: value for name, value in read_environ().items() if not name.startswith(PREFIX)},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

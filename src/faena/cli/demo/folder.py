@@ -6,6 +6,7 @@
     ├── executions.log  the ledger
     ├── worker.log
     ├── report.html
+    ├── faena.toml      empty: the settings of the project around us end here
     └── lock            held by the demo and by its worker: a run is never resumed beside a worker of its own
 
 The plan names the files once and for all: a resumed run is about the same ones, whatever was added meanwhile.
@@ -55,8 +56,8 @@ class RunFolder:
         try:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
             self.lock = os.open(self._in("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            with open(self._in(".gitignore"), "w", encoding="utf-8") as ignore:
-                ignore.write("*\n")
+            self._write(".gitignore", "*\n")
+            self._write("faena.toml", "")
         except OSError as error:
             raise UsageError(f"cannot keep the demo in {self.path}: {error.strerror}; use another folder") from error
         try:
@@ -107,8 +108,8 @@ class RunFolder:
         os.replace(new, self._in("plan.json"))
 
     def clear(self, *, but: Sequence[str] = ()) -> None:
-        """Remove what the run has left, but the lock and the named files."""
-        kept = {"lock", ".gitignore", *(os.path.basename(each) for each in but)}
+        """Remove what the run has left, but what marks the folder and the named files."""
+        kept = {"lock", ".gitignore", "faena.toml", *(os.path.basename(each) for each in but)}
         for entry in os.scandir(self.path):
             if entry.name in kept:
                 continue
@@ -124,6 +125,10 @@ class RunFolder:
     def _in(self, name: str) -> str:
         return os.path.join(self.path, name)
 
+    def _write(self, name: str, text: str) -> None:
+        with open(self._in(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
     def _let_go(self) -> None:
         if self.lock >= 0:
             os.close(self.lock)  # frees the lock, unless the worker still holds its copy
@@ -133,6 +138,11 @@ class RunFolder:
 def find_modules(root: str) -> tuple[str, ...]:
     """Return every `.py` file below `root`, sorted, but for installed packages and hidden folders."""
     return tuple(sorted(_walk(root)))
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name can be written down: one of other bytes than UTF-8 reads as surrogates (PEP 383)."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def spread(files: Sequence[str], limit: int | None) -> tuple[str, ...]:

@@ -90,4 +90,4 @@ def test_clearing_leaves_what_was_named(tmp_path: Path) -> None:
         (tmp_path / "signals").mkdir()
         (tmp_path / "signals" / "x").touch()
         folder.clear(but=[folder.report])
-    assert sorted(os.listdir(tmp_path)) == [".gitignore", "lock", "report.html"]
+    assert sorted(os.listdir(tmp_path)) == [".gitignore", "faena.toml", "lock", "report.html"]
