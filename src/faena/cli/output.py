@@ -83,7 +83,8 @@ class Output:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
         for index, name in enumerate(columns):
             is_number = index in numbers
-            table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
+            is_whole = is_number or name == "id"  # to be copied
+            table.add_column(name, justify="right" if is_number else "left", no_wrap=is_whole, overflow="fold")
         for row in rows:
             table.add_row(*map(Text, row))
         Console(file=self.stdout, highlight=False).print(table)
