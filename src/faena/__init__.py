@@ -7,16 +7,22 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from faena._lib.arguments.marks import Argument as Argument
+    from faena._lib.arguments.marks import Option as Option
     from faena.app.app import Faena as Faena
     from faena.app.current import shared_task as shared_task
+    from faena.errors import CommandTimedOut as CommandTimedOut
     from faena.errors import Exit as Exit
+    from faena.errors import Failure as Failure
     from faena.errors import UnexpectedExit as UnexpectedExit
     from faena.runner.collection import Collection as Collection
+    from faena.runner.commands import Promise as Promise
     from faena.runner.config import Config as Config
     from faena.runner.context import Context as Context
     from faena.runner.mock_context import MockContext as MockContext
     from faena.runner.module_level import run as run
     from faena.runner.module_level import sudo as sudo
+    from faena.runner.result import Result as Result
     from faena.runner.secret import Secret as Secret
     from faena.runner.task import Call as Call
     from faena.runner.task import Task as Task
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from faena.runner.task import task as task
     from faena.runner.watchers import FailingResponder as FailingResponder
     from faena.runner.watchers import Responder as Responder
+    from faena.runner.watchers import StreamWatcher as StreamWatcher
 
 __version__ = "0.1.0.dev0"
 
@@ -32,6 +39,7 @@ _EXPORTS = {
     "Faena": "faena.app.app",
     "shared_task": "faena.app.current",
     # the runner
+    "Argument": "faena._lib.arguments.marks",
     "Call": "faena.runner.task",
     "Collection": "faena.runner.collection",
     "CommandTimedOut": "faena.errors",
@@ -41,6 +49,7 @@ _EXPORTS = {
     "FailingResponder": "faena.runner.watchers",
     "Failure": "faena.errors",
     "MockContext": "faena.runner.mock_context",
+    "Option": "faena._lib.arguments.marks",
     "Promise": "faena.runner.commands",
     "Responder": "faena.runner.watchers",
     "Result": "faena.runner.result",
