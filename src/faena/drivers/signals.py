@@ -10,6 +10,10 @@ until the reader's next look of its own accord, and one too many costs a look. A
 written: opening it fails at once. Where there are no FIFOs (some mounts), `Listener.is_pushed` is False and the reader
 has to look often.
 
+So that a publisher need not try, `Marks` tells in shared memory that nobody has listened to a name of late. Who listens
+sets the mark after opening the pipe. Who finds no reader clears it, and tries once more: had somebody come in between, the
+pipe is there now, or the mark is set after it was cleared.
+
 Waiting blocks the thread (`wait`) or suspends the task (`await_token`), as the adapter was opened; `Alarm` ends either
 from any thread.
 """
@@ -18,12 +22,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import mmap
 import os
 import select
 import stat
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 _TOKEN = b"\1"
@@ -147,19 +152,50 @@ class Listener:
             os.close(fd)
 
 
+class Marks:
+    """A byte for each of many names: 0 says that nobody listens. Two names that share a byte keep it for ever."""
+
+    SIZE_BYTES = 4096
+    _SHARED = 255
+
+    def __init__(self, fd: int) -> None:
+        self._bytes = mmap.mmap(fd, self.SIZE_BYTES)
+
+    def may_listen(self, name: str) -> bool:
+        return self._bytes[int(name[-3:], 16)] != 0
+
+    def set(self, name: str) -> None:
+        at, own = _mark_of(name)
+        if self._bytes[at] != own:
+            self._bytes[at] = own if self._bytes[at] == 0 else self._SHARED
+
+    def clear(self, name: str) -> None:
+        at, own = _mark_of(name)
+        if self._bytes[at] == own:
+            self._bytes[at] = 0
+
+
+def _mark_of(name: str) -> tuple[int, int]:
+    return int(name[-3:], 16), 1 + int(name[-5:-3], 16) % 254
+
+
 class Signals:
     """The FIFOs of one folder. It is created when somebody listens first."""
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, marks: Callable[[], Marks | None] = lambda: None) -> None:
+        self._folder, self._marks = folder, marks
 
-    def listen(self, names: Iterable[str]) -> Listener:
+    def listen(self, names: Sequence[str]) -> Listener:
         """Open the FIFOs of `names`, creating those that are missing."""
         fds: list[int] = []
         for name in names:
             fd = self._opened(self._path(name))
             if fd is not None:
                 fds.append(fd)
+        marks = self._marks()
+        if marks is not None and fds:
+            for name in names:
+                marks.set(name)
         return Listener(tuple(fds))
 
     def listen_for_records(self, name: str) -> Listener:
@@ -169,8 +205,14 @@ class Signals:
 
     def notify(self, names: Iterable[str]) -> None:
         """Give one token to each name; it wakes one of those who listen there."""
+        marks = self._marks()
         for name in names:
-            self._write(self._path(name), _TOKEN)
+            if marks is None:
+                self._write(self._path(name), _TOKEN)
+            elif marks.may_listen(name) and not self._write(self._path(name), _TOKEN):
+                marks.clear(name)
+                if self._write(self._path(name), _TOKEN):  # somebody has come in between
+                    marks.set(name)
 
     def send(self, name: str, data: bytes, record_bytes: int) -> None:
         """Write records of equal length to the one reader of `name`; what does not fit is dropped (OVERFLOW_BYTES)."""
@@ -236,17 +278,19 @@ class Signals:
                 return None
         return None
 
-    def _write(self, path: str, data: bytes) -> None:
+    def _write(self, path: str, data: bytes) -> bool:
+        """Write what fits; say whether anybody listens."""
         try:
             fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
-            return  # nobody listens (ENXIO, ENOENT), or it is not ours to open: they look of their own accord
+            return False  # nobody listens (ENXIO, ENOENT), or it is not ours to open: they look of their own accord
         try:
             os.write(fd, data)
         except OSError:
             pass  # full: it is awake already, or going to look at everything (OVERFLOW_BYTES)
         finally:
             os.close(fd)
+        return True
 
 
 @lru_cache(maxsize=4096)

@@ -21,6 +21,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
+from faena.drivers.signals import Marks
 from faena.drivers.sqlite import migrations
 from faena.drivers.sqlite.faults import translated
 from faena.drivers.sqlite.location import Location
@@ -53,6 +54,7 @@ class Database:
         self._mutex = threading.Lock()
         self._connection: Connection | None = None
         self._lock_fd = -1
+        self.marks: Marks | None = None  # in the lock file: it is there as long as the database
         self._identity = (0, 0)  # device and inode of the file that is open
         self.commits = 0  # of this connection; PRAGMA data_version tells of those of the others
         _databases.add(self)
@@ -161,6 +163,10 @@ class Database:
             )
             self._set_up(connection)
             status = os.stat(path)
+            if os.fstat(self._lock_fd).st_size < Marks.SIZE_BYTES:
+                # Written, not just made longer: storing into a hole of a mapped file on a full disk kills the process.
+                os.pwrite(self._lock_fd, bytes(Marks.SIZE_BYTES), 0)
+            self.marks = Marks(self._lock_fd)
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -196,7 +202,8 @@ class Database:
                 migrations.migrate(connection)
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
 
     def _undo(self) -> None:
@@ -219,6 +226,7 @@ class Database:
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
+        self.marks = None
         if connection is not None:
             try:
                 connection.close()

@@ -29,7 +29,7 @@ class Driver:
     def __init__(self, location: Location, io: Io) -> None:
         self.location, self.io = location, io
         self.database = Database(location)
-        self.signals = Signals(f"{location.path}-signals")
+        self.signals = Signals(f"{location.path}-signals", lambda: self.database.marks)
         self.outstanding: dict[int, int] = {}  # claim -> deliveries that this process has not settled yet
         self._hands = _Hands() if io == "asyncio" else None
         self._users = 0
