@@ -33,7 +33,7 @@ def wait_for(session: Session, result: AsyncResult[Any], timeout_s: float | None
             except ResultTimeout:
                 if first_s == timeout_s:
                     raise
-                if not session.any_app.control.workers():
+                if not session.connected_app.control.workers():
                     session.out.remark(_NOBODY)
                 left_s = None if timeout_s is None else timeout_s - first_s
                 result.get(left_s, propagate=False, on_progress=on_progress)
@@ -46,7 +46,7 @@ def wait_for(session: Session, result: AsyncResult[Any], timeout_s: float | None
 
 
 def _hint(session: Session) -> str:
-    workers = session.any_app.control.workers()
+    workers = session.connected_app.control.workers()
     return f"workers that are running: {', '.join(worker.name for worker in workers)}" if workers else _NOBODY
 
 
@@ -92,7 +92,7 @@ def value_of(session: Session, record: ResultRecord) -> Any:
     """Return the result, or the meta data of a state that is not final; None where there is neither."""
     if record.value is None:
         return None
-    return session.any_app.results.decode(record.content, record.value)
+    return session.connected_app.results.decode(record.content, record.value)
 
 
 def error_of(record: ResultRecord) -> str:

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from faena.cli.output import Output
-from faena.errors import ConfigurationError
+from faena.config.secrets import mask_text
+from faena.errors import ConfigurationError, NotSupported
 
 if TYPE_CHECKING:
     from faena.app.app import Faena
@@ -58,9 +59,26 @@ class Session:
         return app
 
     @cached_property
+    def connected_app(self) -> Faena:
+        """The app, or one without tasks, whose broker can be reached.
+
+        Raises BrokerUnavailable, StorageError; NotSupported: the broker lives inside one process, and this is another.
+        """
+        app = self.any_app
+        if not app.connection().broker.capabilities.durable:
+            url, _ = app.links.urls()
+            raise NotSupported(
+                "the command line",
+                mask_text(url),
+                "it lives inside one process",
+                "use the embedded default (no broker_url)",
+            )
+        return app
+
+    @property
     def link(self) -> Link:
         """The open broker and backend of the app."""
-        return self.any_app.connection()
+        return self.connected_app.connection()
 
     def close(self) -> None:
         for name in ("app", "any_app"):

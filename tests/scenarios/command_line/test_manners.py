@@ -109,6 +109,13 @@ def test_a_reader_that_leaves_is_no_error(project):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_a_closed_output_is_no_error(project):
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" config >&- 2>&-', FAENA], cwd=project.folder, env=project.environment(), timeout=DEADLINE_S
+    )
+    assert done.returncode == 0
+
+
 def test_an_interruption_ends_with_130_and_no_traceback(project):
     process = subprocess.Popen(
         [FAENA, "call", "tasks.add", "1", "--wait"], cwd=project.folder, env=project.environment(),

@@ -35,6 +35,11 @@ import pytest
         (("-A", "tasks:shop", "queues"), "module 'tasks' has no attribute 'shop'; its apps are tasks:app"),
         (("--workdir", "nowhere", "queues"), "cannot change into --workdir nowhere: No such file or directory"),
         (("-b", "redish://x:secret@y", "queues"), "no broker for the URL 'redish://x:***@y'"),
+        (
+            ("-b", "memory://x", "call", "tasks.add", "1"),
+            "memory://x does not support the command line: it lives inside one",
+        ),
+        (("-b", "memory://x", "queues"), "memory://x does not support the command line: it lives inside one process"),
         (("control", "revoke", "x", "--signal", "HELLO"), "a signal such as SIGTERM or KILL"),
     ],
 )

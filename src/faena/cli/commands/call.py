@@ -109,7 +109,7 @@ def call(
     given_args, given_kwargs = _arguments(found, words, args, kwargs, named)
     options = _given(queue=queue, countdown=countdown, eta=eta, expires=expires, priority=priority, task_id=task_id)
     if found is None:
-        result = session.any_app.send_task(task, given_args, given_kwargs, **options)
+        result = session.connected_app.send_task(task, given_args, given_kwargs, **options)
     else:
         result = found.apply_async(given_args, given_kwargs, **options)
     if waits:

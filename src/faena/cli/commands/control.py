@@ -36,7 +36,7 @@ def revoke(
     A task that waits ends as REVOKED at once. With --terminate one that runs is asked to stop, and its process is killed
     when it does not, or at once with --signal.
     """
-    session.any_app.control.revoke(ids, terminate=terminate or bool(signal), signal=signal)
+    session.connected_app.control.revoke(ids, terminate=terminate or bool(signal), signal=signal)
     session.out.remark(f"{len(ids)} revoked")
     return 0
 
@@ -55,7 +55,7 @@ COMMANDS = {"revoke": revoke, "shutdown": shutdown, "restart": restart}
 
 
 def _tell(session: Session, command: str, destination: Sequence[str], timeout_s: float, json: bool) -> int:
-    answers: dict[str, Any] = session.any_app.control.ask(command, destination=destination, timeout=timeout_s)
+    answers: dict[str, Any] = session.connected_app.control.ask(command, destination=destination, timeout=timeout_s)
     if not answers:
         raise FaenaError("no worker is running")
     if json:

@@ -151,7 +151,7 @@ def _as_dict(session: Session, letter: DeadLetter) -> dict[str, Any]:
     }
     if message is not None:
         try:
-            facts["args"], facts["kwargs"] = session.any_app.codecs.decode(message.content, message.body)
+            facts["args"], facts["kwargs"] = session.connected_app.codecs.decode(message.content, message.body)
         except CodecError as error:
             facts["args"] = f"(cannot be shown: {error})"
         record = run(session.link.backend.read([message.id]))[0]

@@ -27,7 +27,7 @@ def ping(session: Session, *, destination: Destination = (), timeout: ReplyTimeo
 
 def workers(session: Session, *, json: Json = False) -> int:
     """List the workers that are there, without asking them."""
-    found = session.any_app.control.workers()
+    found = session.connected_app.control.workers()
     if json:
         session.out.json([asdict(each) for each in found])
         return 0
@@ -164,7 +164,7 @@ _NOBODY = "no worker is running; start one with: faena worker"
 
 
 def _ask(session: Session, question: str, destination: Sequence[str], timeout_s: float) -> dict[str, Any]:
-    answers = session.any_app.control.ask(question, destination=destination, timeout=timeout_s)
+    answers = session.connected_app.control.ask(question, destination=destination, timeout=timeout_s)
     if not answers:
         raise FaenaError(_NOBODY)
     return answers

@@ -29,7 +29,7 @@ def result(
 
     Exit code: 0 it has succeeded, or has not ended yet; 1 it has failed, nothing is known of it, or the time was up.
     """
-    found = session.any_app.AsyncResult(task_id)
+    found = session.connected_app.AsyncResult(task_id)
     if wait or timeout is not None:
         wait_for(session, found, timeout)
     state, record = found.state, found.record
