@@ -159,10 +159,10 @@ class Runner:
             error = _signal_within(error) or error
         if isinstance(error, ControlSignal):
             return _outcome_of_signal(error)
-        if isinstance(error, SoftTimeLimitExceeded) and not error.args:
-            error = SoftTimeLimitExceeded(f"task '{attempt.task.name}' ran longer than its soft time limit").with_traceback(
-                error.__traceback__
-            )
+        if isinstance(error, SoftTimeLimitExceeded | TimeLimitExceeded) and not error.args:  # raised as a class, see lanes
+            which = "soft time limit" if isinstance(error, SoftTimeLimitExceeded) else "time limit"
+            text = f"task '{attempt.task.name}' ran longer than its {which}"
+            error = type(error)(text).with_traceback(error.__traceback__)
         return self._retry_or_fail(attempt.delivery, attempt.task, error)
 
     def _retry_or_fail(self, delivery: Delivery, task: Task[..., Any], error: BaseException) -> Outcome:

@@ -19,7 +19,7 @@ def call_hooks(attempt: Attempt, outcome: Outcome) -> None:
     token = current_request.set(attempt.request)
     try:
         _call(attempt, outcome, hooks)
-    except Exception:
+    except BaseException:  # user code, and no signal is meant for it: the attempt has ended
         log.exception("a hook of task '%s' failed; the task's outcome stands", attempt.task.name)
     finally:
         current_request.reset(token)

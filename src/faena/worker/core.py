@@ -105,6 +105,7 @@ class Core:
             options.coroutines, self._runner, self._completer, slots, self.lanes, finished=self._finished_coroutine
         )
         self._suspects: deque[Delivery] = deque()  # may have crashed a process: each runs alone
+        self._alone: str | None = None  # the id of the one that runs
         tasks = app.tasks.values()
         self._has_coroutines = any(task.is_coroutine for task in tasks)
         self._has_functions = not all(task.is_coroutine for task in tasks)
@@ -116,6 +117,7 @@ class Core:
         self._stopping: str | None = None
         self._is_fetching = True
         self._dirty = False
+        self._in_flight = 0  # finished, and being settled now
         self._plain_is_full = False  # a function came for which there is no room; see _limit
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run_loop, name="faena-io", daemon=True)
@@ -211,7 +213,7 @@ class Core:
             except LeaseLost as error:
                 log.error("%s; this process is replaced", error)
                 self._stopping = "lease lost"
-                self._interrupt_lanes()
+                self._interrupt_all()
                 self._ended.set()
                 return
             self._window.fetched(limit, len(batch))
@@ -226,19 +228,28 @@ class Core:
         A fetch cannot choose between functions and coroutines. While functions are busy for long, coroutines are looked for
         one at a time, until a function comes that would have to wait: it goes back, for other processes.
         """
-        if self._suspects or self._stopping:
+        if self._suspects or self._alone or self._stopping:
             return 0
         held = self.lanes.held()
         plain = self._window.size - held if held <= self._window.refill_at else 0
+        if self.options.max_tasks is not None:
+            plain = max(0, min(plain, self._tasks_left()))
         if not self._has_coroutines:
             return plain
         free = self._coroutines.room()
         enough = free if free >= min(_REFILL_COROUTINES_AT, self.options.coroutines) else 0
+        if self.options.max_tasks is not None:
+            enough = max(0, min(enough, self._tasks_left()))
         if not self._has_functions:
             return min(enough, LARGEST)
         if plain:
             return min(plain, enough)
         return 1 if enough and held >= self._window.size and not self._plain_is_full else 0
+
+    def _tasks_left(self) -> int:
+        """Return how many tasks this process may still take before it is replaced."""
+        held = self.lanes.held() + len(self._coroutines) + len(self._coroutines.todo) + len(self.lanes.done)
+        return (self.options.max_tasks or 0) - self.done_count - self._in_flight - held
 
     async def _take(self, batch: Sequence[Delivery | Malformed]) -> None:
         plain: list[Delivery] = []
@@ -288,9 +299,10 @@ class Core:
 
     def _start_suspect(self) -> None:
         """Run what may have crashed a process, when nothing else runs here: then there is no doubt who did it."""
-        if not self._suspects or self.lanes.held() or self._coroutines or self._coroutines.todo:
+        if not self._suspects or self._alone or self.lanes.held() or self._coroutines or self._coroutines.todo:
             return
         delivery = self._suspects.popleft()
+        self._alone = delivery.message.id
         task = self.app.tasks.get(delivery.message.task)
         if task is not None and task.is_coroutine:
             self._coroutines.put([delivery])
@@ -336,6 +348,9 @@ class Core:
 
     async def _flush(self) -> None:
         finished = _drain(self.lanes.done, _FLUSH_MOST)
+        self._in_flight = len(finished)
+        if any(item[2].message.id == self._alone for item in finished):
+            self._alone = None
         self._measure()
         self._plain_is_full = False
         self._look_for_room()
@@ -349,8 +364,10 @@ class Core:
         self._tell([
             event if kept else _lost(event) for (_, event, _), kept in zip(finished, ours, strict=True)
         ])  # fmt: skip
+        self._in_flight = 0
         self._count(finished, early)
         self._start_suspect()
+        self._look_for_room()
 
     def _count(self, *batches: Sequence[Finished]) -> None:
         for finished in batches:
@@ -389,7 +406,8 @@ class Core:
             else:
                 self._busy.clear()
                 try:
-                    await asyncio.wait_for(self._busy.wait(), _WAIT_S)
+                    async with asyncio.timeout(_WAIT_S):  # wait_for can swallow a cancellation (CPython issue 86296)
+                        await self._busy.wait()
                 except TimeoutError:
                     continue
             self._check_lanes()
@@ -437,7 +455,7 @@ class Core:
         self._to_flush.set()
 
     def _finish_if_idle(self) -> None:
-        if self._is_fetching or self.lanes.held() or self._coroutines or self.lanes.done:
+        if self._is_fetching or self.lanes.held() or self._coroutines or self.lanes.done or self._in_flight:
             return
         self._ended.set()
 

@@ -78,7 +78,8 @@ class ProcessHandle:
         self._questions[number] = future
         self.say(Query(number, name, arguments))
         try:
-            return await asyncio.wait_for(future, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await future
         except TimeoutError:
             return None
         finally:

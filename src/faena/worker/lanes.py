@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import signal
 import threading
 import time
@@ -184,7 +185,7 @@ class Lanes:
 
     def _work(self, lane: Lane) -> None:
         lane.thread_id = threading.get_ident()
-        todo, done = self.todo, self.done
+        todo, done, pid = self.todo, self.done, os.getpid()
         while True:
             try:
                 delivery = todo.popleft()
@@ -195,6 +196,8 @@ class Lanes:
                 delivery = delivery_or_none
             began_s = time.monotonic()
             self._run(lane, delivery, began_s)
+            if os.getpid() != pid:  # the function has forked, and this is the copy: nothing here is its to do
+                os._exit(0)
             lane.ran += 1
             lane.busy_s += time.monotonic() - began_s
             left = len(todo)
@@ -207,17 +210,17 @@ class Lanes:
 
     def _wait(self) -> Delivery | None:
         with self._ready:
-            while True:
-                try:
-                    return self.todo.popleft()
-                except IndexError:
-                    if self._closed:
-                        return None
-                self._waiting += 1
-                try:
+            self._waiting += 1  # before the look: who puts something in after it sees that somebody waits
+            try:
+                while True:
+                    try:
+                        return self.todo.popleft()
+                    except IndexError:
+                        if self._closed:
+                            return None
                     self._ready.wait()
-                finally:
-                    self._waiting -= 1
+            finally:
+                self._waiting -= 1
 
     def _run(self, lane: Lane, delivery: Delivery, began_s: float) -> None:
         begun = self.revoked(delivery) or self._runner.begin(delivery)
@@ -244,12 +247,13 @@ class Lanes:
         try:
             lane.attempt = attempt
             outcome = self._runner.run(attempt)
-        except _SIGNALS as late:
+            lane.end()
+        except _SIGNALS as late:  # it came when the function had ended already, or not yet begun
+            lane.attempt = None
             if outcome is None:
                 outcome = self._runner.outcome_of(attempt, late)
-        finally:
             lane.end()
-            self._slots.clear(lane.index)
+        self._slots.clear(lane.index)
         return outcome
 
 

@@ -79,9 +79,9 @@ def main(arguments: Sequence[str]) -> int:
     gc.collect()
     gc.freeze()  # what the app has loaded stays: the collector need not look at it again
     link.sendall(pack(hello))
-    begin = receive_blocking(link)
-    if not isinstance(begin, Begin):
-        return 0
+    while not isinstance(begin := receive_blocking(link), Begin):
+        if begin is None or isinstance(begin, Stop):
+            return 0  # what else is said meanwhile concerns tasks, and there are none yet
     return _Process(app, boot, begin.holder, hello.queues, slots, link).run()
 
 

@@ -78,12 +78,14 @@ class Slots:
     def running(self) -> list[Running]:
         """Return what runs now, or ran when the process died."""
         found = []
-        for index in range(self.count):
+        is_active = self._memory[_HEADER_BYTES::_SLOT_BYTES]
+        index = is_active.find(1)
+        while index >= 0:
             at = _HEADER_BYTES + index * _SLOT_BYTES
-            if self._memory[at]:
-                _, length, started_s, deadline_s = _SLOT.unpack_from(self._memory, at)
-                name = bytes(self._memory[at + _ID_AT : at + _ID_AT + length])
-                found.append(Running(name.decode(errors="replace"), started_s, deadline_s))
+            _, length, started_s, deadline_s = _SLOT.unpack_from(self._memory, at)
+            name = bytes(self._memory[at + _ID_AT : at + _ID_AT + length])
+            found.append(Running(name.decode(errors="replace"), started_s, deadline_s))
+            index = is_active.find(1, index + 1)
         return found
 
     def header(self) -> tuple[float, int, int, int]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import sys
@@ -68,6 +69,7 @@ class Supervisor:
         self._exit_code = 0
         self._doomed: dict[str, tuple[float, str]] = {}  # task id -> when to kill its process, with which signal
         self._renewed_since_s: float | None = None
+        self._reaps_from_s = 0.0
         self._spawning: set[int] = set()
         self._pauses: set[asyncio.Task[None]] = set()  # before processes are started again
         self._memory = MemoryRule(None)
@@ -327,8 +329,8 @@ class Supervisor:
             await asyncio.sleep(_LOOK_EVERY_S if limited or self._doomed else _LOOK_IDLE_S)
 
     def _look(self, handle: ProcessHandle, now_s: float) -> bool:
-        beat_s, _, _, busy = handle.slots.header()
-        running = handle.running() if busy or self._doomed else []
+        beat_s, *_ = handle.slots.header()
+        running = handle.running()  # not as the header says: a task can keep the process from writing it
         over = {task.task_id: task for task in running if task.deadline_s and now_s >= task.deadline_s}
         if over:
             verdicts = {
@@ -342,7 +344,7 @@ class Supervisor:
         patience_s = float(self.hello.settings["worker_watchdog_timeout"] or 0)
         if patience_s and beat_s and not running and now_s - beat_s > patience_s:
             handle.kill(signal.SIGKILL, f"no progress for {now_s - beat_s:.0f} s")
-        return bool(busy)
+        return bool(running)
 
     def _look_at_memory(self, handle: ProcessHandle) -> None:
         if self._memory.limit_kib is None:
@@ -380,38 +382,34 @@ class Supervisor:
         assert self.hello is not None
         lease_s = float(self.hello.settings["worker_lease"])
         while True:
-            holders = [handle.holder for handle in self.processes if handle.holder is not None]
+            held = {handle.holder: handle for handle in self.processes if handle.holder is not None}
             try:
-                if holders:
-                    await self.link.broker.leases.renew(holders, lease_s)
-                if self._renewed_since_s is None:
-                    self._renewed_since_s = time.monotonic()
+                renewed = await self.link.broker.leases.renew(list(held), lease_s) if held else ()
             except _BROKEN as error:
                 self._renewed_since_s = None
+                self._reaps_from_s = math.inf
                 log.warning("renewing leases: %s", error)
                 await asyncio.sleep(min(1.0, lease_s / 6))
                 continue
+            if self._renewed_since_s is None:
+                self._renewed_since_s = time.monotonic()
+                if self._reaps_from_s:  # others could not renew either, perhaps: they get a whole lease to do so
+                    self._reaps_from_s = self._renewed_since_s + lease_s
+            for holder in held.keys() - set(renewed):
+                held[holder].kill(signal.SIGKILL, "lease lost")  # what it runs was given to others
             await asyncio.sleep(lease_s / 3)
 
     async def _reap_forever(self) -> None:
-        """Hand back what workers held that are gone.
-
-        After a time in which the broker could not be written, others get a whole lease to renew theirs first.
-        """
+        """Hand back what workers held that are gone."""
         await self._ready.wait()
-        assert self.hello is not None
-        grace_s, first = float(self.hello.settings["worker_lease"]), True
         while True:
-            steady = self._renewed_since_s is not None
-            if steady and (first or time.monotonic() - (self._renewed_since_s or 0.0) > grace_s):
+            if self._renewed_since_s is not None and time.monotonic() >= self._reaps_from_s:
                 try:
                     back = await self.link.broker.leases.reap()
-                    first = False
                     if back:
                         log.warning("%d tasks of workers that are gone went back to their queues", back)
                 except _BROKEN as error:
                     log.warning("reaping ended leases: %s", error)
-                    self._renewed_since_s = None
             await asyncio.sleep(_REAP_EVERY_S)
 
     async def _announce_forever(self) -> None:
@@ -516,7 +514,8 @@ class Supervisor:
                         handle.kill(signal.SIGKILL, "stop")
                     return
             with contextlib.suppress(TimeoutError):  # the group waits for us: do not sleep past the end
-                await asyncio.wait_for(self._ended.wait(), next_change_s(elapsed_s, budget_s))
+                async with asyncio.timeout(next_change_s(elapsed_s, budget_s)):
+                    await self._ended.wait()
 
     async def _leave(self) -> None:
         for handle in self.processes:

@@ -1,0 +1,80 @@
+"""Builds that are killed: what they left half-made is never taken for good by the next run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+TASKS = """
+from faena import task
+
+@task(each="src/*", outputs="out/{stem}")
+def slowly(c, source, output):
+    text = open(source).read()
+    with open(output, "w") as file:
+        for letter in text:
+            file.write(letter)
+            file.flush()
+
+@task(needs=[slowly], sources=[slowly], outputs=["all"])
+def all(c):
+    with open("all", "w") as file:
+        for number in range(8):
+            file.write(open(f"out/f{number}").read())
+            file.flush()
+"""
+
+KILLS = 100
+FILES = 8
+
+
+def start(folder: Path, jobs: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "faena.cli.fa", "all", "-j", str(jobs)],
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_after_each_kill_the_next_whole_run_makes_exactly_the_right_outputs(tmp_path, jobs):
+    chance = random.Random(jobs)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "tasks.py").write_text(textwrap.dedent(TASKS))
+    began = time.monotonic()
+    texts = {f"f{number}": "first" for number in range(FILES)}
+    for name, text in texts.items():
+        (tmp_path / "src" / name).write_text(text)
+    assert start(tmp_path, jobs).wait(60) == 0
+    whole_s = time.monotonic() - began
+    landed = 0
+    for _ in range(KILLS // 2):
+        before = dict(texts)
+        for name in chance.sample(sorted(texts), 4):
+            texts[name] = str(chance.random()) * 40
+            (tmp_path / "src" / name).write_text(texts[name])
+        process = start(tmp_path, jobs)
+        try:
+            process.wait(chance.uniform(whole_s * 0.3, whole_s * 1.1))
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            landed += 1
+        process.communicate(timeout=60)
+        if chance.random() < 0.5:  # the source of a target that may be half-made goes back to what was recorded
+            name = chance.choice([each for each in texts if texts[each] != before[each]])
+            texts[name] = before[name]
+            (tmp_path / "src" / name).write_text(texts[name])
+        process = start(tmp_path, jobs)
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, b"")
+        assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == texts
+        assert (tmp_path / "all").read_text() == "".join(texts[f"f{number}"] for number in range(FILES))
+    assert landed >= KILLS // 10, f"only {landed} kills hit a running build"
