@@ -20,7 +20,6 @@ from any thread.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import mmap
 import os
@@ -30,6 +29,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 _TOKEN = b"\1"
 _CHUNK_BYTES = 512  # no longer than POSIX's least PIPE_BUF: written wholly or not at all
@@ -106,7 +109,9 @@ class Listener:
 
     async def await_token(self, timeout_s: float, alarm: Alarm | None = None) -> bool:
         """Do the same as `wait`, but suspend instead of blocking."""
-        loop = asyncio.get_running_loop()
+        from asyncio import get_running_loop  # 30 ms that synchronous programs do not pay
+
+        loop = get_running_loop()
         woken: asyncio.Future[bool] = loop.create_future()
 
         def at_token(fd: int) -> None:

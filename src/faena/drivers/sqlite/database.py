@@ -7,8 +7,8 @@ The connection is used under a mutex, so any thread may use it. It is closed bef
 on both sides: POSIX locks do not survive a fork, and a process that inherits an open connection believes that it holds
 locks which it does not hold (SQLite, "How To Corrupt An SQLite Database File", section 2.6).
 
-A file that was deleted or replaced is noticed before the next write; what would have gone into the void goes into the
-file that has the name now.
+A file that was deleted or written over is noticed before the next write; what would have gone into the void goes into
+the file that has the name now. One that was moved away is noticed by the next read.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Database:
         self._mutex = threading.Lock()
         self._connection: Connection | None = None
         self._lock_fd = -1
+        self._path_fd = -1  # names the file without opening it, where the system can do that
         self.marks: Marks | None = None  # in the lock file: it is there as long as the database
         self._identity = (0, 0)  # device and inode of the file that is open
         self.commits = 0  # of this connection; PRAGMA data_version tells of those of the others
@@ -70,7 +71,7 @@ class Database:
                 connection = self._ready()
                 try:  # from here on: an exception of a signal handler may come at any moment
                     fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-                    if self._is_replaced():
+                    if self._is_deleted():
                         connection = self._reopened()
                     connection.execute("BEGIN IMMEDIATE")
                     result = work(connection)
@@ -93,7 +94,7 @@ class Database:
                 connection = self._ready()
                 try:  # from here on: an exception of a signal handler may come at any moment
                     fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-                    if self._is_replaced():
+                    if self._is_deleted():
                         connection = self._reopened()
                     result = work(connection)
                 except BaseException:
@@ -132,6 +133,12 @@ class Database:
             return self._open()
         return self._connection
 
+    def _is_deleted(self) -> bool:
+        """Do as `_is_replaced`, for a fifth of its cost; but a file that was moved away is still there."""
+        if self._path_fd < 0:
+            return self._is_replaced()
+        return os.fstat(self._path_fd).st_nlink == 0
+
     def _is_replaced(self) -> bool:
         try:
             status = os.stat(self.location.path)
@@ -167,6 +174,8 @@ class Database:
                 # Written, not just made longer: storing into a hole of a mapped file on a full disk kills the process.
                 os.pwrite(self._lock_fd, bytes(Marks.SIZE_BYTES), 0)
             self.marks = Marks(self._lock_fd)
+            # Closing such a descriptor drops no POSIX lock; closing any other one of the file would.
+            self._path_fd = os.open(path, os.O_PATH | os.O_CLOEXEC) if hasattr(os, "O_PATH") else -1
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -232,9 +241,10 @@ class Database:
                 connection.close()
             except sqlite3.Error:
                 pass  # it is given up in any case, and what was committed is in the file
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+        for fd in (self._lock_fd, self._path_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._lock_fd = self._path_fd = -1
 
 
 def _make_room(path: str) -> None:

@@ -6,19 +6,21 @@ driver, so that the event loop waits for neither the disk nor the lock of anothe
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from faena.drivers.signals import Signals
 from faena.drivers.sqlite.database import Database, Work
 from faena.drivers.sqlite.location import Location, locate
 from faena.errors import StorageUnavailable
 from faena.types import Io
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -71,7 +73,9 @@ class _Hands:
     async def call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         if self._owner_pid != os.getpid():
             self._start()
-        loop = asyncio.get_running_loop()
+        from asyncio import get_running_loop  # 30 ms that synchronous programs do not pay
+
+        loop = get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._orders.put((function, arguments, loop, future))
         return await future
@@ -89,7 +93,7 @@ class _Hands:
             self._owner_pid = 0
 
 
-_Order = tuple[Callable[..., Any], tuple[Any, ...], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
+_Order: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], asyncio.AbstractEventLoop, asyncio.Future[Any]]"
 
 
 def _work(orders: SimpleQueue[_Order | None]) -> None:
