@@ -47,7 +47,7 @@ def test_the_guide_to_the_demo(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert any(line.startswith("interrupted: ") for line in lines_of(process))
     assert process.returncode == 130
-    assert "none was run again after finishing" in run(resume, tmp_path)
+    assert "none ran again once its result was kept" in run(resume, tmp_path)
     assert "50 modules" in run(some, tmp_path)
     run(dead, tmp_path)
     assert "default" in run(queues, tmp_path)

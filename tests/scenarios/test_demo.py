@@ -155,7 +155,7 @@ def test_every_file_is_analysed_and_one_that_does_not_parse_is_tried_again_and_l
 def test_in_a_pipe_the_report_is_a_table_of_text(sources: Path, tmp_path: Path) -> None:
     lines = faena(str(sources), "-c", "1", cwd=tmp_path).stdout.splitlines()
     assert lines[0].startswith(f"4 modules of {sources} (Python 3.")
-    assert lines[2] == "4 modules finished in 6 executions, 2 retries among them; none was run again after finishing."
+    assert lines[2] == "4 modules finished in 6 executions, with 2 retries; none ran again once its result was kept."
     assert "FUNCTION  WHERE           COMPLEXITY  LINES" in lines
     assert "f         one.py:4                 2      2" in lines
     assert lines[-1] == f"report: {tmp_path / '.faena-demo' / 'report.html'}"

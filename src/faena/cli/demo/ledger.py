@@ -1,31 +1,23 @@
-"""Counts executions outside the queue: a file to which every attempt adds a line when it begins and when it has ended.
+"""Counts executions outside the queue: a file to which every attempt adds a line when it begins.
 
-The queue's own books say what finished; this file says what was really run, whoever ran it and however it ended, so that
-the two can be held against each other. One `write` of a short line at the end of a file is not torn by another (POSIX,
+The queue's own books say what finished; this file says what was begun, whoever began it and however it ended, so that the
+two can be held against each other. One `write` of a short line at the end of a file is not torn by another (POSIX,
 `write`, O_APPEND), so processes need no lock.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
 
-class Mark(StrEnum):
-    BEGAN = "began"
-    ENDED = "ended"  # for good: with a result, or without one and no retry left
+class Attempt(Struct, frozen=True):
+    """One line: a task began at a moment, in unix seconds."""
 
-
-class Executions(Struct, frozen=True):
-    """What a ledger says. `repeated` counts attempts of tasks that had ended before."""
-
-    begun: int
-    ended: int
-    repeated: int
+    task_id: str
+    began_at_s: float
 
 
 class Ledger:
@@ -34,42 +26,30 @@ class Ledger:
     def __init__(self, path: str) -> None:
         self.path = path
 
-    @contextmanager
-    def attempt(self, task_id: str, *, ends_with: tuple[type[Exception], ...]) -> Iterator[None]:
-        """Note that an attempt begins, and that its task has ended: when it returns, or raises one of `ends_with`."""
-        self.note(Mark.BEGAN, task_id)
-        try:
-            yield
-        except ends_with:
-            self.note(Mark.ENDED, task_id)
-            raise
-        self.note(Mark.ENDED, task_id)
-
-    def note(self, mark: Mark, task_id: str) -> None:
+    def note(self, task_id: str, now_s: float) -> None:
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, f"{mark} {task_id}\n".encode())
+            os.write(descriptor, f"{now_s!r} {task_id}\n".encode())
         finally:
             os.close(descriptor)
 
-    def read(self) -> Executions:
-        """Count what stands in the file; no file, no executions."""
+    def read(self) -> tuple[Attempt, ...]:
+        """Return every attempt; no file, no attempts."""
         try:
             with open(self.path, encoding="utf-8") as lines:
-                return count(lines)
+                return tuple(_attempt_of(line) for line in lines)
         except FileNotFoundError:
-            return Executions(0, 0, 0)
+            return ()
 
 
-def count(lines: Iterable[str]) -> Executions:
-    """Count the lines of a ledger."""
-    begun = repeated = 0
-    ended: set[str] = set()
-    for line in lines:
-        mark, _, task_id = line.rstrip("\n").partition(" ")
-        if mark == Mark.BEGAN:
-            begun += 1
-            repeated += task_id in ended
-        elif mark == Mark.ENDED:
-            ended.add(task_id)
-    return Executions(begun, len(ended), repeated)
+def repeated(attempts: Iterable[Attempt], finished_at_s: Mapping[str, float]) -> int:
+    """Count the attempts that began after the one whose result was kept had finished.
+
+    An attempt whose process was killed before its result was kept counts for nothing: its task had to run again.
+    """
+    return sum(attempt.began_at_s > finished_at_s.get(attempt.task_id, attempt.began_at_s) for attempt in attempts)
+
+
+def _attempt_of(line: str) -> Attempt:
+    moment, _, task_id = line.rstrip("\n").partition(" ")
+    return Attempt(task_id, float(moment))

@@ -37,10 +37,11 @@ def proof(survey: Survey) -> str:
     """Say in one sentence what the counts of executions show."""
     timing = survey.timing
     kept = f" ({timing.kept:,} of them before the interruption)" if timing.kept else ""
-    repeated = "none was" if not timing.repeated else f"{timing.repeated:,} were"
+    cut_off = f" and {survey.cut_off:,} attempts that an interruption cut off" if survey.cut_off else ""
+    repeated = "none" if not timing.repeated else f"{timing.repeated:,}"
     return (
-        f"{survey.files:,} modules finished{kept} in {timing.executions:,} executions, {survey.retries:,} retries among "
-        f"them; {repeated} run again after finishing."
+        f"{survey.files:,} modules finished{kept} in {timing.executions:,} executions, with {survey.retries:,} retries"
+        f"{cut_off}; {repeated} ran again once its result was kept."
     )
 
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 from faena.cli.demo.analysis import ModuleFacts, Unparsable
 from faena.cli.demo.embedded import EmbeddedWorker, settings_for
 from faena.cli.demo.folder import Plan, RunFolder
-from faena.cli.demo.ledger import Ledger
+from faena.cli.demo.ledger import Ledger, repeated
 from faena.cli.demo.progress import View
 from faena.cli.demo.survey import Analysed, Failed, Survey, Timing, survey
 from faena.cli.demo.tasks import analyse, app
@@ -92,15 +92,16 @@ class Run:
             worker.stop()
         if len(self._records) < len(self._files):
             return WorkerEnded(worker.exit_code or 0, len(self._records), len(self._files))
-        executions = Ledger(self._folder.ledger).read()
+        attempts = Ledger(self._folder.ledger).read()
+        finished_at_s = {record.id: record.finished_at_s or 0.0 for record in self._records.values()}
         timing = Timing(
             began_at_s=began_at_s,
             wall_s=ended_s - began_s,
             processes=self._processes,
             sent=len(self._files) - kept,
             kept=kept,
-            executions=executions.begun,
-            repeated=executions.repeated,
+            executions=len(attempts),
+            repeated=repeated(attempts, finished_at_s),
         )
         return Finished(self._survey(timing))
 

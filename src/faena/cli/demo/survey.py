@@ -48,7 +48,7 @@ class Timing(Struct, frozen=True):
     sent: int  # in this invocation
     kept: int  # results that an earlier invocation had left
     executions: int  # of all invocations: how often the task's body began
-    repeated: int  # of all invocations: files that were run again though they had finished
+    repeated: int  # of all invocations: how often it began again though its result had been kept
 
 
 class Ranked(Struct, frozen=True):
@@ -92,6 +92,11 @@ class Survey(Struct, frozen=True):
     rates: tuple[Rate, ...]
     processes: tuple[Share, ...]
     failed: tuple[Failed, ...]
+
+    @property
+    def cut_off(self) -> int:
+        """How many attempts came to nothing, because their process was stopped or killed."""
+        return max(0, self.timing.executions - self.files - self.retries - self.timing.repeated)
 
     @property
     def unexpected(self) -> tuple[Failed, ...]:

@@ -6,44 +6,33 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
-from faena.cli.demo.ledger import Executions, Ledger, Mark, count
+from faena.cli.demo.ledger import Attempt, Ledger, repeated
 
 
 def test_no_file_means_that_nothing_has_run(tmp_path: Path) -> None:
-    assert Ledger(str(tmp_path / "none")).read() == Executions(0, 0, 0)
+    assert Ledger(str(tmp_path / "none")).read() == ()
 
 
-def test_an_attempt_after_the_end_is_a_repetition() -> None:
-    assert count(["began a\n", "ended a\n", "began a\n", "ended a\n"]) == Executions(begun=2, ended=1, repeated=1)
-
-
-def test_a_retry_and_an_interrupted_attempt_are_no_repetition() -> None:
-    assert count(["began a\n", "began a\n", "ended a\n", "began b\n"]) == Executions(begun=3, ended=1, repeated=0)
-
-
-def test_an_attempt_ends_its_task_by_returning_or_by_an_error_that_is_final(tmp_path: Path) -> None:
+def test_what_was_noted_is_read_exactly(tmp_path: Path) -> None:
     ledger = Ledger(str(tmp_path / "executions.log"))
-    with pytest.raises(OSError), ledger.attempt("a", ends_with=()):
-        raise OSError
-    assert ledger.read() == Executions(1, 0, 0)
-    with pytest.raises(OSError), ledger.attempt("a", ends_with=(OSError,)):
-        raise OSError
-    with ledger.attempt("b", ends_with=()):
-        pass
-    assert ledger.read() == Executions(3, 2, 0)
+    ledger.note("a", 1795381522.6421359)
+    ledger.note("b", 0.1)
+    assert ledger.read() == (Attempt("a", 1795381522.6421359), Attempt("b", 0.1))
+    assert os.stat(ledger.path).st_mode & 0o777 == 0o600
+
+
+def test_an_attempt_after_the_one_whose_result_was_kept_is_a_repetition() -> None:
+    assert repeated([Attempt("a", 1.0), Attempt("a", 3.0)], {"a": 2.0}) == 1
+
+
+def test_a_retry_and_an_attempt_that_was_cut_off_are_no_repetition() -> None:
+    attempts = [Attempt("a", 1.0), Attempt("a", 3.0), Attempt("b", 1.5)]
+    assert repeated(attempts, {"a": 4.0}) == 0
 
 
 def test_lines_of_many_writers_are_not_torn(tmp_path: Path) -> None:
     ledger = Ledger(str(tmp_path / "executions.log"))
     ids = [f"{at:032x}" for at in range(400)]
-
-    def work(task_id: str) -> None:
-        ledger.note(Mark.BEGAN, task_id)
-        ledger.note(Mark.ENDED, task_id)
-
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(work, ids))
-    assert ledger.read() == Executions(400, 400, 0)
-    assert os.stat(ledger.path).st_mode & 0o777 == 0o600
+        list(threads.map(lambda task_id: ledger.note(task_id, 1.5), ids))
+    assert sorted(attempt.task_id for attempt in ledger.read()) == ids

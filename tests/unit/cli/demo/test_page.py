@@ -87,9 +87,10 @@ def test_nothing_analysed_still_makes_a_page() -> None:
 
 def test_the_proof_says_what_was_counted() -> None:
     assert proof(sample()) == (
-        "3 modules finished in 7 executions, 0 retries among them; none was run again after finishing."
+        "3 modules finished in 7 executions, with 0 retries and 4 attempts that an interruption cut off; "
+        "none ran again once its result was kept."
     )
-    assert proof(sample(kept=1, repeated=2)) == (
-        "3 modules finished (1 of them before the interruption) in 7 executions, 0 retries among them; "
-        "2 were run again after finishing."
+    assert proof(sample(kept=1, repeated=4)) == (
+        "3 modules finished (1 of them before the interruption) in 7 executions, with 0 retries; "
+        "4 ran again once its result was kept."
     )

@@ -27,7 +27,7 @@ def test_in_a_pipe_the_report_is_plain_text() -> None:
     assert printed(sample()) == (
         "3 modules of /lib (Python 3.11)\n"
         "4 lines, 2 functions, 0 classes; 0.5 s of work in 3.0 s on 2 processes\n"
-        "3 modules finished in 5 executions, 2 retries among them; none was run again after finishing.\n"
+        "3 modules finished in 5 executions, with 2 retries; none ran again once its result was kept.\n"
         "\n"
         "Functions by complexity\n"
         "1 to 5              2  ████████████████████████\n"
