@@ -17,7 +17,7 @@ _VALUE = 70
 
 def render_page(survey: Survey) -> str:
     """Return the page as text."""
-    template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    template = Template(files("faena.cli.demo").joinpath("page.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=f"{survey.files:,} Python modules, analysed by faena",
         subtitle=f"{escape(survey.folder)} &middot; Python {escape(survey.python)}",
