@@ -53,7 +53,9 @@ def test_after_each_kill_the_next_whole_run_makes_exactly_the_right_outputs(tmp_
     texts = {f"f{number}": "first" for number in range(FILES)}
     for name, text in texts.items():
         (tmp_path / "src" / name).write_text(text)
-    assert start(tmp_path, jobs).wait(60) == 0
+    process = start(tmp_path, jobs)
+    assert process.communicate(timeout=60) == (None, b"")
+    assert process.returncode == 0
     whole_s = time.monotonic() - began
     landed = 0
     for _ in range(KILLS // 2):

@@ -47,7 +47,8 @@ def pairs_of(folder: str, extras: Extras) -> list[tuple[str, str]]:
         raise TaskFileError("a task with `each` needs `outputs` as one text, such as 'build/{stem}.o'")
     head, stem, tail = form.partition("{stem}")
     if stem and "{" not in head + tail:  # the common case, several times faster than `format`
-        pairs = [(path, f"{head}{path[path.rfind('/') + 1 :].rpartition('.')[0] or path}{tail}") for path in sources]
+        names = [(path, path[path.rfind("/") + 1 :]) for path in sources]
+        pairs = [(path, f"{head}{name.rpartition('.')[0] or name}{tail}") for path, name in names]
     else:
         pairs = [(path, _target(form, path)) for path in sources]
     if len({target for _, target in pairs}) != len(pairs):

@@ -244,3 +244,20 @@ def test_a_dry_run_says_what_would_be_made(ruled):
     ruled.write("src/a.txt", "z\n")
     assert ruled.fa("-n", "upper").lines == ["upper  (1 of 3 targets have to be made)"]
     assert ruled.fa("upper").lines[-1] == "upper: made 1 of 3 targets"
+
+
+@pytest.mark.parametrize(
+    ("form", "targets"),
+    [
+        ("out/{stem}", ["out/a", "out/c", "out/d.e"]),
+        ("out/{stem}.x", ["out/a.x", "out/c.x", "out/d.e.x"]),
+        ("{dir}/{name}.o", ["src/a.o", "src/b/c.txt.o", "src/d.e.f.o"]),
+        ("out/{path}", ["out/src/a", "out/src/b/c", "out/src/d.e"]),
+    ],
+)
+def test_the_names_of_targets_are_made_of_parts_of_the_sources(project, form, targets):
+    project.tasks(f"@task(each='src/**/*', outputs={form!r})\ndef t(c, source, output):\n    open(output, 'w').close()\n")
+    for name in ("src/a", "src/b/c.txt", "src/d.e.f"):
+        project.write(name, "x")
+    assert project.fa("t").stdout == "t: made 3 of 3 targets\n"
+    assert all((project.folder / target).exists() for target in targets)
