@@ -115,6 +115,8 @@ class AsyncResult(Generic[R]):
         return error
 
     def _error(self, record: ResultRecord) -> BaseException:
+        if record.failure is not None and record.state == State.REVOKED:
+            return TaskRevokedError(record.failure.message)
         if record.failure is not None:
             return rebuild(record.failure, lambda data: self._results.decode(record.content, data))
         return TaskRevokedError(f"task {record.id} was revoked")

@@ -98,6 +98,10 @@ class ProcessHandle:
         """End the process; `verdicts` say what becomes of the tasks that it is killed for."""
         self.killed_for = self.killed_for or why
         self.kill_reason.update(verdicts or {})
+        self.signal(number)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and to what it has started."""
         if self._popen.poll() is None:
             try:
                 os.killpg(self.pid, number)

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("faena.worker")
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_BOOT_FAILED, EXIT_LEASE_LOST = 3, 4
 SUPERVISED = (
     "worker_concurrency", "worker_pool", "worker_threads", "worker_coroutines", "worker_lease", "worker_shutdown_timeout",
@@ -60,8 +61,7 @@ SUPERVISED = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run a process; returns its exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the supervisor decides; a terminal's Ctrl-C reaches both
+    _leave_stopping_to_the_supervisor()
     link = socket.socket(fileno=int(arguments[0]))
     slots = Slots(int(arguments[1]), int(arguments[2]))
     boot = receive_blocking(link)
@@ -83,6 +83,19 @@ def main(arguments: Sequence[str]) -> int:
         if begin is None or isinstance(begin, Stop):
             return 0  # what else is said meanwhile concerns tasks, and there are none yet
     return _Process(app, boot, begin.holder, hello.queues, slots, link).run()
+
+
+def _leave_stopping_to_the_supervisor() -> None:
+    """Take no notice of the signals that ask to stop; what a task starts or forks shall."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)  # not SIG_IGN: that is inherited by every program a task starts
+
+    def be_like_others() -> None:
+        with contextlib.suppress(ValueError):
+            for number in STOP_SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+
+    os.register_at_fork(after_in_child=be_like_others)
 
 
 class _Process:

@@ -33,7 +33,7 @@ from faena.worker.drain import Phase, next_change_s, phase
 from faena.worker.handle import ProcessHandle, ProcessState, describe_exit
 from faena.worker.health import HealthFile, HealthServer
 from faena.worker.options import WorkerOptions
-from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST
+from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST, STOP_SIGNALS
 from faena.worker.recycle import MemoryRule, pause_before_spawn_s, was_short
 from faena.worker.wire import Answer, Begin, Boot, BootFailed, Hello, Interrupt, Leaving, Revoke, Stop, receive
 
@@ -363,6 +363,10 @@ class Supervisor:
             if doom is not None and now_s >= doom[0]:
                 del self._doomed[task.task_id]
                 number = getattr(signal, doom[1] or "SIGKILL", signal.SIGKILL)
+                if number in STOP_SIGNALS:  # for what the task has started: the process itself takes no notice of them
+                    handle.signal(number)
+                    self._doomed[task.task_id] = (now_s + _TERMINATE_GRACE_S, "")
+                    continue
                 verdict = Verdict(VerdictKind.TERMINATED, f"its process was killed with {signal.Signals(number).name}")
                 handle.kill(number, "revoked task", {task.task_id: verdict})
         for task_id, (at_s, _) in list(self._doomed.items()):

@@ -1,0 +1,153 @@
+"""Revoke tasks wherever they are: waiting, delayed, reserved, running; also before any worker is there."""
+
+import time
+
+import pytest
+
+APP = """
+@app.task
+def sleep(n, seconds=60):
+    mark(f"begin {n}")
+    time.sleep(seconds)
+    mark(f"end {n}")
+    return n
+
+@app.task
+def nap(n):
+    mark(f"begin {n}")
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        time.sleep(0.02)
+
+@app.task
+async def await_sleep(n):
+    mark(f"begin {n}")
+    await asyncio.sleep(60)
+
+@app.task
+def swallow(n):
+    mark(f"begin {n}")
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            mark(f"swallowed {n}")
+
+@app.task
+def parent(n):
+    import subprocess
+    mark(f"begin {n}")
+    process = subprocess.Popen(["sleep", "300"])
+    mark(f"child {process.pid}")
+    process.wait()
+"""
+
+
+@pytest.fixture
+def app(site):
+    site.app(APP)
+
+
+def check_revoked(result, within_s=5.0):
+    from faena.errors import TaskRevokedError
+
+    with pytest.raises(TaskRevokedError):
+        result.get(timeout=within_s)
+    assert result.state == "REVOKED"
+
+
+def test_a_waiting_and_a_delayed_task_are_revoked_at_once_without_a_worker(site, app):
+    waiting, delayed = site.send("sleep", 1), site.send("sleep", 2, countdown=3600)
+    site.client.control.revoke([waiting.id, delayed.id])
+    check_revoked(waiting, 0.5)
+    check_revoked(delayed, 0.5)
+    assert site.unfinished() == 0
+
+
+def test_a_revocation_stands_for_a_worker_that_is_started_later_and_for_a_task_that_is_sent_later(site, app):
+    site.client.control.revoke("known-in-advance")
+    site.worker("-c", "1")
+    result = site.send("sleep", 1, 0, task_id="known-in-advance")
+    check_revoked(result)
+    assert site.marks() == {}
+
+
+def test_a_reserved_task_is_revoked_and_the_one_that_runs_goes_on(site, app):
+    running, reserved = site.send("sleep", 1, 1.5), site.send("sleep", 2, 0)
+    site.worker("-c", "1", "--prefetch-multiplier", "4")
+    site.until_marked("begin 1")
+    assert site.queue().held == 2
+    site.client.control.revoke(reserved.id)
+    assert running.get(timeout=5) == 1
+    check_revoked(reserved)
+    assert site.marks() == {"begin 1": 1, "end 1": 1}
+
+
+def test_a_running_task_is_not_ended_without_terminate(site, app):
+    result = site.send("sleep", 1, 1)
+    site.worker("-c", "1")
+    site.until_marked("begin 1")
+    site.client.control.revoke(result.id)
+    assert result.get(timeout=5) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "within_s", "replaced"),
+    [
+        (("-c", "1"), "sleep", 1.5, False),
+        (("-P", "threads", "-c", "2"), "nap", 1.5, False),
+        (("-c", "1"), "await_sleep", 1.5, False),
+        (("-c", "1"), "swallow", 8.0, True),
+        (("-P", "threads", "-c", "2"), "sleep", 8.0, True),
+    ],
+    ids=["plain", "thread", "coroutine", "plain that swallows", "thread that blocks"],
+)
+def test_a_running_task_is_terminated(site, app, words, name, within_s, replaced):
+    result = site.send(name, 1)
+    worker = site.worker(*words)
+    [pid] = worker.processes()
+    site.until_marked("begin 1")
+    began_s = time.monotonic()
+    site.client.control.revoke(result.id, terminate=True)
+    check_revoked(result, within_s)
+    print(f"{time.monotonic() - began_s:.2f} s")
+    assert site.send("sleep", 2, 0).get(timeout=5) == 2
+    assert (worker.processes() != [pid]) == replaced
+    assert site.marks()["begin 1"] == 1
+    assert site.dead() == []
+
+
+@pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGTERM", "SIGUSR1", "SIGQUIT"])
+def test_a_running_task_is_terminated_with_a_signal_and_its_neighbours_run_again(site, app, signal_name):
+    result, neighbour = site.send("sleep", 1), site.send("nap", 2)
+    site.worker("-P", "threads", "-c", "2")
+    site.until_marked("begin 1")
+    site.until_marked("begin 2")
+    began_s = time.monotonic()
+    site.client.control.revoke(result.id, terminate=True, signal=signal_name)
+    check_revoked(result, 8)
+    print(f"{signal_name}: {time.monotonic() - began_s:.2f} s")
+    site.until_marked("begin 2", count=2)
+    assert site.marks()["begin 1"] == 1
+    assert neighbour.state == "PENDING"
+
+
+def test_processes_that_a_terminated_task_has_started_are_ended_with_it(site, app, until):
+    result = site.send("parent", 1)
+    worker = site.worker("-c", "1")
+    site.until_marked("begin 1")
+    until(lambda: any(line.startswith("child ") for line in site.marks()))
+    site.client.control.terminate(result.id)
+    check_revoked(result, 8)
+    child = next(int(line.split()[1]) for line in site.marks() if line.startswith("child "))
+    until(lambda: child not in worker.session(), 5)
+
+
+def test_a_revocation_while_a_process_boots_does_not_end_it(site, until):
+    site.app("time.sleep(0 if once('boot') else 2)\n@app.task\ndef work(n):\n    return n\n")
+    worker = site.worker("-c", "2")
+    pids = until(lambda: len(worker.processes()) == 2 and worker.processes())
+    site.client.control.revoke("somebody")
+    time.sleep(2.5)  # until the slower one has booted; nothing tells of it
+    assert worker.processes() == pids
+    assert "ended with" not in worker.text()
