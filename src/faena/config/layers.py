@@ -53,7 +53,7 @@ def find_project(cwd: str) -> Project:
         own_text, shared_text = _text_of(own), _text_of(shared)
         # reading TOML takes milliseconds, and most of these files do not speak of us
         table = _tool_table(shared, shared_text) if shared_text is not None and "faena" in shared_text else None
-        if own_text is not None and table is not None:
+        if own_text is not None and table is not None and not FOREIGN_TABLES.issuperset(table):
             raise ConfigurationError(f"both {own} and [tool.faena] in {shared} hold settings; keep one of them")
         if own_text is not None:
             return Project(folder, own, _entries(_read_toml(own, own_text), own))

@@ -142,6 +142,12 @@ def test_two_files_in_one_folder_are_refused(tmp_path):
         _ = settings_of(tmp_path).task_time_limit
 
 
+def test_the_runners_table_does_not_stand_in_the_way_of_a_file_of_our_own(tmp_path):
+    (tmp_path / "faena.toml").write_text('task_default_queue = "mail"\n')
+    (tmp_path / "pyproject.toml").write_text("[tool.faena.runner]\njobs = 4\n")
+    assert settings_of(tmp_path).task_default_queue == "mail"
+
+
 def test_a_broken_dotenv_is_named_with_its_line(tmp_path):
     (tmp_path / ".env").write_text("A=1\nFAENA_BROKER_URL\n")
     with pytest.raises(ConfigurationError, match=r"\.env: line 2: expected NAME=value, found 'FAENA_BROKER_URL'"):
