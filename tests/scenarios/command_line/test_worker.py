@@ -43,7 +43,7 @@ def test_a_worker_leaves_out_the_queues_it_is_told_to(project):
 
 def test_options_go_before_what_the_app_says(project):
     (project.folder / "tasks.py").write_text(
-        "from faena import Faena\napp = Faena('x', task_time_limit=1, worker_coroutines=5)\n"
+        "from faena import Faena\napp = Faena('x', task_time_limit=1, worker_coroutines=5)\n@app.task\ndef f(): pass\n"
     )
     with project.worker("--time-limit", "1h30m", "--threads", "3", "--pool", "prefork", "--max-memory-per-child", "1 GiB"):
         (conf,) = project.json("inspect", "conf").values()

@@ -137,7 +137,7 @@ def test_a_broken_pyproject_of_others_is_not_our_business(tmp_path):
 
 def test_two_files_in_one_folder_are_refused(tmp_path):
     (tmp_path / "faena.toml").write_text("")
-    (tmp_path / "pyproject.toml").write_text("[tool.faena]\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.faena]\napp = 'shop'\n")
     with pytest.raises(ConfigurationError, match="keep one of them"):
         _ = settings_of(tmp_path).task_time_limit
 
