@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 _STYLES = {"ok": "32", "warn": "33", "fail": "31", "dim": "2", "bold": "1"}  # SGR numbers, ECMA-48 section 8.3.117
@@ -36,7 +36,9 @@ class Output:
     def json(self, value: Any) -> None:
         import msgspec
 
-        self.line(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode())
+        from faena._lib.plain import plain
+
+        self.line(msgspec.json.format(msgspec.json.encode(plain(value)), indent=2).decode())
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "", right: str = "") -> None:
         """Print rows; `right` names the columns of numbers, with spaces between. Without rows: remark `empty`."""
@@ -113,24 +115,14 @@ def shown(value: Any) -> str:
         return value
     if value is None:
         return "none"
-    try:
-        import msgspec
+    import msgspec
 
-        return msgspec.json.encode(value, enc_hook=_plain).decode()
-    except (TypeError, ValueError):
-        return repr(value)
+    from faena._lib.plain import plain
+
+    return msgspec.json.encode(plain(value)).decode()
 
 
 def _cell(value: Any) -> str:
     return (
         "" if value is None else value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else str(value)
     )
-
-
-def _plain(value: Any) -> Any:
-    """Turn what JSON has no word for into something it has."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Callable):  # type: ignore[arg-type]  # a route
-        return f"{value.__module__}.{getattr(value, '__qualname__', '?')}"
-    return str(value)

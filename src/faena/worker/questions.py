@@ -6,6 +6,7 @@ import os
 import resource
 from typing import Any
 
+from faena._lib.plain import plain
 from faena.errors import FaenaError, did_you_mean
 from faena.worker.core import Core
 
@@ -20,7 +21,7 @@ def answer(core: Core, name: str, arguments: dict[str, Any]) -> Any:
         case "registered":
             return sorted(core.app.tasks)
         case "conf":
-            return {row.name: row.value for row in core.app.conf.explain()}
+            return {row.name: plain(row.value) for row in core.app.conf.explain()}
         case "stats":
             used = resource.getrusage(resource.RUSAGE_SELF)
             return {

@@ -52,6 +52,16 @@ def test_options_go_before_what_the_app_says(project):
     assert conf["worker_max_memory_per_child"] == 1024**2
 
 
+def test_a_worker_tells_its_settings_even_those_that_are_functions(project):
+    (project.folder / "tasks.py").write_text(
+        "import re\nfrom faena import Faena\ndef route(*call): pass\n"
+        "app = Faena('x', task_routes=[route, {re.compile('x'): 'q'}])\n@app.task\ndef f(): pass\n"
+    )
+    with project.worker():
+        (conf,) = project.json("inspect", "conf").values()
+    assert conf["task_routes"] == ["tasks.route", {"re.compile('x')": "q"}]
+
+
 def test_a_pidfile_keeps_a_second_worker_out(project):
     with project.worker("--pidfile", "w.pid") as process:
         assert int((project.folder / "w.pid").read_text()) == process.pid
