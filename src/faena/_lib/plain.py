@@ -8,7 +8,7 @@ import msgspec
 
 
 def plain(value: Any) -> Any:
-    """Return the value made of dicts, lists, tuples, texts, numbers and None; functions by their names, all else as its text."""
+    """Return the value made of dicts, lists, tuples, texts, numbers and None; functions by name, all else as text."""
     return msgspec.to_builtins(value, str_keys=True, enc_hook=_named)
 
 
