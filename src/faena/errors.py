@@ -160,11 +160,10 @@ class InvalidTask(FaenaError, TypeError):
 class NotRegistered(FaenaError, KeyError):
     def __init__(self, name: str, known: Iterable[str] = (), *, where: str = "") -> None:
         self.name, self.where = name, where
-        super().__init__(name)
-        self._text = f"no task '{name}'{' in ' + where if where else ''}{did_you_mean(name, known)}"
+        super().__init__(f"no task '{name}'{' in ' + where if where else ''}{did_you_mean(name, known)}")
 
     def __str__(self) -> str:
-        return self._text
+        return Exception.__str__(self)  # KeyError shows the repr
 
 
 class InvalidArguments(FaenaError, TypeError):

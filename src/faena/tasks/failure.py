@@ -45,7 +45,7 @@ def format_traceback(error: BaseException, *, skip_frames: int = 1) -> str:
     if len(text) > _LONGEST_TRACEBACK:
         half = _LONGEST_TRACEBACK // 2
         text = f"{text[:half]}\n  ... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
-    return text
+    return _writable(text)
 
 
 def rebuild(failure: Failure, decode: Callable[[bytes], Any]) -> BaseException:
@@ -76,8 +76,13 @@ def _rebuilt(failure: Failure, decode: Callable[[bytes], Any]) -> BaseException 
     return error
 
 
+def _writable(text: str) -> str:
+    """Return the text with lone surrogates escaped, as of undecodable file names: UTF-8 has no place for them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _text_of(error: BaseException) -> str:
     try:
-        return str(error)
+        return _writable(str(error))
     except Exception:  # noqa: BLE001 - a user's __str__
         return f"<unprintable {type(error).__qualname__}>"

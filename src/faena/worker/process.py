@@ -15,16 +15,17 @@ import platform
 import signal
 import socket
 import sys
-import threading
+import time
 from collections.abc import Sequence
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
 from faena.app.discovery import explained, find_app, load_tasks
-from faena.errors import AppNotFound, FaenaError
+from faena.errors import AppNotFound, ConfigurationError, FaenaError
 from faena.sink import Sink
 from faena.tasks.options import seconds
 from faena.telemetry.logs import LogSink, set_up_logging
+from faena.worker.connection import BROKEN
 from faena.worker.core import Core, CoreOptions
 from faena.worker.questions import answer
 from faena.worker.slots import Slots
@@ -62,6 +63,8 @@ SUPERVISED = (
 def main(arguments: Sequence[str]) -> int:
     """Run a process; returns its exit code."""
     _leave_stopping_to_the_supervisor()
+    for descriptor in arguments[:2]:
+        os.set_inheritable(int(descriptor), False)  # programs that tasks start have no use for them
     link = socket.socket(fileno=int(arguments[0]))
     slots = Slots(int(arguments[1]), int(arguments[2]))
     boot = receive_blocking(link)
@@ -105,9 +108,8 @@ class _Process:
         self, app: Faena, boot: Boot, holder: str, queues: tuple[str, ...], slots: Slots, link: socket.socket
     ) -> None:
         conf = app.conf
-        self._link, self._exit_code, self._holder = link, 0, holder
+        self._link, self._slots, self._exit_code, self._holder = link, slots, 0, holder
         self._writer: asyncio.StreamWriter | None = None
-        self._orphaned = threading.Event()
         self._app = app
         options = CoreOptions(
             holder=holder,
@@ -133,7 +135,8 @@ class _Process:
         self._core.lanes.run_main()
         self._core.join(30.0)
         logging.shutdown()
-        sys.stdout.flush()
+        with contextlib.suppress(ValueError, OSError, AttributeError):  # a task may have closed or replaced it
+            sys.stdout.flush()
         os._exit(self._exit_code)  # threads and atexit handlers of user code have had their time; nothing of ours waits
 
     # -- in the I/O thread ---------------------------------------------------------------------------------
@@ -165,11 +168,20 @@ class _Process:
         self._core.stop()
         lease_s = float(self._app.conf.worker_lease)
         link = self._app.links.connect("asyncio")
-        with contextlib.suppress(FaenaError, OSError):
-            await link.broker.open()
-            while True:
+        while True:
+            try:
                 await link.broker.leases.renew([self._holder], lease_s)
-                await asyncio.sleep(lease_s / 3)
+            except BROKEN as error:
+                log.warning("renewing the lease: %s", error)
+            self._end_with_what_does_not_end()
+            await asyncio.sleep(min(1.0, lease_s / 3))
+
+    def _end_with_what_does_not_end(self) -> None:
+        """Do what the supervisor would have done to a task that is over its time limit; the lease hands the rest back."""
+        now_s = time.monotonic()
+        if any(task.deadline_s and now_s >= task.deadline_s for task in self._slots.running()):
+            log.error("a task is over its time limit and does not end; this process ends with it")
+            os._exit(EXIT_LEASE_LOST)
 
     def _answer(self, number: int, name: str, arguments: dict[str, Any]) -> Answer:
         try:
@@ -205,6 +217,11 @@ def _load(boot: Boot) -> Faena:
     app.conf.override(boot.overrides)
     set_up_logging(app.conf.worker_loglevel, app.conf.worker_log_format, process=boot.index)
     load_tasks(app)
+    if not app.tasks:
+        raise ConfigurationError(
+            f"app '{app.main or 'faena'}' has no tasks, so there is nothing that a worker could run; "
+            "name the modules that declare them in `include` or `imports`"
+        )
     return app
 
 
@@ -212,6 +229,8 @@ def _hello(app: Faena, boot: Boot) -> Hello:
     conf = app.conf
     broker_url, backend_url = app.links.urls()
     queues = [queue for queue in (boot.queues or app.default_queues()) if queue not in boot.exclude_queues]
+    if not queues:
+        raise ConfigurationError(f"no queue is left to take from: {', '.join(boot.exclude_queues)} excluded")
     settings = {name: getattr(conf, name) for name in SUPERVISED}
     settings["dead_letter_expires"] = seconds(settings["dead_letter_expires"])
     return Hello(
