@@ -1,0 +1,1 @@
+"""Benchmarks of the task runner against its peers."""
