@@ -349,7 +349,7 @@ class Core:
     async def _flush(self) -> None:
         finished = _drain(self.lanes.done, _FLUSH_MOST)
         self._in_flight = len(finished)
-        if any(item[2].message.id == self._alone for item in finished):
+        if self._alone and any(item[2].message.id == self._alone for item in finished):
             self._alone = None
         self._measure()
         self._plain_is_full = False
@@ -361,9 +361,10 @@ class Core:
             self._early.difference_update(item[2].message.id for item in early)
             self._tell([item[1] for item in early])
         ours = await self._connection.complete([item[0] for item in finished]) if finished else []
-        self._tell([
-            event if kept else _lost(event) for (_, event, _), kept in zip(finished, ours, strict=True)
-        ])  # fmt: skip
+        events = [item[1] for item in finished]
+        if not all(ours):
+            events = [event if kept else _lost(event) for event, kept in zip(events, ours, strict=True)]
+        self._tell(events)
         self._in_flight = 0
         self._count(finished, early)
         self._start_suspect()
@@ -371,9 +372,9 @@ class Core:
 
     def _count(self, *batches: Sequence[Finished]) -> None:
         for finished in batches:
-            for _, event, _ in finished:
-                self.done_count += event.kind is not EventKind.TASK_RELEASED
-                self.failed_count += event.kind is EventKind.TASK_FAILED
+            kinds = [item[1].kind for item in finished]
+            self.done_count += len(kinds) - kinds.count(EventKind.TASK_RELEASED)
+            self.failed_count += kinds.count(EventKind.TASK_FAILED)
         limit = self.options.max_tasks
         if limit is not None and self.done_count >= limit and not self._stopping:
             self._begin_stop("max_tasks_per_child")

@@ -89,7 +89,7 @@ class Coroutines:
             begun = self._lanes.revoked(delivery) or self._runner.begin(delivery)
             if isinstance(begun, Attempt):
                 self._running[current] = begun
-                self._slots.begin(slot, delivery.message.id, self._arm(begun, current, timers))
+                self._slots.begin(slot, delivery.message.id, time.monotonic(), self._arm(begun, current, timers))
                 if self._lanes.on_start is not None:
                     self._lanes.on_start(begun)
                 outcome = await self._runner.run_coroutine(begun, current.uncancel)

@@ -17,7 +17,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
+from weakref import ReferenceType, ref
 
 from faena.backend import Completion
 from faena.engine.attempt import Attempt, Ended, Runner
@@ -110,6 +112,8 @@ class Lanes:
         self.on_start: Callable[[Attempt], None] | None = None
         self._runner, self._completer, self._slots = runner, completer, slots
         self._wake_io, self._refill, self._limits = wake_io, refill, limits
+        self._is_copy = False
+        os.register_at_fork(after_in_child=partial(_mark_copy, ref(self)))
         self._handed_over = 0  # to the lanes, less what was taken back
         self._ready = threading.Condition()
         self._waiting = 0
@@ -185,7 +189,7 @@ class Lanes:
 
     def _work(self, lane: Lane) -> None:
         lane.thread_id = threading.get_ident()
-        todo, done, pid = self.todo, self.done, os.getpid()
+        todo, done = self.todo, self.done
         while True:
             try:
                 delivery = todo.popleft()
@@ -196,7 +200,7 @@ class Lanes:
                 delivery = delivery_or_none
             began_s = time.monotonic()
             self._run(lane, delivery, began_s)
-            if os.getpid() != pid:  # the function has forked, and this is the copy: nothing here is its to do
+            if self._is_copy:  # the function has forked, and this is the copy: nothing here is its to do
                 os._exit(0)
             lane.ran += 1
             lane.busy_s += time.monotonic() - began_s
@@ -240,7 +244,8 @@ class Lanes:
     def _run_attempt(self, lane: Lane, attempt: Attempt, began_s: float) -> Outcome:
         soft_s, hard_s = self.limits_of(attempt)
         hard_at_s = began_s + hard_s if hard_s else 0.0
-        self._slots.begin(lane.index, attempt.delivery.message.id, hard_at_s + HARD_LIMIT_GRACE_S if hard_at_s else 0.0)
+        kill_at_s = hard_at_s + HARD_LIMIT_GRACE_S if hard_at_s else 0.0
+        self._slots.begin(lane.index, attempt.delivery.message.id, began_s, kill_at_s)
         lane.began_s, lane.hard_at_s = began_s, hard_at_s
         lane.soft_at_s = began_s + soft_s if soft_s else 0.0
         outcome: Outcome | None = None
@@ -261,3 +266,9 @@ def _raise_in_thread(thread_id: int, kind: type[BaseException] | None) -> None:
     """Raise `kind` in a thread at its next bytecode; None takes back what was not raised yet."""
     what = ctypes.py_object(kind) if kind is not None else None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), what)
+
+
+def _mark_copy(lanes: ReferenceType[Lanes]) -> None:
+    found = lanes()
+    if found is not None:
+        found._is_copy = True

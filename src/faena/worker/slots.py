@@ -4,7 +4,7 @@ When a process dies, the supervisor reads here what it was doing: a kill is repo
 While it lives, the supervisor sees hard limits that have passed. One writer (the process), one reader.
 
     header   beat: f64 | done: u64 | failed: u64 | running: u32 | state: u32
-    slot     active: u8 | length of the id: u8 | started: f64 | deadline: f64 | id: 255 bytes
+    slot     started: f64 | deadline: f64 | length of the id: u8 | id: 255 bytes | active: u8 (written last)
 
 Moments are CLOCK_MONOTONIC seconds, the same for all processes of a machine. A deadline of 0 is none.
 """
@@ -20,10 +20,10 @@ from struct import Struct
 from msgspec import Struct as Value
 
 _HEADER = Struct("<dQQII")
-_SLOT = Struct("<BBxxxxxxdd")
+_SLOT = Struct("<ddB255sB")
 _HEADER_BYTES = 64
 _SLOT_BYTES = 288
-_ID_AT = _SLOT.size
+_ACTIVE_AT = _SLOT.size - 1
 
 
 class Running(Value, frozen=True):
@@ -40,7 +40,6 @@ class Slots:
     def __init__(self, descriptor: int, count: int) -> None:
         self.descriptor, self.count = descriptor, count
         self._memory = mmap.mmap(descriptor, _HEADER_BYTES + count * _SLOT_BYTES)
-        self._done = self._failed = 0
 
     @classmethod
     def create(cls, count: int) -> Slots:
@@ -59,15 +58,13 @@ class Slots:
 
     # -- written by the process ----------------------------------------------------------------------------
 
-    def begin(self, index: int, task_id: str, deadline_s: float) -> None:
-        """Say that slot `index` runs a task from now on."""
-        at = _HEADER_BYTES + index * _SLOT_BYTES
+    def begin(self, index: int, task_id: str, began_s: float, deadline_s: float) -> None:
+        """Say that slot `index` runs a task since `began_s`."""
         name = task_id.encode()[:255]
-        self._memory[at + _ID_AT : at + _ID_AT + len(name)] = name
-        _SLOT.pack_into(self._memory, at, 1, len(name), time.monotonic(), deadline_s)
+        _SLOT.pack_into(self._memory, _HEADER_BYTES + index * _SLOT_BYTES, began_s, deadline_s, len(name), name, 1)
 
     def clear(self, index: int) -> None:
-        self._memory[_HEADER_BYTES + index * _SLOT_BYTES] = 0
+        self._memory[_HEADER_BYTES + index * _SLOT_BYTES + _ACTIVE_AT] = 0
 
     def beat(self, running: int, done: int, failed: int) -> None:
         """Say that the process's loop turns."""
@@ -78,13 +75,12 @@ class Slots:
     def running(self) -> list[Running]:
         """Return what runs now, or ran when the process died."""
         found = []
-        is_active = self._memory[_HEADER_BYTES::_SLOT_BYTES]
+        is_active = self._memory[_HEADER_BYTES + _ACTIVE_AT :: _SLOT_BYTES]
         index = is_active.find(1)
         while index >= 0:
             at = _HEADER_BYTES + index * _SLOT_BYTES
-            _, length, started_s, deadline_s = _SLOT.unpack_from(self._memory, at)
-            name = bytes(self._memory[at + _ID_AT : at + _ID_AT + length])
-            found.append(Running(name.decode(errors="replace"), started_s, deadline_s))
+            started_s, deadline_s, length, name, _ = _SLOT.unpack_from(self._memory, at)
+            found.append(Running(name[:length].decode(errors="replace"), started_s, deadline_s))
             index = is_active.find(1, index + 1)
         return found
 
