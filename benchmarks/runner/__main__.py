@@ -82,7 +82,7 @@ class Bench:
         projects.targets(folder)
         first = [
             Contender("fa", (self.fa, "build"), folder / "fa"),
-            *self.peer("make", "make", ("-s", "build"), folder / "make"),
+            *self.peer("make", "make", ("-rRs", "build"), folder / "make"),
             *self.peer("doit", "doit", ("build",), folder / "doit"),
         ]
         measure(first, 1)

@@ -39,7 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = None  # nothing is left to flush at exit
         return 141
     except FaenaError as error:
-        print(error, file=sys.stderr)
+        if str(error):
+            print(error, file=sys.stderr)
+        return getattr(error, "code", 1)
+    except Exception as error:  # noqa: BLE001  around the user's task file
+        from faena.cli.fa_trace import show_traceback
+
+        show_traceback(error, debug="-d" in words or "--debug" in words)
         return 1
     return status
 

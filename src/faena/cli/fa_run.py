@@ -6,6 +6,7 @@ import os
 import sys
 
 from faena.cli.fa import INTERRUPTED, _width, find_task
+from faena.cli.fa_trace import show_traceback
 from faena.errors import Exit, Failure, RunnerError, UnexpectedExit, UnknownCommand
 from faena.runner.execute import Runner
 from faena.runner.plan import make_plan
@@ -138,7 +139,9 @@ def show_error(title: str, error: BaseException, *, debug: bool = False) -> int:
         named = text if text.startswith(f"task '{title}'") else f"task '{title}': {text}"
         print(masked(f"fa: {named}"), file=sys.stderr)
         return TIMED_OUT if isinstance(error, TimeoutError) else 1
-    _show_traceback(title, error, debug=debug)
+    show_traceback(error, debug=debug)
+    print(f"fa: task '{title}' failed: {type(error).__name__}", file=sys.stderr)
+    _annotate(f"task '{title}' failed: {type(error).__name__}: {error}")
     return 1
 
 
@@ -157,24 +160,17 @@ def _show_failure(title: str, error: Failure) -> int:
         reason = error.reason or error
         print(masked(f"fa: task '{title}': command not finished: {result.command}: {reason}"), file=sys.stderr)
         return 1
-    print(masked(f"fa: task '{title}': command failed with status {result.exited}: {result.command}"), file=sys.stderr)
+    line = masked(f"task '{title}': command failed with status {result.exited}: {result.command}")
+    print(f"fa: {line}", file=sys.stderr)
+    _annotate(line)
     return (result.exited or 1) % 256
 
 
-def _show_traceback(title: str, error: BaseException, *, debug: bool) -> None:
-    import traceback
-
-    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-    shown = traceback.TracebackException.from_exception(error)
-    if not debug:
-        pending: list[Any] = [shown]
-        while pending:
-            each = pending.pop()
-            kept = [frame for frame in each.stack if not os.path.abspath(frame.filename).startswith(own)]
-            each.stack = traceback.StackSummary.from_list(kept or list(each.stack))
-            pending.extend(inner for inner in (each.__cause__, each.__context__) if inner is not None)
-    print(masked("".join(shown.format())), end="", file=sys.stderr)
-    print(f"fa: task '{title}' failed: {type(error).__name__}", file=sys.stderr)
+def _annotate(text: str) -> None:
+    """Mark the failure on the page of the CI system."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        first = masked(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        print(f"::error title=fa::{first}", flush=True)
 
 
 def settings_from(options: dict[str, Any], rest: tuple[str, ...]) -> RunSettings:

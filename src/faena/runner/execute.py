@@ -83,6 +83,8 @@ class Runner:
         config.load_shell_env()
         if self.settings.overrides:
             config.load_overrides(self.settings.overrides)
+        if "secrets" in config:
+            _hide_secrets(config)
         return config
 
     # -- running ---------------------------------------------------------------------------------------
@@ -165,6 +167,20 @@ class Runner:
 
             for outcome in reversed(done):
                 undo_step(self, outcome.step)
+
+
+def _hide_secrets(config: Config) -> None:
+    """Star out the values that `secrets = ["database.password", ...]` names."""
+    from faena.runner.secret import hide_value
+
+    for path in config["secrets"]:
+        here: Any = config
+        for key in path.split("."):
+            here = here.get(key)
+            if here is None:
+                break
+        if isinstance(here, str):
+            hide_value(here)
 
 
 class _InScope:

@@ -57,14 +57,27 @@ class _Pool:
         heapq.heapify(self._queue)
         self._changed = threading.Condition()
         self._running = 0
+        self._active: dict[int, str] = {}
+        self._has_status = direct.is_terminal and self._form_of(runner) == "grouped"
         self._workers = 0
         # not `Thread.join`: one that Ctrl-C interrupts takes the thread for ended (CPython 3.11, bpo-45274)
         self._finished = threading.Event()
         self._is_stopping = False
         self._held: list[Grouped] = []
         self._marks = group_marks()
-        self._form = runner.settings.grouping or "grouped"
+        self._form = self._form_of(runner)
         self.exit_request: SystemExit | None = None
+
+    @staticmethod
+    def _form_of(runner: Runner) -> str:
+        return runner.settings.grouping or "grouped"
+
+    def _show_status(self) -> None:
+        """One line at the bottom of a terminal: how far it is, and what runs."""
+        if self._has_status:
+            names = ", ".join(self._active.values())
+            done = len(self._runner.outcomes)
+            self._direct.show_status(f"[{done}/{len(self._steps)}] {names}" if names else "")
 
     def run(self) -> None:
         count = self._workers = min(self._runner.settings.jobs, len(self._steps))
@@ -106,11 +119,15 @@ class _Pool:
                     return
                 index = heapq.heappop(self._queue)
                 self._running += 1
+                self._active[index] = self._steps[index].title
+                self._show_status()
             outcome = self._run_one(self._steps[index])
             with self._changed:
                 self._running -= 1
+                del self._active[index]
                 self._runner.outcomes.append(outcome)
                 self._settle(index, outcome)
+                self._show_status()
                 self._changed.notify_all()
 
     def _settle(self, index: int, outcome: Outcome) -> None:

@@ -72,12 +72,25 @@ class Direct:
     def __init__(self, out: Any, err: Any) -> None:
         self._streams = {"stdout": out, "stderr": err}
         self._lock = threading.Lock()
+        self._status = ""
+        self.is_terminal = bool(getattr(err, "isatty", lambda: False)()) and bool(out.isatty())
+
+    def show_status(self, text: str) -> None:
+        """Replace the line at the bottom of the terminal."""
+        with self._lock:
+            width = os.get_terminal_size(self._streams["stderr"].fileno()).columns or 80
+            self._status = text[: width - 1]
+            self._streams["stderr"].write(f"\r\033[K{self._status}")
+            self._streams["stderr"].flush()
 
     def write(self, name: str, data: bytes) -> None:
         self.write_all([(name, data)])
 
     def write_all(self, pieces: list[tuple[str, bytes]]) -> None:
         with self._lock:
+            if self._status:
+                self._streams["stderr"].write("\r\033[K")
+                self._streams["stderr"].flush()
             for name, data in pieces:
                 stream = self._streams[name]
                 buffer = getattr(stream, "buffer", None)
@@ -86,6 +99,9 @@ class Direct:
                 else:
                     buffer.write(data)
                 stream.flush()
+            if self._status:
+                self._streams["stderr"].write(self._status)
+                self._streams["stderr"].flush()
 
     def finish(self) -> None:
         """Nothing is held back."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+# variables that change what `fa` does: those of the CI system that runs the tests, and of the developer
+OUTSIDE = ("INVOKE_", "GITHUB_", "GITLAB_", "TF_BUILD", "CI")
 HEADER = "from faena import Collection, Config, Context, Exit, call, run, sudo, task\n"
 
 
@@ -43,7 +45,7 @@ class Project:
         self.write(name, HEADER + textwrap.dedent(text))
 
     def start(self, *words: str, cwd: str = ".", env: dict[str, str] | None = None, **more) -> subprocess.Popen[bytes]:
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("INVOKE_")}
+        environ = {key: value for key, value in os.environ.items() if not key.startswith(OUTSIDE)}
         environ |= {"COLUMNS": "80", "HOME": str(self.folder / "home"), "NO_COLOR": "1"} | (env or {})
         return subprocess.Popen(
             [sys.executable, "-m", "faena.cli.fa", *words],

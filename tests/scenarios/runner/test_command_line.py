@@ -287,3 +287,21 @@ def test_the_version_is_told_in_the_form_of_the_tool(project):
     from faena import __version__
 
     assert project.fa("--version").stdout == f"fa {__version__}\n"
+
+
+def test_a_task_file_that_cannot_be_loaded_shows_its_own_frames_only(project):
+    project.write("helper.py", "raise RuntimeError('broken helper')\n")
+    project.write("tasks.py", "import helper\n")
+    found = project.fa("t")
+    assert found.status == 1
+    assert found.stderr.count("  File ") == 2
+    assert found.stderr.endswith("RuntimeError: broken helper\n")
+    project.write("tasks.py", "def t(c:\n")
+    assert "SyntaxError" in project.fa("t").stderr
+
+
+def test_a_failure_is_marked_on_the_page_of_the_ci_system(project):
+    project.tasks("@task\ndef t(c):\n    c.run('exit 3')\n")
+    assert project.fa("t", env={"GITHUB_ACTIONS": "true"}).stdout == (
+        "::error title=fa::task 't': command failed with status 3: exit 3\n"
+    )

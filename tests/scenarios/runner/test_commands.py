@@ -298,3 +298,10 @@ c.run("echo shown", hide=False)
 @pytest.mark.parametrize(("flag", "lines"), [("--hide=both", ["3"]), ("--hide=out", ["3"])])
 def test_flags_set_options_of_every_command(project, flag, lines):
     assert run_body(project, 'print(c.run("echo x; exit 3").exited)', flag, "--warn-only").lines == lines
+
+
+def test_values_that_the_configuration_calls_secret_never_show(project):
+    project.write("invoke.toml", 'secrets = ["db.password", "nosuch.name"]\n[db]\npassword = "hunter2-config"\n')
+    found = run_body(project, 'c.run(f"echo {c.db.password}; exit 3", echo=True)')
+    assert "hunter2-config" not in found.stdout + found.stderr
+    assert found.lines == ["\033[1;37mecho *****; exit 3\033[0m", "*****"]

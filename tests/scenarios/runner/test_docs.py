@@ -48,7 +48,11 @@ def environment(project):
         project.write(f"bin/{name}", text).chmod(0o755)
     project.write("bin/fa", f'#!/bin/sh\nexec {sys.executable} -m faena.cli.fa "$@"\n').chmod(0o755)
     project.write("bin/python", f'#!/bin/sh\nexec {sys.executable} "$@"\n').chmod(0o755)
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("INVOKE_", "CI"))}
+    environ = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("INVOKE_", "GITHUB_", "GITLAB_", "TF_BUILD", "CI"))
+    }
     return environ | {
         "PATH": f"{project.folder}/bin{os.pathsep}{os.environ['PATH']}",
         "HOME": str(project.folder / "home"),

@@ -27,6 +27,18 @@ def wait(c):
 def deploy(c):
     print("deployed")
 
+import threading
+shown = threading.Event()
+
+@task
+def ask2(c):
+    shown.wait(0.5)
+    c.run("echo out of ask2")
+
+@task
+def slow2(c):
+    shown.wait(1)
+
 @task
 def editor(c):
     c.run("test -t 0 && test -t 1 && echo both are terminals", pty=True)
@@ -108,9 +120,18 @@ def test_a_confirmation_is_asked_and_obeyed(terminal):
 
 
 def test_a_task_is_chosen_by_number_or_name(terminal):
-    for answer in ("4\n", "editor\n"):
+    for answer in ("6\n", "editor\n"):
         fa = terminal("--choose")
         fa.expect("task (number or name): ")
         fa.type(answer)
         fa.expect("both are terminals")
         assert fa.end() == 0
+
+
+def test_a_parallel_run_shows_how_far_it_is_and_leaves_no_trace_of_that(terminal):
+    fa = terminal("ask2", "slow2", "-j2")
+    fa.expect("[0/2] ask2, slow2")
+    fa.expect("out of ask2")
+    assert fa.end() == 0
+    last = fa.text.rpartition("\n")[2]
+    assert last.rpartition("\033[K")[2].strip() == ""
