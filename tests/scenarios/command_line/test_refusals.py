@@ -96,3 +96,13 @@ def test_a_broker_may_be_used_without_any_app(project, tmp_path_factory):
     url = f"sqlite:///{project.folder}/other.db"
     task_id = project.ok("-b", url, "call", "tasks.add", "1")
     assert project.ok("--workdir", str(empty), "-b", url, "queues", "show", "default").splitlines()[1].startswith(task_id)
+
+
+def test_a_full_disk_takes_nothing_and_says_so(project):
+    few_pages = {"FAENA_BROKER_TRANSPORT_OPTIONS": '{"max_pages": 40}'}
+    project.ok("call", "tasks.greet", "small", **few_pages)
+    done = project.run("call", "tasks.greet", "x" * 100_000, FAENA_TASK_PUBLISH_TIMEOUT="0.1", **few_pages)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"faena: {project.folder}/.faena/faena.db: ")
+    assert "Traceback" not in done.stderr
+    assert [each["waiting"] for each in project.json("queues")] == [1]
