@@ -26,6 +26,10 @@ class Session:
                 os.chdir(workdir)
             except OSError as error:
                 raise ConfigurationError(f"cannot change into --workdir {workdir}: {error.strerror}") from None
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            raise ConfigurationError("the current folder has been deleted; change into another one") from None
         self.named_app = app
         given = {"broker_url": broker, "result_backend": result_backend}
         self.overrides: dict[str, Any] = {name: value for name, value in given.items() if value}

@@ -109,6 +109,16 @@ def test_a_reader_that_leaves_is_no_error(project):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_a_deleted_folder_is_named(project):
+    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" queues'
+    done = subprocess.run(
+        ["sh", "-c", script, FAENA], cwd=project.folder, env=project.environment(), capture_output=True, text=True,
+        timeout=DEADLINE_S,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "faena: the current folder has been deleted; change into another one\n"
+
+
 def test_a_closed_output_is_no_error(project):
     done = subprocess.run(
         ["sh", "-c", 'exec "$0" config >&- 2>&-', FAENA], cwd=project.folder, env=project.environment(), timeout=DEADLINE_S
