@@ -46,6 +46,7 @@ _ANNOUNCE_EVERY_S, _PRESENT_FOR_S = 5.0, 16.0
 _EXPIRE_EVERY_S = 30.0
 _EXPIRE_AT_ONCE = 1000
 _TERMINATE_GRACE_S = 5.0
+_PATIENCE_S, _LEAST_PATIENCE_S = 30.0, 0.25  # with the broker, about one process
 _BOOT_SLOTS = 1024  # the slots are made before the process knows how many it needs
 _BROKEN = (BrokerError, BackendError, StorageError, OSError)
 
@@ -305,10 +306,11 @@ class Supervisor:
         """Hand back what a process held; while the broker cannot be reached, the lease does so in the end."""
         for pause_s in (0.05, 0.2, 1.0, 2.0, None):
             try:
-                back = await self.link.broker.leases.recover(holder, verdicts)
-            except _BROKEN as error:
-                log.warning("recovering a process: %s", error)
-                if pause_s is None or self._hard_stop is not None:
+                async with asyncio.timeout(self._patience_s()):
+                    back = await self.link.broker.leases.recover(holder, verdicts)
+            except (*_BROKEN, TimeoutError) as error:
+                log.warning("recovering a process: %s", str(error) or "the broker gives no answer")
+                if pause_s is None or self._stop_began_s is not None:
                     return
                 await asyncio.sleep(pause_s)
             else:
@@ -416,7 +418,17 @@ class Supervisor:
                     log.warning("reaping ended leases: %s", error)
             await asyncio.sleep(_REAP_EVERY_S)
 
+    async def _warn_of_twin(self) -> None:
+        with contextlib.suppress(*_BROKEN):
+            for info in await self.link.backend.mailbox.workers():
+                if info.name == self.name and (info.host, info.pid) != (os.uname().nodename, os.getpid()):
+                    log.warning(
+                        "another worker is named %s, too (pid %d on %s): commands reach only one of them; "
+                        "give each a name of its own with -n", self.name, info.pid, info.host,
+                    )  # fmt: skip
+
     async def _announce_forever(self) -> None:
+        await self._warn_of_twin()
         while True:
             try:
                 await self.link.backend.mailbox.announce(self.info(), _PRESENT_FOR_S)
@@ -527,14 +539,24 @@ class Supervisor:
         if self._link is None:
             return
         try:
-            for handle in self.processes:
-                if handle.holder is not None:
-                    await self.link.broker.leases.recover(handle.holder, {})
-            await self.link.backend.mailbox.withdraw(self.name)
-            await self.link.backend.close()
-            await self.link.broker.close()
-        except _BROKEN as error:
-            log.warning("leaving: %s", error)
+            async with asyncio.timeout(self._patience_s()):
+                for handle in self.processes:
+                    if handle.holder is not None:
+                        await self.link.broker.leases.recover(handle.holder, {})
+                await self.link.backend.mailbox.withdraw(self.name)
+                await self.link.backend.close()
+                await self.link.broker.close()
+        except (*_BROKEN, TimeoutError) as error:
+            log.warning("leaving: %s", str(error) or "the broker gives no answer; the leases hand back what was held")
+
+    def _patience_s(self) -> float:
+        """Return how long to wait for the broker: while stopping, as long as there is time left."""
+        if self._stop_began_s is None:
+            return _PATIENCE_S
+        if self._hard_stop is not None or self.hello is None:
+            return _LEAST_PATIENCE_S
+        left_s = self._stop_began_s + float(self.hello.settings["worker_shutdown_timeout"]) - time.monotonic()
+        return max(_LEAST_PATIENCE_S, left_s)
 
 
 def run_worker(options: WorkerOptions) -> int:
