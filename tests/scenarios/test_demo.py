@@ -257,7 +257,7 @@ def test_when_the_worker_and_its_processes_are_killed_the_demo_says_so_and_can_b
 
 
 @pytest.mark.slow
-def test_a_worker_process_that_is_killed_costs_nothing_but_one_more_attempt(started: Started) -> None:
+def test_a_worker_process_that_is_killed_costs_nothing_but_a_few_attempts(started: Started) -> None:
     started.wait_for(r"^\d+ of 60 ")
     os.kill(started.descendants()[-1], signal.SIGKILL)
     assert started.wait() == 0
