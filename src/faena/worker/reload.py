@@ -10,12 +10,18 @@ from faena.errors import ConfigurationError
 log = logging.getLogger("faena.worker")
 
 
-async def watch_forever(folder: str, changed: Callable[[], None]) -> None:
-    """Call `changed` after Python files below `folder` have changed, once for those that change together."""
+def check_reload() -> None:
+    """Raise ConfigurationError where what `watch_forever` needs is not installed."""
     try:
-        from watchfiles import PythonFilter, awatch  # an extra
+        import watchfiles  # noqa: F401 - an extra
     except ImportError:
         raise ConfigurationError("--reload needs watchfiles: pip install 'faena[watch]'") from None
+
+
+async def watch_forever(folder: str, changed: Callable[[], None]) -> None:
+    """Call `changed` after Python files below `folder` have changed, once for those that change together."""
+    from watchfiles import PythonFilter, awatch  # an extra
+
     async for changes in awatch(folder, watch_filter=PythonFilter()):
         log.info("%s changed: processes are started anew", ", ".join(sorted({path for _, path in changes})[:3]))
         changed()

@@ -35,6 +35,7 @@ from faena.worker.health import HealthFile, HealthServer
 from faena.worker.options import WorkerOptions
 from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST, STOP_SIGNALS
 from faena.worker.recycle import MemoryRule, pause_before_spawn_s, was_short
+from faena.worker.reload import check_reload, watch_forever
 from faena.worker.wire import Answer, Begin, Boot, BootFailed, Hello, Interrupt, Leaving, Revoke, Stop, receive
 
 log = logging.getLogger("faena.worker")
@@ -59,6 +60,7 @@ class Supervisor:
         self._workdir = os.path.abspath(options.workdir)
         self.processes: list[ProcessHandle] = []
         self.hello: Hello | None = None
+        self._first: ProcessHandle | None = None  # whose hello says what the app is set to
         self.started_at_s = time.time()
         self._link: Link | None = None
         self._ready = asyncio.Event()  # the first process has said hello and the link is open
@@ -89,7 +91,8 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 tasks = [group.create_task(part()) for part in self._parts()]
-                self._spawn(0)
+                for index in range(self._foreseen_processes()):
+                    self._spawn(index)
                 await self._ended.wait()
                 for task in (*tasks, *self._pauses):
                     task.cancel()
@@ -114,8 +117,6 @@ class Supervisor:
             if settings["worker_health_address"]:
                 group.create_task(HealthServer(settings["worker_health_address"], self.health).serve_forever())
             if self._options.reload:
-                from faena.worker.reload import watch_forever  # its library is an extra
-
                 group.create_task(watch_forever(self._options.workdir, self.restart_processes))
 
     @property
@@ -189,7 +190,15 @@ class Supervisor:
 
     async def _welcome(self, handle: ProcessHandle, hello: Hello) -> None:
         """Let a process that has loaded its app begin; the first one also says how many others there shall be."""
-        first = self.hello is None
+        first = self._first in (None, handle)
+        if first:
+            self._first = handle
+        else:
+            await self._ready.wait()  # the first one's hello is being looked at
+            if handle.index >= self.wanted_processes():
+                handle.state = ProcessState.LEAVING
+                handle.kill(signal.SIGKILL, "more than the app wants")
+                return
         try:
             if first:
                 set_up_logging(hello.settings["worker_loglevel"], hello.settings["worker_log_format"])
@@ -210,12 +219,20 @@ class Supervisor:
             self._memory = MemoryRule(hello.settings["worker_max_memory_per_child"])
             self._greet(hello)
             self._ready.set()
-            for index in range(1, self.wanted_processes()):
+            present = {each.index for each in self.processes}
+            for index in set(range(self.wanted_processes())) - present:
                 self._spawn(index)
         if self._stop_began_s is None:
             handle.say(Begin(handle.holder))
         else:
             handle.kill(signal.SIGKILL, "stop")
+
+    def _foreseen_processes(self) -> int:
+        """Return how many processes to start before the app is known: all, where the command line says how many."""
+        said = self._options.overrides
+        if said.get("worker_pool", "processes") not in ("processes", "prefork"):
+            return 1
+        return max(1, int(said.get("worker_concurrency") or 1))
 
     def wanted_processes(self) -> int:
         assert self.hello is not None
@@ -239,6 +256,8 @@ class Supervisor:
             log.error("the app cannot be loaded:\n%s", text.rstrip())
 
     def _fail(self, text: str) -> None:
+        if self._exit_code:
+            return  # one process after the other says the same
         print(f"faena: {text.rstrip()}", file=sys.stderr)
         self._exit_code = 1
         self._begin_stop(hard=signal.SIGKILL)
@@ -563,6 +582,8 @@ def run_worker(options: WorkerOptions) -> int:
     """Run a worker until it is told to stop; returns its exit code."""
     if os.name != "posix":
         raise ConfigurationError("a worker needs a POSIX system; run it in WSL or a container")
+    if options.reload:
+        check_reload()
     set_up_logging("INFO", "text")
 
     async def whole() -> int:
