@@ -166,8 +166,9 @@ def test_reload_without_its_library_says_what_to_install(site):
     site.app(APP)
     (site.folder / "watchfiles.py").write_text("raise ImportError('not here')\n")
     path = os.pathsep.join([str(site.folder), os.environ.get("PYTHONPATH", "")])
-    text = refused(site, "--reload", environ={"PYTHONPATH": path})
-    assert "pip install 'faena[watch]'" in text
+    worker = site.worker("--reload", ready=False, PYTHONPATH=path)
+    assert worker.until_ended(10) == 2, "as with every option that cannot be obeyed"
+    assert worker.text() == "faena: --reload needs watchfiles: pip install 'faena[watch]'\n"
 
 
 def test_two_workers_of_one_name_are_told_so(site):
