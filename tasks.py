@@ -32,7 +32,8 @@ def test(c, quick: bool = False):
     Args:
         quick: Leave out what is slow: fault injection and whole scenarios.
     """
-    follow(c, PYTHON, "-m", "pytest", "-q", *(["-m", "not slow"] if quick else []))
+    # Two at a time: much of the suite waits for processes. More would only make the waiting less even.
+    follow(c, PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *(["-m", "not slow"] if quick else []))
 
 
 @task
