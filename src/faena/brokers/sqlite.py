@@ -41,6 +41,12 @@ class SqliteBroker:
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
+        self._capabilities = Capabilities(
+            durable=True,
+            lease="holder",
+            largest_message_bytes=driver.location.largest_message_bytes,
+            joint=True,
+        )
         self._is_open = False
         self._leases = _Leases(self)
         self._queues = _Queues(self)
@@ -53,12 +59,7 @@ class SqliteBroker:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            durable=True,
-            lease="holder",
-            largest_message_bytes=self.driver.location.largest_message_bytes,
-            joint=True,
-        )
+        return self._capabilities
 
     @property
     def leases(self) -> Leases:
