@@ -81,6 +81,7 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
         import getpass
 
         settings.overrides["sudo"] = {"password": getpass.getpass("Desired 'sudo.password' config value: ")}
+    _end_on_signals()
     try:
         if any(step.task.options.extras is not None for step in steps):
             from faena.runner.extras import confirm_all
@@ -103,6 +104,19 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
         return INTERRUPTED
     _report(options, outcomes)
     return _status_of(outcomes, debug=bool(options.get("debug")))
+
+
+def _end_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end the run as Ctrl-C does: commands first, then finalizers and undoing."""
+    # the C module: `signal` wraps it in enumerations, for milliseconds
+    import _signal  # type: ignore[import-not-found]  # it has no stubs
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (_signal.SIGTERM, _signal.SIGHUP):
+        if _signal.getsignal(number) == _signal.SIG_DFL:  # nohup has SIGHUP ignored
+            _signal.signal(number, end)
 
 
 def _report(options: dict[str, Any], outcomes: list[Outcome]) -> None:

@@ -208,6 +208,8 @@ class _Run:
             result.pid = self._process.pid
             if scope is not None:
                 scope.processes[self._process.pid] = self._process
+                if scope.is_cancelled:  # the run was ended while the command was being started
+                    self._process.signal(2)
 
     def _input(self) -> tuple[bytes | None, int | None, int | None]:
         """What to feed, which descriptor to copy from, and what the command's input is."""

@@ -80,13 +80,13 @@ class _Pool:
             self._direct.show_status(f"[{done}/{len(self._steps)}] {names}" if names else "")
 
     def run(self) -> None:
-        count = self._workers = min(self._runner.settings.jobs, len(self._steps))
+        count = min(self._runner.settings.jobs, len(self._steps))
         threads = [threading.Thread(target=self._work, name=f"fa {number}", daemon=True) for number in range(count)]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             self._finished.wait()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             self._cancel()
             raise
 
@@ -94,6 +94,8 @@ class _Pool:
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
+            if self._workers == 0:  # a signal came before the first thread had begun
+                return
         for number in (2, 15, 9):
             for scope in list(self._runner.scopes):
                 _signal(scope, number)
@@ -101,6 +103,8 @@ class _Pool:
                 return
 
     def _work(self) -> None:
+        with self._changed:
+            self._workers += 1
         try:
             self._take_steps()
         finally:

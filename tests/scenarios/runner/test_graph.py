@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 
@@ -422,3 +423,34 @@ def test_many_diamonds_and_a_long_chain_take_no_longer_than_their_tasks(project)
     )
     for jobs in ("1", "2"):
         assert project.fa("all", "-j", jobs).lines == ["3200"]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_ends_the_commands_too(project, jobs, number):
+    project.tasks(
+        """
+        @task
+        def t(c):
+            try:
+                c.run("echo $$ > pid.part; mv pid.part pid; sleep 60; true")
+            finally:
+                open("cleaned", "w").close()
+
+        @task
+        def other(c):
+            pass
+        """
+    )
+    process = project.start("other", "t", "-j", jobs)
+    deadline = time.monotonic() + 20
+    while not (project.folder / "pid").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (out, err, process.returncode) == (b"", b"", 128 + number)
+    assert (project.folder / "cleaned").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((project.folder / "pid").read_text()), 0)
