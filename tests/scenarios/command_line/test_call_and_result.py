@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -60,8 +61,8 @@ def test_a_failure_is_shown_with_the_workers_traceback_and_code_1(working):
 
 
 def test_progress_is_shown_while_a_call_waits(working):
-    done = working.run("call", "tasks.steps", "3", "--wait")
-    assert done.stdout == "3\n"
+    done = working.run("call", "tasks.steps", "8", "--wait")
+    assert done.stdout == "8\n"
     assert "counting" in done.stderr
     assert working.run("call", "tasks.steps", "2", "--wait", "--quiet").stderr == ""
 
@@ -75,10 +76,20 @@ def test_a_call_that_waits_gives_up_in_time(working, tmp_path):
     assert working.ok("call", "tasks.hold", str(file), "--wait") == "let go"
 
 
-def test_a_delayed_call_runs_when_it_is_due(working):
+def test_a_delayed_call_runs_no_sooner_than_it_is_due(working):
+    called_at = datetime.now(UTC)
     task_id = working.ok("call", "tasks.add", "1", "--countdown", "0.5")
-    assert "state     PENDING" in working.ok("result", task_id)
-    assert "result    2" in working.ok("result", task_id, "--timeout", "10")
+    found = working.json("result", task_id, "--timeout", "20")
+    assert (found["state"], found["result"]) == ("SUCCESS", 2)
+    # times travel in milliseconds
+    assert datetime.fromisoformat(found["started_at"]) >= called_at + timedelta(milliseconds=499)
+
+
+def test_a_call_that_is_not_due_is_pending(working):
+    task_id = working.ok("call", "tasks.add", "1", "--eta", "2100-01-31T09:00")
+    assert working.ok("result", task_id).splitlines() == [f"id        {task_id}", "state     PENDING"]
+    assert working.json("queues", "show", "default")[0]["due_at_s"] == datetime(2100, 1, 31, 9, tzinfo=UTC).timestamp()
+    working.ok("purge", "-Q", "default", "--force")
 
 
 def test_a_result_can_be_forgotten(working):

@@ -83,11 +83,11 @@ def test_a_terminal_gets_a_drawn_table_and_a_pipe_gets_columns(project):
 
 
 def test_a_terminal_sees_the_progress_of_a_task_drawn(working):
-    code, drawn = at_terminal(working, "call", "tasks.steps", "3", "--wait")
+    code, drawn = at_terminal(working, "call", "tasks.steps", "8", "--wait")
     assert code == 0
     assert "counting" in drawn
     assert "100%" in drawn
-    assert drawn.endswith("3\r\n")
+    assert drawn.endswith("8\r\n")
 
 
 def test_colours_are_for_terminals_that_want_them(project):
