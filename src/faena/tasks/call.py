@@ -118,8 +118,8 @@ def _links(value: Any, sender: Sender) -> tuple[Link, ...]:
 
 
 def _checked_id(task: str, task_id: Any) -> str | None:
-    if task_id is not None and (not isinstance(task_id, str) or not task_id or len(task_id) > 255):
-        raise InvalidArguments(task, f"task_id must be a text of 1 to 255 characters, not {task_id!r}")
+    if task_id is not None and (not isinstance(task_id, str) or not 0 < len(task_id.encode("utf-8", "replace")) <= 255):
+        raise InvalidArguments(task, f"task_id must be a text of 1 to 255 bytes in UTF-8, not {task_id!r}")
     return task_id
 
 
