@@ -85,6 +85,7 @@ class Faena:
         self.tasks = Registry(main or "faena")
         self.links = Links(self.conf)
         self.control = Control(self.links, self.conf)
+        self._results: AppResults | None = None
         self._sender: Sender | None = None
         self._sender_revision = -1
         declare_shared_in(self)
@@ -247,9 +248,11 @@ class Faena:
         conf = self.conf
         return Codecs({*conf.accept_content, *(conf.result_accept_content or ())})
 
-    @cached_property
+    @property
     def results(self) -> AppResults:
-        return AppResults(self.links, self.codecs, self.control)
+        if self._results is None:
+            self._results = AppResults(self.links, self.codecs, self.control)
+        return self._results
 
     @property
     def zone(self) -> tzinfo:

@@ -18,7 +18,8 @@ class MemoryBackend:
     """See `faena.backend.Backend`."""
 
     def __init__(self, state: MemoryState, io: Io) -> None:
-        self.state, self.io = state, io
+        self.state = state
+        self.io: Io = io
         self._mailbox, self._revocations = _Mailbox(state, io), _Revocations(state)
 
     @classmethod
@@ -159,7 +160,8 @@ class _Mailbox:
     """See `faena.backend.Mailbox`."""
 
     def __init__(self, state: MemoryState, io: Io) -> None:
-        self._state, self._io = state, io
+        self._state = state
+        self._io: Io = io
         self._bell = Bell(io)
         self._is_interrupted = False
 

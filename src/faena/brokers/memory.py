@@ -28,7 +28,8 @@ class MemoryBroker:
     """See `faena.broker.Broker`."""
 
     def __init__(self, state: MemoryState, io: Io) -> None:
-        self.state, self.io = state, io
+        self.state = state
+        self.io: Io = io
         self._leases, self._queues, self._dead_letters = _Leases(state), _Queues(state), _DeadLetters(state)
 
     @classmethod

@@ -223,7 +223,7 @@ class Collection:
         """The values for a task's path: those of outer collections win over those of inner ones."""
         if taskpath is None:
             return _merged(self._configuration, {})
-        chain = [self]
+        chain: list[Collection] = [self]
         for part in taskpath.split("."):
             sub = chain[-1].collections.get(part)
             if sub is None:

@@ -163,9 +163,8 @@ def test_soft_limits_hold_in_the_threads_of_a_test_worker(app):
         while True:
             pass
 
-    with in_memory(app), InProcessWorker(app):
-        with pytest.raises(Exception, match="soft time limit"):
-            forever.delay().get(timeout=10)
+    with in_memory(app), InProcessWorker(app), pytest.raises(Exception, match="soft time limit"):
+        forever.delay().get(timeout=10)
 
 
 def test_get_gives_up_after_its_time_and_says_what_to_look_for(app):
@@ -173,9 +172,8 @@ def test_get_gives_up_after_its_time_and_says_what_to_look_for(app):
     def never() -> None:
         pass
 
-    with in_memory(app):
-        with pytest.raises(ResultTimeout, match="is a worker running"):
-            never.delay().get(timeout=0.05)
+    with in_memory(app), pytest.raises(ResultTimeout, match="is a worker running"):
+        never.delay().get(timeout=0.05)
 
 
 def test_the_clock_moves_forward_only():

@@ -106,7 +106,7 @@ def dashed(name: str) -> str:
 def raw_parameters(function: Callable[..., Any]) -> list[Raw]:
     """The parameters of a callable, decorators that keep `__wrapped__` looked through."""
     while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
+        function = getattr(function, "__wrapped__")  # noqa: B009  pyright knows no such attribute
     owner = getattr(function, "__self__", None)
     plain = getattr(function, "__func__", function)
     code = getattr(plain, "__code__", None)
@@ -190,7 +190,7 @@ def _resolve(annotation: Any, function: Any) -> Any:
         namespace = getattr(sys.modules.get(getattr(function, "__module__", "")), "__dict__", {})
     closure = getattr(function, "__closure__", None) or ()
     free = getattr(getattr(function, "__code__", None), "co_freevars", ())
-    local = {name: cell.cell_contents for name, cell in zip(free, closure, strict=False)}
+    local: dict[str, object] = {name: cell.cell_contents for name, cell in zip(free, closure, strict=False)}
     try:
         return eval(annotation, namespace, local)  # noqa: S307  the user's own annotation, as `typing` does
     except (NameError, AttributeError, SyntaxError, TypeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from faena.drivers.memory.bell import Bells
 from faena.drivers.memory.messages import Messages
@@ -43,7 +44,7 @@ def state_for(url: str, options: Mapping[str, object]) -> MemoryState:
     if not url.startswith(_SCHEME):
         raise InvalidSetting("url", url, f"it does not begin with {_SCHEME}")
     name = url.removeprefix(_SCHEME)
-    clock = options.get("clock", time.time)
+    clock: Any = options.get("clock", time.time)
     if not callable(clock):
         raise InvalidSetting("clock", clock, "it is a function that returns unix seconds")
     for option in options:
@@ -52,7 +53,7 @@ def state_for(url: str, options: Mapping[str, object]) -> MemoryState:
     with _finding:
         state = _states.get(name)
         if state is None:
-            state = _states[name] = MemoryState(name, clock)
+            state = _states[name] = MemoryState(name, cast("Callable[[], float]", clock))
         return state
 
 

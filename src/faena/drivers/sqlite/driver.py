@@ -44,10 +44,10 @@ class Driver:
         return result
 
     async def write(self, work: Work[T]) -> T:
-        return await self.call(self.database.write, work)
+        return await self.call(lambda: self.database.write(work))
 
     async def read(self, work: Work[T]) -> T:
-        return await self.call(self.database.read, work)
+        return await self.call(lambda: self.database.read(work))
 
     async def open(self) -> None:
         await self.call(self.database.open)

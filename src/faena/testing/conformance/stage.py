@@ -69,7 +69,8 @@ class Stage:
     """One test's place, in one way of waiting. Everything that it opened is closed at the end."""
 
     def __init__(self, suite: Any, place: str, io: Io) -> None:
-        self._suite, self.place, self.io = suite, place, io
+        self._suite, self.place = suite, place
+        self.io: Io = io
         self._to_close: list[Callable[[], Awaitable[None]]] = []
 
     async def broker(self) -> Broker:
