@@ -25,6 +25,7 @@ class Contender:
     live: int  # tasks run between the two readings of memory
     environment: dict[str, str] = field(default_factory=dict)
     python: str = sys.executable
+    is_peer: bool = False
 
 
 FLOOR = Contender(
@@ -59,7 +60,13 @@ def huey_contenders(python: str) -> tuple[Contender, ...]:
     def huey(name: str, text: str, **environment: str) -> Contender:
         counts = {"enqueue": 1_500, "bulk": None, "drain": 1_500, "live": 1_000}
         return Contender(
-            name, "benchmarks.embedded.huey_side", _HUEY + text, **counts, environment=environment, python=python
+            name,
+            "benchmarks.embedded.huey_side",
+            _HUEY + text,
+            **counts,
+            environment=environment,
+            python=python,
+            is_peer=True,
         )
 
     return (

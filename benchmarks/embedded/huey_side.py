@@ -25,12 +25,15 @@ class HueySide:
         return None  # SqliteHuey has no call that stores several tasks at once
 
     def result(self, handle):
-        while (value := handle.get()) is None:  # huey's own blocking get sleeps 0.1 s first
-            time.sleep(0.0005)
+        # huey's own blocking get sleeps 0.1 s first; and without `preserve` each look takes the worker's lock
+        pause_s = 0.0005
+        while (value := handle.get(preserve=True)) is None:
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.05, 0.005)
         return value
 
     def read(self, handles):
-        return [handle.get() for handle in handles]
+        return [handle.get(preserve=True) for handle in handles]
 
     def worker_argv(self, processes):
         poll_s = os.environ.get("BENCH_HUEY_POLL_S")

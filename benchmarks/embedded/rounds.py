@@ -17,6 +17,10 @@ from benchmarks.embedded.contenders import ROOT, Contender, environment_of
 Samples = dict[str, dict[str, list[dict[str, object]]]]  # measure -> contender -> one answer per round
 
 
+class Failed(Exception):
+    """A side could not do what it was asked."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How much is measured."""
@@ -68,8 +72,18 @@ def ask(contender: Contender, verb: str, arguments: dict[str, object]) -> dict[s
             timeout=120,
         )
     if answer.returncode:
-        raise RuntimeError(f"{contender.name} failed at {verb} {arguments}")
+        raise Failed(f"{contender.name} failed at {verb} {arguments}")
     return json.loads(answer.stdout)
+
+
+def ask_patiently(contender: Contender, verb: str, arguments: dict[str, object]) -> dict[str, object]:
+    """Ask; a peer that fails ("database is locked" is a thing with huey) is asked again, twice. We are not."""
+    for _ in range(2 if contender.is_peer else 0):
+        try:
+            return ask(contender, verb, arguments)
+        except Failed as failure:
+            print(f"{failure}; once more", file=sys.stderr)
+    return ask(contender, verb, arguments)
 
 
 def measure(plan: Plan, contenders: Sequence[Contender], say: Callable[[str], None]) -> Samples:
@@ -83,10 +97,10 @@ def measure(plan: Plan, contenders: Sequence[Contender], say: Callable[[str], No
             for contender in order:
                 for step, verb, arguments in plans[contender.name]:
                     if step == name:
-                        samples[name][contender.name].append(ask(contender, verb, arguments))
+                        samples[name][contender.name].append(ask_patiently(contender, verb, arguments))
         if number < plan.live_rounds:
             for contender in order:
-                samples["live"][contender.name].append(ask(contender, "live", live_verb(plan, contender)))
+                samples["live"][contender.name].append(ask_patiently(contender, "live", live_verb(plan, contender)))
     return {name: dict(rows) for name, rows in samples.items()}
 
 
