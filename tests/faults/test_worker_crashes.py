@@ -237,3 +237,27 @@ def test_a_process_whose_io_thread_hangs_is_replaced(site, until):
     site.send("hang")
     worker.until_logged(rf"pid {pid}\) killed by SIGKILL \(no progress for", 15)
     assert site.send("work", 3).get(timeout=10) == 3
+
+
+def test_a_coroutine_that_holds_up_the_loop_is_told_of_and_may_finish(site):
+    site.app("@app.task\nasync def block():\n    time.sleep(4)\n    return 'done'\n")
+    worker = site.worker("-c", "1", FAENA_WORKER_WATCHDOG_TIMEOUT="1")
+    [pid] = worker.processes()
+    result = site.send("block")
+    worker.until_logged(rf"\(pid {pid}\) settles nothing: a task has held up its event loop .* it runs {result.id}")
+    assert result.get(timeout=10) == "done"
+    assert worker.processes() == [pid]
+
+
+def test_a_supervisor_that_can_start_no_process_tries_again(site, app, until):
+    import resource
+
+    worker = site.worker("-c", "1")
+    [pid] = worker.processes()
+    limits = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (4, limits[1]))
+    os.kill(pid, signal.SIGKILL)
+    worker.until_logged("process 0 cannot be started: ")
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, limits)
+    assert site.send("work", 1).get(timeout=15) == 1
+    assert worker.stop() == 0

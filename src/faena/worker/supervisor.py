@@ -26,15 +26,16 @@ from typing import Any
 from faena.app.links import Link, adapter_for
 from faena.errors import BackendError, BrokerError, ConfigurationError, FaenaError, NotSupported, StorageError
 from faena.model.control import WorkerInfo
-from faena.model.delivery import Verdict, VerdictKind
+from faena.model.delivery import Verdict
 from faena.telemetry.logs import set_up_logging
 from faena.worker.commands import CommandServer
 from faena.worker.drain import Phase, next_change_s, phase
+from faena.worker.enforcement import Enforcement
 from faena.worker.handle import ProcessHandle, ProcessState, describe_exit
 from faena.worker.health import HealthFile, HealthServer
 from faena.worker.options import WorkerOptions
-from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST, STOP_SIGNALS
-from faena.worker.recycle import MemoryRule, pause_before_spawn_s, was_short
+from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST
+from faena.worker.recycle import pause_before_spawn_s, was_short
 from faena.worker.reload import check_reload, watch_forever
 from faena.worker.wire import Answer, Begin, Boot, BootFailed, Hello, Interrupt, Leaving, Revoke, Stop, receive
 
@@ -46,7 +47,7 @@ _REAP_EVERY_S = 2.0
 _ANNOUNCE_EVERY_S, _PRESENT_FOR_S = 5.0, 16.0
 _EXPIRE_EVERY_S = 30.0
 _EXPIRE_AT_ONCE = 1000
-_TERMINATE_GRACE_S = 5.0
+_PAUSE_WITHOUT_MEANS_S = 5.0
 _PATIENCE_S, _LEAST_PATIENCE_S = 30.0, 0.25  # with the broker, about one process
 _BOOT_SLOTS = 1024  # the slots are made before the process knows how many it needs
 _BROKEN = (BrokerError, BackendError, StorageError, OSError)
@@ -70,12 +71,11 @@ class Supervisor:
         self._hard_stop: int | None = None
         self._short_lives: dict[int, int] = {}  # in a row, by the index of the process
         self._exit_code = 0
-        self._doomed: dict[str, tuple[float, str]] = {}  # task id -> when to kill its process, with which signal
         self._renewed_since_s: float | None = None
         self._reaps_from_s = 0.0
         self._spawning: set[int] = set()
         self._pauses: set[asyncio.Task[None]] = set()  # before processes are started again
-        self._memory = MemoryRule(None)
+        self._enforcement: Enforcement  # from the first hello on
         self.done_before = self.failed_before = 0  # by processes that are gone
 
     # -- life ----------------------------------------------------------------------------------------------
@@ -145,9 +145,22 @@ class Supervisor:
     # -- processes -----------------------------------------------------------------------------------------
 
     def _spawn(self, index: int) -> None:
-        handle = ProcessHandle(index, _BOOT_SLOTS)
+        try:
+            handle = ProcessHandle(index, _BOOT_SLOTS)
+        except OSError as error:  # no memory, no descriptors, or no more processes
+            if self.hello is None:
+                self._fail(f"no process can be started: {error}")
+            else:
+                log.error("process %d cannot be started: %s", index, error)
+                self._spawn_after(index, _PAUSE_WITHOUT_MEANS_S)
+            return
         self.processes.append(handle)
         self._group.create_task(self._attend(handle))
+
+    def _spawn_after(self, index: int, pause_s: float) -> None:
+        pause = self._group.create_task(self._spawn_later(index, pause_s))
+        self._pauses.add(pause)
+        pause.add_done_callback(self._pauses.discard)
 
     async def _spawn_later(self, index: int, pause_s: float) -> None:
         self._spawning.add(index)
@@ -216,7 +229,7 @@ class Supervisor:
         handle.hello, handle.state = hello, ProcessState.WORKING
         if first:
             self.hello = hello
-            self._memory = MemoryRule(hello.settings["worker_max_memory_per_child"])
+            self._enforcement = Enforcement(hello.settings, replace=self._replace)
             self._greet(hello)
             self._ready.set()
             present = {each.index for each in self.processes}
@@ -317,9 +330,7 @@ class Supervisor:
         lived_s = time.monotonic() - handle.started_s
         short = was_short(lived_s, done, len(verdicts)) and status != EXIT_LEASE_LOST and not handle.killed_for
         lives = self._short_lives[handle.index] = self._short_lives.get(handle.index, 0) + 1 if short else 0
-        pause = self._group.create_task(self._spawn_later(handle.index, pause_before_spawn_s(lives, was_killed=status < 0)))
-        self._pauses.add(pause)
-        pause.add_done_callback(self._pauses.discard)
+        self._spawn_after(handle.index, pause_before_spawn_s(lives, was_killed=status < 0))
 
     async def _recover(self, holder: str, verdicts: dict[str, Verdict]) -> None:
         """Hand back what a process held; while the broker cannot be reached, the lease does so in the end."""
@@ -340,67 +351,21 @@ class Supervisor:
     # -- watching ------------------------------------------------------------------------------------------
 
     async def _look_forever(self) -> None:
-        """Enforce hard limits, memory limits, revocations and progress."""
+        await self._ready.wait()
         while True:
             now_s = time.monotonic()
-            limited = False
+            is_busy = False
             for handle in self.processes:
                 if handle.state is not ProcessState.STARTING:
-                    limited = self._look(handle, now_s) or limited
-            await asyncio.sleep(_LOOK_EVERY_S if limited or self._doomed else _LOOK_IDLE_S)
-
-    def _look(self, handle: ProcessHandle, now_s: float) -> bool:
-        beat_s, *_ = handle.slots.header()
-        running = handle.running()  # not as the header says: a task can keep the process from writing it
-        over = {task.task_id: task for task in running if task.deadline_s and now_s >= task.deadline_s}
-        if over:
-            verdicts = {
-                task_id: Verdict(VerdictKind.TIME_LIMIT, f"killed after {now_s - task.started_s:.1f} s")
-                for task_id, task in over.items()
-            }
-            handle.kill(signal.SIGKILL, "time limit", verdicts)
-        self._look_for_doomed(handle, running, now_s)
-        self._look_at_memory(handle)
-        assert self.hello is not None
-        patience_s = float(self.hello.settings["worker_watchdog_timeout"] or 0)
-        if patience_s and beat_s and not running and now_s - beat_s > patience_s:
-            handle.kill(signal.SIGKILL, f"no progress for {now_s - beat_s:.0f} s")
-        return bool(running)
-
-    def _look_at_memory(self, handle: ProcessHandle) -> None:
-        if self._memory.limit_kib is None:
-            return
-        rss_kib = handle.rss_kib()
-        if self._memory.kills(rss_kib):
-            why = f"memory: {rss_kib:,} KiB, far over max_memory_per_child of {self._memory.limit_kib:,} KiB"
-            handle.kill(signal.SIGKILL, why)
-        elif self._memory.replaces(rss_kib) and handle.state is ProcessState.WORKING:
-            self._replace(handle, f"it uses {rss_kib:,} KiB, over max_memory_per_child")
-            handle.say(Stop())
-
-    def _look_for_doomed(self, handle: ProcessHandle, running: Sequence[Any], now_s: float) -> None:
-        for task in running:
-            doom = self._doomed.get(task.task_id)
-            if doom is not None and now_s >= doom[0]:
-                del self._doomed[task.task_id]
-                number = getattr(signal, doom[1] or "SIGKILL", signal.SIGKILL)
-                if number in STOP_SIGNALS:  # for what the task has started: the process itself takes no notice of them
-                    handle.signal(number)
-                    self._doomed[task.task_id] = (now_s + _TERMINATE_GRACE_S, "")
-                    continue
-                verdict = Verdict(VerdictKind.TERMINATED, f"its process was killed with {signal.Signals(number).name}")
-                handle.kill(number, "revoked task", {task.task_id: verdict})
-        for task_id, (at_s, _) in list(self._doomed.items()):
-            if now_s > at_s + 1.0:
-                del self._doomed[task_id]
+                    is_busy = self._enforcement.look(handle, now_s) or is_busy
+            await asyncio.sleep(_LOOK_EVERY_S if is_busy or self._enforcement.is_urgent else _LOOK_IDLE_S)
 
     def revoke(self, ids: Sequence[str], terminate: bool, signal_name: str) -> None:
         """Tell every process; see to it that what must end does."""
         for handle in self.processes:
             handle.say(Revoke(tuple(ids), terminate and not signal_name))
         if terminate:
-            at_s = time.monotonic() + (0.0 if signal_name else _TERMINATE_GRACE_S)
-            self._doomed.update(dict.fromkeys(ids, (at_s, signal_name)))
+            self._enforcement.doom(ids, signal_name, time.monotonic())
 
     async def _lease_forever(self) -> None:
         await self._ready.wait()
