@@ -184,6 +184,18 @@ def test_a_file_that_somebody_keeps_locked_is_refused_after_the_time_set(path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="becoming another user takes root")
+def test_a_writer_that_was_stopped_in_the_middle_of_a_step_holds_nobody_up_for_longer_than_the_time_set(path):
+    publisher = connected(path, busy_timeout_s=0.2)
+    run(publisher.publish([message()]))
+    lock = os.open(f"{path}-lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as of a process that has got SIGSTOP
+    with pytest.raises(BrokerUnavailable, match="another process holds the file locked"):
+        run(publisher.publish([message()]))
+    os.close(lock)
+    run(publisher.publish([message()]))
+    assert run(publisher.queues.status())[0].waiting == 2
+
+
 def test_a_file_that_may_not_be_written_is_refused_with_its_name(tmp_path):
     folder = tmp_path / "shared"
     broker = connected(folder / "faena.db")

@@ -1,7 +1,8 @@
 """One connection to the file, and the transactions on it.
 
 Writers of all processes queue at a `flock` on a side file before they begin: SQLite's own busy handler sleeps in
-steps of up to 100 ms and starves the loser. The kernel releases the lock of a process that dies.
+steps of up to 100 ms and starves the loser. The kernel releases the lock of a process that dies; one that is stopped
+keeps it, so the wait for it has a deadline.
 
 The connection is used under a mutex, so any thread may use it. It is closed before a fork and opened again after it,
 on both sides: POSIX locks do not survive a fork, and a process that inherits an open connection believes that it holds
@@ -17,6 +18,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
@@ -42,6 +44,7 @@ Work: TypeAlias = Callable[[Connection], T]
 
 _MMAP_BYTES = 256 * 1024 * 1024
 _CHECKPOINT_PAGES = 4000
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.00005, 0.001
 _JOURNAL_BYTES = 64 * 1024 * 1024  # a longer write-ahead log is cut back to this at the next checkpoint
 _GITIGNORE = "*\n"
 
@@ -70,7 +73,7 @@ class Database:
             try:
                 connection = self._ready()
                 try:  # from here on: an exception of a signal handler may come at any moment
-                    fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+                    self._queue_up()
                     if self._is_deleted():
                         connection = self._reopened()
                     connection.execute("BEGIN IMMEDIATE")
@@ -93,7 +96,7 @@ class Database:
             try:
                 connection = self._ready()
                 try:  # from here on: an exception of a signal handler may come at any moment
-                    fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+                    self._queue_up()
                     if self._is_deleted():
                         connection = self._reopened()
                     result = work(connection)
@@ -128,6 +131,23 @@ class Database:
 
     # -- all of these are called with the mutex held ------------------------------------------------------
 
+    def _queue_up(self) -> None:
+        """Take the lock of the writers. Raises SQLITE_BUSY after `busy_timeout_s`: its holder was stopped, perhaps."""
+        pause_s, deadline_s = _FIRST_PAUSE_S, 0.0
+        while True:
+            try:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                deadline_s = deadline_s or time.monotonic() + self.location.busy_timeout_s
+                if time.monotonic() >= deadline_s:
+                    busy = sqlite3.OperationalError("the lock of the writers is not to be had")
+                    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                    raise busy from None
+                time.sleep(pause_s)  # a waiting `flock` has no deadline; a step takes about a millisecond
+                pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+            else:
+                return
+
     def _ready(self) -> Connection:
         if self._connection is None:
             return self._open()
@@ -150,7 +170,7 @@ class Database:
         """Open what has the name now; the lock of its own is taken, too (that of the old one is let go)."""
         self._close()
         connection = self._open()
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        self._queue_up()
         return connection
 
     def _open(self) -> Connection:
@@ -158,8 +178,8 @@ class Database:
         _make_room(path)
         self._lock_fd = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         connection: Connection | None = None
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)  # one at a time creates, migrates and switches the journal
         try:
+            self._queue_up()  # one at a time creates, migrates and switches the journal
             connection = sqlite3.connect(
                 path,
                 timeout=self.location.busy_timeout_s,
