@@ -8,6 +8,7 @@ import sys
 from faena.cli.fa import INTERRUPTED, _width, find_task
 from faena.cli.fa_trace import show_traceback
 from faena.errors import Exit, Failure, RunnerError, UnexpectedExit, UnknownCommand
+from faena.runner.ending import ENDING
 from faena.runner.execute import Runner
 from faena.runner.plan import make_plan
 from faena.runner.secret import masked
@@ -81,7 +82,7 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
         import getpass
 
         settings.overrides["sudo"] = {"password": getpass.getpass("Desired 'sudo.password' config value: ")}
-    _end_on_signals()
+    ENDING.install()
     try:
         if any(step.task.options.extras is not None for step in steps):
             from faena.runner.extras import confirm_all
@@ -104,19 +105,6 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
         return INTERRUPTED
     _report(options, outcomes)
     return _status_of(outcomes, debug=bool(options.get("debug")))
-
-
-def _end_on_signals() -> None:
-    """Let SIGTERM and SIGHUP end the run as Ctrl-C does: commands first, then finalizers and undoing."""
-    # the C module: `signal` wraps it in enumerations, for milliseconds
-    import _signal  # type: ignore[import-not-found]  # it has no stubs
-
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    for number in (_signal.SIGTERM, _signal.SIGHUP):
-        if _signal.getsignal(number) == _signal.SIG_DFL:  # nohup has SIGHUP ignored
-            _signal.signal(number, end)
 
 
 def _report(options: dict[str, Any], outcomes: list[Outcome]) -> None:

@@ -14,6 +14,7 @@ import time
 
 from faena.errors import CommandTimedOut, Failure, UnexpectedExit, WatcherError, did_you_mean
 from faena.runner import streams
+from faena.runner.ending import ENDING, TICK_S
 from faena.runner.process import GRACE_S, Follower, Process
 from faena.runner.result import Result
 from faena.runner.scope import CURRENT, Scope
@@ -125,9 +126,11 @@ def run_command(
         return _disown(argv, options, result)
     run = _Run(argv, program, options, result, scope)
     if options.asynchronous:
-        promise = Promise(run)
-        if scope is not None:
-            scope.promises.append(promise)
+        with ENDING:
+            run.start()
+            promise = Promise(run)
+            if scope is not None:
+                scope.promises.append(promise)
         return promise
     return run.finish()
 
@@ -190,12 +193,21 @@ class _Run:
     def __init__(self, argv: list[str], program: str | None, options: Options, result: Result, scope: Scope | None) -> None:
         self.options, self.result, self._scope = options, result, scope
         self._began_s = time.monotonic()
-        self._feed, self._keyboard_fd, stdin = self._input()
+        self._argv, self._program = argv, program
+        self._feed: bytes | None = None
+        self._keyboard_fd: int | None = None
         self._failed_start: OSError | None = None
-        streams.flush()
         self._process: Process | None = None
+        self.is_started = False
+
+    def start(self) -> None:
+        """Start the command; `with ENDING`, or a signal may leave it behind."""
+        self.is_started = True
+        options, scope = self.options, self._scope
+        self._feed, self._keyboard_fd, stdin = self._input()
+        streams.flush()
         has_own_group = stdin is not None or not _is_terminal(0)
-        for attempt, path in ((argv, program), ([options.shell, "-c", result.command], None)):
+        for attempt, path in ((self._argv, self._program), ([options.shell, "-c", self.result.command], None)):
             try:
                 self._process = Process(attempt, program=path, env=options.env, cwd=options.cwd or None, stdin=stdin,
                                         has_own_group=has_own_group, pty=options.pty)  # fmt: skip
@@ -205,7 +217,7 @@ class _Run:
                 if error.errno != errno.ENOEXEC:  # ENOEXEC: a script without its first line
                     break
         if self._process is not None:
-            result.pid = self._process.pid
+            self.result.pid = self._process.pid
             if scope is not None:
                 scope.processes[self._process.pid] = self._process
                 if scope.is_cancelled:  # the run was ended while the command was being started
@@ -230,46 +242,63 @@ class _Run:
         return None, None, None if fd == 0 else fd
 
     def finish(self) -> Result:
-        """Follow the command to its end and judge it."""
-        if self._process is None:
-            return self._never_started()
-        process, options = self._process, self.options
-        printer = streams.Printer(options.hide, options.out_stream, options.err_stream, options.encoding)
-        follower = Follower(
-            process, printer.write, feed=self._feed, keyboard_fd=self._keyboard_fd, watchers=options.watchers,
-            on_typed=printer.typed if options.echo_stdin else None, encoding=options.encoding,
-        )  # fmt: skip
+        """Follow the command to its end (start it, if that was not done) and judge it."""
+        follower: Follower | None = None
         reason: WatcherError | None = None
-        deadline_s, limit_s = self._deadline()
         is_over = False
         try:
-            is_over = not follower.follow(deadline_s)
-            if not is_over:
-                is_over = not self._wait(deadline_s)
-            if is_over:
-                process.end(9)
+            with ENDING:
+                if not self.is_started:
+                    self.start()
+                if self._process is not None:
+                    follower = self._follower(self._process)
+            if follower is not None:
+                is_over = not follower.follow(self._deadline()[0]) or not self._wait(self._deadline()[0])
+                if is_over:
+                    self._end(9)
         except WatcherError as error:
             reason = error
-            process.end()
+            self._end()
         except KeyboardInterrupt:
             self._interrupt(follower)
             raise
         except BaseException:
-            process.end()
+            self._end()
             raise
         finally:
-            printer.finish()
-            process.close()
-            if self._scope is not None:
-                self._scope.processes.pop(process.pid, None)
-            self._fill(follower)
-        self.result.exited = None if reason is not None else process.wait()
-        return self._judge(reason, limit_s if is_over else None)
+            self._close(follower)
+        if self._process is None:
+            return self._never_started()
+        self.result.exited = None if reason is not None else self._process.wait()
+        return self._judge(reason, self._deadline()[1] if is_over else None)
 
-    def _interrupt(self, follower: Follower) -> None:
+    def _follower(self, process: Process) -> Follower:
+        options = self.options
+        self._printer = streams.Printer(options.hide, options.out_stream, options.err_stream, options.encoding)
+        return Follower(
+            process, self._printer.write, feed=self._feed, keyboard_fd=self._keyboard_fd, watchers=options.watchers,
+            on_typed=self._printer.typed if options.echo_stdin else None, encoding=options.encoding,
+        )  # fmt: skip
+
+    def _end(self, first: int = 15) -> None:
+        if self._process is not None:
+            self._process.end(first)
+
+    def _close(self, follower: Follower | None) -> None:
+        if self._process is None or follower is None:
+            return
+        self._printer.finish()
+        self._process.close()
+        if self._scope is not None:
+            self._scope.processes.pop(self._process.pid, None)
+        self._fill(follower)
+
+    def _interrupt(self, follower: Follower | None) -> None:
         """Pass Ctrl-C on and give the command time to end by itself, its last words shown; then end it."""
         process = self._process
-        assert process is not None
+        if process is None or follower is None:
+            self._end()
+            return
         if process.is_grouped:  # in our own group the terminal has told it already
             process.signal(2)
         try:
@@ -337,8 +366,9 @@ class Promise:
         self._result: Result | None = None
         self._error: BaseException | None = None
         self.is_joined = False
-        self._thread = threading.Thread(target=self._follow, name=f"command {self.pid}", daemon=True)
-        self._thread.start()
+        # not `Thread.join`: one that Ctrl-C interrupts takes the thread for ended (CPython 3.11, bpo-45274)
+        self._done = threading.Event()
+        threading.Thread(target=self._follow, name=f"command {self.pid}", daemon=True).start()
 
     def __repr__(self) -> str:
         return f"<Promise cmd={self.command!r}>"
@@ -348,13 +378,17 @@ class Promise:
             self._result = self._run.finish()
         except BaseException as error:  # noqa: BLE001  carried over to whoever joins
             self._error = error
+        finally:
+            self._done.set()
 
     @property
     def is_done(self) -> bool:
-        return not self._thread.is_alive()
+        return self._done.is_set()
 
     def join(self) -> Result:
-        self._thread.join()
+        """Wait for the end; the result, or what `run` would have raised."""
+        while not self._done.wait(TICK_S):
+            pass
         self.is_joined = True
         if self._error is not None:
             raise self._error
@@ -364,12 +398,11 @@ class Promise:
     def stop(self) -> None:
         """End the command with all that it started."""
         process = self._run._process
-        if process is not None and self._thread.is_alive():
+        if process is not None and not self.is_done:
             process.signal(15)
-            self._thread.join(5)
-            if self._thread.is_alive():
+            if not self._done.wait(GRACE_S):
                 process.signal(9)
-                self._thread.join()
+                self._done.wait(GRACE_S)
         self.is_joined = True
 
     def __enter__(self) -> Self:

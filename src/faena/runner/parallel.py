@@ -14,6 +14,7 @@ import sys
 import threading
 
 from faena.model.graph import Readiness
+from faena.runner.ending import TICK_S
 from faena.runner.outcome import Outcome
 from faena.runner.process import GRACE_S
 from faena.runner.sinks import Direct, Grouped, Prefixed, Routing, group_marks
@@ -85,7 +86,8 @@ class _Pool:
         try:
             for thread in threads:
                 thread.start()
-            self._finished.wait()
+            while not self._finished.wait(TICK_S):
+                pass
         except (KeyboardInterrupt, SystemExit):
             self._cancel()
             raise

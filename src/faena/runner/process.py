@@ -17,6 +17,8 @@ import select
 import subprocess
 import time
 
+from faena.runner.ending import TICK_S
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -174,11 +176,12 @@ class Follower:
             poll.register(self._keyboard_fd, select.POLLIN)
         self._feed(poll, names)
         while names:
-            wait_ms = None
+            wait_ms = TICK_S * 1000
             if deadline_s is not None:
-                wait_ms = max(0.0, (deadline_s - time.monotonic()) * 1000)
-                if wait_ms <= 0:
+                left_ms = (deadline_s - time.monotonic()) * 1000
+                if left_ms <= 0:
                     return False
+                wait_ms = min(left_ms, wait_ms)
             for fd, event in poll.poll(wait_ms):
                 if fd in names and event & (select.POLLIN | _CLOSED):
                     if not self._read(fd, names[fd]):
