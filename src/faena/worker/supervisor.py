@@ -20,7 +20,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from faena.app.links import Link, adapter_for
@@ -74,7 +74,7 @@ class Supervisor:
         self._renewed_since_s: float | None = None
         self._reaps_from_s = 0.0
         self._spawning: set[int] = set()
-        self._pauses: set[asyncio.Task[None]] = set()  # before processes are started again
+        self._asides: set[asyncio.Task[None]] = set()  # of one process each; a stop does not wait for them
         self._enforcement: Enforcement  # from the first hello on
         self.done_before = self.failed_before = 0  # by processes that are gone
 
@@ -94,7 +94,7 @@ class Supervisor:
                 for index in range(self._foreseen_processes()):
                     self._spawn(index)
                 await self._ended.wait()
-                for task in (*tasks, *self._pauses):
+                for task in (*tasks, *self._asides):
                     task.cancel()
         finally:
             await self._leave()
@@ -152,15 +152,15 @@ class Supervisor:
                 self._fail(f"no process can be started: {error}")
             else:
                 log.error("process %d cannot be started: %s", index, error)
-                self._spawn_after(index, _PAUSE_WITHOUT_MEANS_S)
+                self._aside(self._spawn_later(index, _PAUSE_WITHOUT_MEANS_S))
             return
         self.processes.append(handle)
-        self._group.create_task(self._attend(handle))
+        self._aside(self._attend(handle))
 
-    def _spawn_after(self, index: int, pause_s: float) -> None:
-        pause = self._group.create_task(self._spawn_later(index, pause_s))
-        self._pauses.add(pause)
-        pause.add_done_callback(self._pauses.discard)
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._group.create_task(work)
+        self._asides.add(task)
+        task.add_done_callback(self._asides.discard)
 
     async def _spawn_later(self, index: int, pause_s: float) -> None:
         self._spawning.add(index)
@@ -330,7 +330,8 @@ class Supervisor:
         lived_s = time.monotonic() - handle.started_s
         short = was_short(lived_s, done, len(verdicts)) and status != EXIT_LEASE_LOST and not handle.killed_for
         lives = self._short_lives[handle.index] = self._short_lives.get(handle.index, 0) + 1 if short else 0
-        self._spawn_after(handle.index, pause_before_spawn_s(lives, was_killed=status < 0))
+        pause_s = pause_before_spawn_s(lives, was_killed=status < 0)
+        self._aside(self._spawn_later(handle.index, pause_s))
 
     async def _recover(self, holder: str, verdicts: dict[str, Verdict]) -> None:
         """Hand back what a process held; while the broker cannot be reached, the lease does so in the end."""
