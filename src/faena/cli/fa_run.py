@@ -6,7 +6,6 @@ import os
 import sys
 
 from faena.cli.fa import INTERRUPTED, _width, find_task
-from faena.cli.fa_trace import show_traceback
 from faena.errors import Exit, Failure, RunnerError, UnexpectedExit, UnknownCommand
 from faena.runner.ending import ENDING
 from faena.runner.execute import Runner
@@ -141,6 +140,8 @@ def show_error(title: str, error: BaseException, *, debug: bool = False) -> int:
         named = text if text.startswith(f"task '{title}'") else f"task '{title}': {text}"
         print(masked(f"fa: {named}"), file=sys.stderr)
         return TIMED_OUT if isinstance(error, TimeoutError) else 1
+    from faena.cli.fa_trace import show_traceback
+
     show_traceback(error, debug=debug)
     print(f"fa: task '{title}' failed: {type(error).__name__}", file=sys.stderr)
     _annotate(f"task '{title}' failed: {type(error).__name__}: {error}")

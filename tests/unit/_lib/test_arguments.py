@@ -404,9 +404,7 @@ def tool_group() -> CommandGroup:
     def listing(queue: str = "default"):
         """Show dead letters."""
 
-    dead = CommandGroup(
-        "dead", {"requeue": command_from(requeue), "list": command_from(listing)}, summary="Dead letters."
-    )
+    dead = CommandGroup("dead", {"requeue": command_from(requeue), "list": command_from(listing)}, summary="Dead letters.")
     return CommandGroup("faena", {"dead": dead}, summary="Tasks.")
 
 
