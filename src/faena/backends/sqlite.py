@@ -61,8 +61,7 @@ class SqliteBackend:
 
         def work(connection: Connection) -> tuple[list[bool], results.Tickets]:
             kept = results.record_each(connection, rows)
-            states = {row[0]: row[1] for row, is_kept in zip(rows, kept, strict=True) if is_kept}
-            return kept, results.take_tickets(connection, states)
+            return kept, results.take_tickets(connection, [row for row, is_kept in zip(rows, kept, strict=True) if is_kept])
 
         kept, tickets = self.driver.database.write(work)
         results.tell(self.driver.signals, tickets)

@@ -16,7 +16,7 @@ from faena.drivers.sqlite.claims import holder_number
 from faena.drivers.sqlite.database import Connection, Work
 from faena.drivers.sqlite.driver import Driver, driver_for
 from faena.drivers.sqlite.results import ids_json
-from faena.drivers.sqlite.steps import HOLDERS, MESSAGES, QUEUES, Received
+from faena.drivers.sqlite.steps import HOLDERS, MESSAGES, QUEUES
 from faena.errors import LeaseLost
 from faena.model.delivery import (
     DeadLetter,
@@ -128,6 +128,7 @@ class SqliteConsumer:
         self._queues = tuple(dict.fromkeys(queues))
         self._turn = 0
         self._is_declared = False
+        self._was_emptied = False  # the last look left nothing: what comes after it is waited for, not looked for
         self._alarm = Alarm()
 
     async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
@@ -135,25 +136,32 @@ class SqliteConsumer:
         if not self._is_declared:
             await self._driver.write(partial(queues.declare, names=self._queues))
             self._is_declared = True
-        received = await self._take(limit)
-        if received.batch or wait_s <= 0:
-            return received.batch
+        if not self._was_emptied or wait_s <= 0:
+            batch = await self._take(limit)
+            if batch or wait_s <= 0:
+                return batch
         return await self._wait(limit, deadline)
 
-    async def _take(self, limit: int) -> Received:
+    async def _take(self, limit: int) -> Sequence[Delivery | Malformed]:
+        batch = await self._take_in_turn(limit)
+        self._was_emptied = len(batch) < limit
+        return batch
+
+    async def _take_in_turn(self, limit: int) -> Sequence[Delivery | Malformed]:
         self._turn = turn = (self._turn + 1) % max(1, len(self._queues))  # each queue comes first in its turn
         order = self._queues[turn:] + self._queues[:turn] if turn else self._queues
         if self._driver.io == "blocking":
             return self._receive(order, limit)
         return await self._driver.call(self._receive, order, limit)
 
-    def _receive(self, order: tuple[str, ...], limit: int) -> Received:
-        received = self._driver.database.write(lambda sql: steps.receive(sql, self._holder, order, limit))
-        if received.batch:
-            self._driver.outstanding[received.claim] = len(received.batch)
-        if received.full is not None:
-            self._driver.signals.notify((name_of("q", received.full),))  # there may be more
-        return received
+    def _receive(self, order: tuple[str, ...], limit: int) -> Sequence[Delivery | Malformed]:
+        claimed = self._driver.database.write(lambda sql: steps.receive(sql, self._holder, order, limit))
+        batch = steps.deliveries_of(claimed)
+        if batch:
+            self._driver.outstanding[claimed.claim] = len(batch)
+        if claimed.full is not None:
+            self._driver.signals.notify((name_of("q", claimed.full),))  # there may be more
+        return batch
 
     async def _wait(self, limit: int, deadline: float) -> Sequence[Delivery | Malformed]:
         listener = self._driver.signals.listen([name_of("q", queue) for queue in self._queues])
@@ -168,9 +176,9 @@ class SqliteConsumer:
                     pause_s = min(longest_s, pause_s * 2)
                     if not has_token:
                         continue
-                received = await self._take(limit)
-                if received.batch or left_s <= 0:
-                    return received.batch
+                batch = await self._take(limit)
+                if batch or left_s <= 0:
+                    return batch
             return ()
         finally:
             listener.close()

@@ -57,7 +57,8 @@ def _last(connection: Connection) -> int:
 def _note_expiries(connection: Connection, before: int, rows: Sequence[ResultRow]) -> None:
     """Note where the records are that expire in a minute. A changed record has a new seq, so it is noted again."""
     after = _last(connection)
-    for minute in {int(row[2] // 60) for row in rows if row[2] is not None}:
+    moments = {row[2] for row in rows}
+    for minute in {int(moment // 60) for moment in moments if moment is not None}:
         connection.execute(RESULTS.note_expiry, (minute, before, after))
 
 
@@ -73,11 +74,12 @@ def expire(connection: Connection, now_s: float, limit: int) -> int:
     return removed
 
 
-def take_tickets(connection: Connection, states: dict[str, str]) -> Tickets:
-    """Return what to tell those who wait for one of these ids; who was told of a terminal state waits no more."""
+def take_tickets(connection: Connection, rows: Sequence[ResultRow]) -> Tickets:
+    """Return what to tell those who wait for one of these; who was told of a terminal state waits no more."""
     tickets: Tickets = {}
-    if connection.execute(RESULTS.any_waiter).fetchone() is None:
+    if not rows or connection.execute(RESULTS.any_waiter).fetchone() is None:
         return tickets
+    states = {row[0]: row[1] for row in rows}
     for ticket, task_id, fifo in connection.execute(RESULTS.waiting_for, (ids_json(list(states)),)).fetchall():
         is_terminal = states[task_id] in TERMINAL_STATES
         if is_terminal:

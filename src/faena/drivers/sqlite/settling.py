@@ -62,11 +62,12 @@ class SqliteJoint:
         tickets: results.Tickets = {}
         touched: set[str] = set()
         settled: Counter[int] = Counter()
+        rows = [results.row_of(each.result) for each in completions if each.result is not None]  # before others wait for us
         done: list[bool] | None = None
         if _are_acks([each.settlement for each in completions]):
             settled = Counter([claim for _, claim in grips])
             try:
-                tickets = database.write(lambda sql: self._all_at_once(sql, grips, settled, completions, touched))
+                tickets = database.write(lambda sql: self._all_at_once(sql, grips, settled, rows, completions, touched))
                 done = [True] * len(completions)
             except _Differs:
                 touched.clear()
@@ -82,17 +83,14 @@ class SqliteJoint:
         connection: Connection,
         grips: list[tuple[int, int]],
         settled: Counter[int],
+        rows: Sequence[results.ResultRow],
         completions: Sequence[Completion],
         touched: set[str],
     ) -> results.Tickets:
         _ack_all(connection, self._driver, grips, settled)
-        records = [each.result for each in completions if each.result is not None]
-        tickets: results.Tickets = {}
-        if records:
-            rows = [results.row_of(record) for record in records]
-            if results.record_all(connection, rows) != len(rows):
-                raise _Differs
-            tickets = results.take_tickets(connection, {record.id: record.state for record in records})
+        if rows and results.record_all(connection, rows) != len(rows):
+            raise _Differs
+        tickets = results.take_tickets(connection, rows)
         publish = [
             steps.row_of(message, self._driver.location.largest_message_bytes)
             for each in completions
@@ -109,22 +107,23 @@ class SqliteJoint:
     ) -> tuple[list[bool], results.Tickets, Counter[int]]:
         largest_bytes = self._driver.location.largest_message_bytes
         done: list[bool] = []
-        states: dict[str, str] = {}
+        kept: list[results.ResultRow] = []
         for each in completions:
             is_ours = steps.settle_one(connection, each.settlement, touched, largest_bytes)
             done.append(is_ours)
             if not is_ours:
                 continue
             if each.result is not None:
-                if not results.record_each(connection, [results.row_of(each.result)])[0]:
+                row = results.row_of(each.result)
+                if not results.record_each(connection, [row])[0]:
                     continue  # it had ended otherwise before: what would have followed does not
-                states[each.result.id] = each.result.state
+                kept.append(row)
             if each.publish:
                 rows = [steps.row_of(message, largest_bytes) for message in each.publish]
                 steps.insert(connection, rows)
                 touched.update([row[0] for row in rows])
         settled = _end_claims(connection, self._driver, [each.settlement.delivery.grip for each in completions], done)
-        return done, results.take_tickets(connection, states) if states else {}, settled
+        return done, results.take_tickets(connection, kept), settled
 
 
 def _are_acks(settlements: Sequence[Settlement]) -> bool:

@@ -123,21 +123,21 @@ def last_seq(connection: Connection, queue: int, place: int) -> int:
 # -- out ---------------------------------------------------------------------------------------------------
 
 
-class Received(msgspec.Struct, frozen=True):
-    """What one look at the queues gave."""
+class Claimed(msgspec.Struct, frozen=True):
+    """What one look at the queues gave, as it lies in the table."""
 
-    batch: list[Delivery | Malformed]
     claim: int
-    full: str | None = None  # a queue that may hold more
-    next_due_s: float | None = None
+    rows: list[tuple[str, list[tuple[Any, ...]]]]  # queue -> its rows in their order
+    full: str | None  # a queue that may hold more
 
 
-def receive(connection: Connection, holder: int, queues: Sequence[str], limit: int) -> Received:
+def receive(connection: Connection, holder: int, queues: Sequence[str], limit: int) -> Claimed:
     """Claim up to `limit` messages, from the queues in the order given."""
     check_holder(connection, holder)
     paused = _paused(connection)
     claim, now_s = new_claim(holder), time.time()
-    batch: list[Delivery | Malformed] = []
+    found: list[tuple[str, list[tuple[Any, ...]]]] = []
+    seqs: list[int] = []
     full: str | None = None
     for queue in queues:
         number = None if queue in paused else known_number(connection, queue)
@@ -145,16 +145,22 @@ def receive(connection: Connection, holder: int, queues: Sequence[str], limit: i
             continue
         _ripen(connection, number, now_s)
         first, last = places.ready(number)
-        rows = connection.execute(MESSAGES.claim, (claim, first, last, limit - len(batch))).fetchall()
+        rows = connection.execute(MESSAGES.claim, (claim, first, last, limit - len(seqs))).fetchall()
         if rows:
             rows.sort()  # by seq: RETURNING keeps no order
-            batch += [_delivery(row, claim, queue) for row in rows]
-            if len(batch) >= limit:
+            found.append((queue, rows))
+            seqs += [row[0] for row in rows]
+            if len(seqs) >= limit:
                 full = queue
                 break
-    if batch:
-        connection.execute(MESSAGES.note_claim, (claim, json_of([each.grip[0] for each in batch]).decode()))
-    return Received(batch, claim, full)
+    if seqs:
+        connection.execute(MESSAGES.note_claim, (claim, json_of(seqs).decode()))
+    return Claimed(claim, found, full)
+
+
+def deliveries_of(claimed: Claimed) -> list[Delivery | Malformed]:
+    """Read what was claimed; apart from `receive`, so that other writers need not wait for it."""
+    return [_delivery(row, claimed.claim, queue) for queue, rows in claimed.rows for row in rows]
 
 
 def _ripen(connection: Connection, queue: int, now_s: float) -> None:
