@@ -73,11 +73,12 @@ def run_incrementally(runner: Runner, step: Step, *, has_keyboard: bool, sink: A
     record = _load(path)
     parts, sources = _now(runner, step, record)
     fingerprint = whole(parts)
+    outputs_before = dict(record.outputs) if record is not None else {}
     reason = "--force" if runner.settings.force else _why(runner, record, fingerprint, parts)
     if not reason:
         _note(runner, step, "up to date", sink)
         assert record is not None
-        if record.sources != sources:
+        if record.sources != sources or record.outputs != outputs_before:  # seen again: the stat alone does next time
             _save(path, Record(fingerprint, parts, sources, record.outputs, record.log))
         return Outcome(step, "up to date", reason="nothing changed", duration_s=time.monotonic() - began_s)
     _note(runner, step, f"has to run: {reason}", sink)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
+from time import time
 
 from faena.errors import CollectionNotFound, TaskFileError
 from faena.runner.collection import Collection
+
+YOUNG_S = 2.0
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,11 +79,26 @@ def load_task_file(found: TaskFile) -> ModuleType:
         return module
     if found.module.isidentifier() or "." in found.module:
         sys.modules.pop(found.module, None)
-        __import__(found.module)
+        _import(found)
         module = sys.modules[found.module]
         if os.path.isdir(found.path) or _file_of(module) == found.path:
             return module
     return _load_path(found)
+
+
+def _import(found: TaskFile) -> None:
+    """Import the module; one that was changed just now leaves no byte code.
+
+    Python knows byte code to be stale by the source's size and its time in whole seconds (importlib,
+    `_bootstrap_external`): a second change within the same second would go unseen.
+    """
+    keeps = sys.dont_write_bytecode
+    try:
+        if time() - os.stat(found.path).st_mtime < YOUNG_S:
+            sys.dont_write_bytecode = True
+        __import__(found.module)
+    finally:
+        sys.dont_write_bytecode = keeps
 
 
 def _file_of(module: Any) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-# variables that change what `fa` does: those of the CI system that runs the tests, and of the developer
-OUTSIDE = ("INVOKE_", "GITHUB_", "GITLAB_", "TF_BUILD", "CI")
+# variables that change what `fa` does: those of the CI system that runs the tests, and of the developer; byte code is
+# kept, as it is in use
+OUTSIDE = ("INVOKE_", "GITHUB_", "GITLAB_", "TF_BUILD", "CI", "PYTHONDONTWRITEBYTECODE")
 HEADER = "from faena import Collection, Config, Context, Exit, call, run, sudo, task\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 
 import pytest
 
@@ -261,3 +262,24 @@ def test_the_names_of_targets_are_made_of_parts_of_the_sources(project, form, ta
         project.write(name, "x")
     assert project.fa("t").stdout == "t: made 3 of 3 targets\n"
     assert all((project.folder / target).exists() for target in targets)
+
+
+def test_files_that_were_young_when_recorded_are_read_once_more_and_then_no_longer(project):
+    project.tasks("@task(sources=['in'], outputs=['out'])\ndef t(c):\n    c.run('cp in out')\n")
+    project.write("in", "x")
+    assert project.fa("t").status == 0
+    state = project.folder / ".faena" / "runner" / "t.state"
+    old = time.time_ns() - 3_600_000_000_000
+    for name in ("in", "out"):
+        os.utime(project.folder / name, ns=(old, old))  # which changes the ctime, so that they are young
+    first = state.read_bytes()
+    assert project.fa("t").stdout == "t: up to date\n"
+    second = state.read_bytes()
+    assert second != first
+    deadline = time.monotonic() + 20
+    while project.fa("t").stdout == "t: up to date\n" and time.monotonic() < deadline:
+        third = state.read_bytes()
+        if third == second:
+            break
+        second = third
+    assert state.read_bytes() == second
