@@ -3,7 +3,8 @@
 What every adapter promises; `faena.testing.conformance` checks it.
 
 - `publish` returns when the broker has taken every message as safely as it can; it raises BrokerUnavailable when it
-  took none. A message whose id is already in the broker is not taken twice.
+  took none, and PublishedInPart, with the ids, when it took some. A message whose id is already in the broker is not
+  taken twice where `deduplicates` says so.
 - A message handed out by `receive` belongs to one holder until it is settled, or the holder's lease ends, or the holder
   is recovered. It is then handed out again: at least once, never lost.
 - A holder is one incarnation of one process. Its lease is renewed by the supervisor, which no task can block. The holder
@@ -43,6 +44,9 @@ class Capabilities(Struct, frozen=True):
     durable: bool  # what was accepted survives the end of every process that takes part
     lease: Literal["holder", "message", "connection"]  # what is renewed, and whose end hands work back
     longest_delay_s: float | None = None  # None: no bound
+    longest_lease_s: float | None = None  # how long one delivery can be held in all, renewals included; None: no bound
+    deduplicates: bool = True  # a message whose id is already in the broker is not taken twice
+    keeps_verdicts: bool = True  # `recover` hands out each verdict with its message
     priority_levels: int = 10  # 1: no priorities
     largest_message_bytes: int | None = None
     dead_letters: bool = True
@@ -139,9 +143,7 @@ class DeadLetters(Protocol):
         """Put the dead letters that fit back into their queues with fresh counters; malformed ones stay."""
         ...
 
-    async def purge(
-        self, queue: str | None = None, ids: Sequence[str] | None = None, before_s: float | None = None
-    ) -> int:
+    async def purge(self, queue: str | None = None, ids: Sequence[str] | None = None, before_s: float | None = None) -> int:
         """Remove the dead letters that fit; `before_s`: buried before that moment (unix seconds)."""
         ...
 
@@ -165,7 +167,10 @@ class Broker(Protocol):
     async def close(self) -> None: ...
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Take the messages, all or none where the broker can; each goes to `message.queue`, due at `due_at_s`."""
+        """Take the messages; each goes to `message.queue`, due at `due_at_s`.
+
+        Raises BrokerUnavailable: none was taken; PublishedInPart: some were; MessageTooLarge: none was.
+        """
         ...
 
     async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:

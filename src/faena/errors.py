@@ -14,6 +14,7 @@ Names that users know from Celery are kept where the thing is the same.
     ├── InvalidArguments                (TypeError) arguments that the task's signature refuses
     ├── BrokerError
     │   ├── BrokerUnavailable           nothing was accepted; try again later
+    │   ├── PublishedInPart             some messages were accepted; it names them
     │   ├── LeaseLost                   the work was handed to somebody else meanwhile
     │   └── MessageTooLarge
     ├── BackendError
@@ -181,6 +182,16 @@ class BrokerError(FaenaError):
 
 class BrokerUnavailable(BrokerError, ConnectionError):
     """The broker did not answer, or could not store: nothing was accepted, so trying again is safe."""
+
+
+class PublishedInPart(BrokerError):
+    """The broker took some messages and then failed: send the others again, and those only."""
+
+    def __init__(self, accepted: Iterable[str], total: int) -> None:
+        self.accepted, self.total = frozenset(accepted), total
+        super().__init__(
+            f"the broker took {len(self.accepted)} of {total} messages and then failed; `accepted` holds their ids"
+        )
 
 
 class LeaseLost(BrokerError):

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from faena._lib.drive import run
 from faena.app.links import Links
 from faena.config.settings import Settings
-from faena.errors import BrokerUnavailable, MessageTooLarge
+from faena.errors import BrokerUnavailable, MessageTooLarge, PublishedInPart
 from faena.model.message import Message
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 
 
 def publish(links: Links, conf: Settings, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
-    """Raises BrokerUnavailable when the broker took nothing within `task_publish_timeout`."""
-    began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
+    """Raises BrokerUnavailable when the broker took nothing within `task_publish_timeout`; PublishedInPart."""
+    began_s, pause_s, rest = time.monotonic(), _FIRST_PAUSE_S, _Rest(messages)
     while True:
         try:
             broker = links.blocking().broker
             _check_size(broker.capabilities.largest_message_bytes, messages)
-            run(broker.publish(messages))
-        except BrokerUnavailable:
+            run(broker.publish(rest.messages))
+        except (BrokerUnavailable, PublishedInPart) as error:
+            rest = rest.after(error)
             if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
-                raise
+                rest.give_up(error)
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
         else:
@@ -36,19 +37,40 @@ async def apublish(links: Links, conf: Settings, messages: Sequence[Message], op
     """Do as `publish`, without blocking the event loop."""
     import asyncio  # 50 ms that synchronous programs do not pay
 
-    began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
+    began_s, pause_s, rest = time.monotonic(), _FIRST_PAUSE_S, _Rest(messages)
     while True:
         try:
             broker = (await links.asyncio()).broker
             _check_size(broker.capabilities.largest_message_bytes, messages)
-            await broker.publish(messages)
-        except BrokerUnavailable:
+            await broker.publish(rest.messages)
+        except (BrokerUnavailable, PublishedInPart) as error:
+            rest = rest.after(error)
             if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
-                raise
+                rest.give_up(error)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
         else:
             return
+
+
+class _Rest:
+    """What the broker has not taken yet."""
+
+    __slots__ = ("messages", "taken")
+
+    def __init__(self, messages: Sequence[Message], taken: frozenset[str] = frozenset()) -> None:
+        self.messages, self.taken = messages, taken
+
+    def after(self, error: BrokerUnavailable | PublishedInPart) -> _Rest:
+        if isinstance(error, BrokerUnavailable):
+            return self
+        left = [message for message in self.messages if message.id not in error.accepted]
+        return _Rest(left, self.taken | error.accepted)
+
+    def give_up(self, error: BrokerUnavailable | PublishedInPart) -> NoReturn:
+        if self.taken:
+            raise PublishedInPart(self.taken, len(self.taken) + len(self.messages)) from error
+        raise error
 
 
 def _patience_s(conf: Settings, options: Mapping[str, Any]) -> float:

@@ -83,7 +83,7 @@ Settlement: TypeAlias = Ack | Release | Bury
 class DeadLetter(Struct, frozen=True):
     """A message that nobody will run unless somebody asks for it."""
 
-    key: int  # names it within its broker
+    key: int | str  # the adapter's own name for it; everybody else names it by its task's id
     queue: str
     reason: DeadReason
     detail: str
@@ -99,11 +99,12 @@ class QueueStatus(Struct, frozen=True):
 
     name: str
     waiting: int  # ready to run
-    delayed: int  # not due yet
-    held: int  # under the lease of a worker
+    delayed: int | None  # not due yet; None: the broker cannot tell
+    held: int | None  # under the lease of a worker; None: the broker cannot tell
     dead: int
     paused: bool
     oldest_waiting_at_s: float | None = None
+    is_exact: bool = True  # False: the broker counts roughly
 
 
 class Place(StrEnum):

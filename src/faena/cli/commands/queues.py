@@ -34,8 +34,8 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
             (
                 each.name,
                 each.waiting,
-                each.delayed,
-                each.held,
+                "?" if each.delayed is None else each.delayed,
+                "?" if each.held is None else each.held,
                 each.dead,
                 "" if each.oldest_waiting_at_s is None else ago(now_s - each.oldest_waiting_at_s),
                 len(consumers.get(each.name, ())),

@@ -70,7 +70,7 @@ class Messages:
         self._held: dict[int, dict[int, _Entry]] = {}  # by holder, by seq
         self._paused: set[str] = set()
         self._declared: set[str] = set()
-        self._dead: dict[int, DeadLetter] = {}
+        self._dead: dict[int | str, DeadLetter] = {}
         self._next_seq, self._next_key = count(1).__next__, count(1).__next__
         self._next_holder, self._next_receive = count(1).__next__, count(1).__next__
 
