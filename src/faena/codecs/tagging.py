@@ -64,7 +64,7 @@ def tag(value: Any) -> Any:
     if kind is list or kind is tuple:
         return value if _ATOMS.issuperset(map(type, value)) else [tag(item) for item in value]
     if kind is dict:
-        return _tag_dict(value)
+        return _tag_dict(value) if value else value
     writer = _WRITERS.get(kind)
     if writer is not None:
         return {TYPE: writer[0], VALUE: writer[1](value)}
