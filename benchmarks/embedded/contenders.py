@@ -58,7 +58,7 @@ _HUEY = (
 
 def huey_contenders(python: str) -> tuple[Contender, ...]:
     def huey(name: str, text: str, **environment: str) -> Contender:
-        counts = {"enqueue": 1_500, "bulk": None, "drain": 1_500, "live": 1_000}
+        counts = {"enqueue": 1_000, "bulk": None, "drain": 1_000, "live": 500}
         return Contender(
             name,
             "benchmarks.embedded.huey_side",
