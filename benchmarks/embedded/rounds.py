@@ -33,7 +33,7 @@ class Plan:
     starts: int  # of each command, for the start-up times
 
 
-FULL = Plan(rounds=5, live_rounds=3, scale=1.0, round_trips=150, idle_s=4.0, starts=15)
+FULL = Plan(rounds=4, live_rounds=2, scale=1.0, round_trips=150, idle_s=4.0, starts=15)
 QUICK = Plan(rounds=1, live_rounds=1, scale=0.4, round_trips=60, idle_s=1.5, starts=5)
 
 
