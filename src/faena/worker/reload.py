@@ -22,6 +22,7 @@ async def watch_forever(folder: str, changed: Callable[[], None]) -> None:
     """Call `changed` after Python files below `folder` have changed, once for those that change together."""
     from watchfiles import PythonFilter, awatch  # an extra
 
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it would tell of each change beside us
     async for changes in awatch(folder, watch_filter=PythonFilter()):
         log.info("%s changed: processes are started anew", ", ".join(sorted({path for _, path in changes})[:3]))
         changed()

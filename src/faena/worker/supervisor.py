@@ -91,6 +91,9 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 tasks = [group.create_task(part()) for part in self._parts()]
+                if self._options.reload:
+                    tasks.append(group.create_task(watch_forever(self._workdir, self.restart_processes)))
+                    await asyncio.sleep(0)  # it watches before the first process reads a file: no change is missed
                 for index in range(self._foreseen_processes()):
                     self._spawn(index)
                 await self._ended.wait()
@@ -104,7 +107,7 @@ class Supervisor:
         return (self._bury_forever, self._look_forever, self._lease_forever, self._reap_forever, self._serve_others)
 
     async def _serve_others(self) -> None:
-        """What begins when the app is known: presence, remote control, health, housekeeping, reload."""
+        """What begins when the app is known: presence, remote control, health, housekeeping."""
         await self._ready.wait()
         assert self.hello is not None
         settings = self.hello.settings
@@ -116,8 +119,6 @@ class Supervisor:
                 group.create_task(HealthFile(settings["worker_health_file"], self.health).write_forever())
             if settings["worker_health_address"]:
                 group.create_task(HealthServer(settings["worker_health_address"], self.health).serve_forever())
-            if self._options.reload:
-                group.create_task(watch_forever(self._options.workdir, self.restart_processes))
 
     @property
     def link(self) -> Link:
