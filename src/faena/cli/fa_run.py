@@ -12,6 +12,7 @@ from faena.runner.execute import Runner
 from faena.runner.plan import make_plan
 from faena.runner.secret import masked
 from faena.runner.settings import RunSettings
+from faena.runner.streams import remark
 from faena.runner.task import Call
 
 TYPE_CHECKING = False
@@ -97,7 +98,7 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
         _report(options, runner.outcomes)
         if isinstance(error.code, int) or error.code is None:
             return error.code or 0
-        print(error.code, file=sys.stderr)
+        remark(error.code)
         return 1
     except KeyboardInterrupt:
         _report(options, runner.outcomes)
@@ -122,7 +123,7 @@ def _status_of(outcomes: list[Outcome], *, debug: bool) -> int:
         status = status or found
     cancelled = [each.step.name for each in outcomes if each.status == "cancelled"]
     if cancelled:
-        print(f"fa: not run, as something they need failed: {', '.join(cancelled)}", file=sys.stderr)
+        remark(f"fa: not run, as something they need failed: {', '.join(cancelled)}")
     return status
 
 
@@ -131,19 +132,19 @@ def show_error(title: str, error: BaseException, *, debug: bool = False) -> int:
     sys.stdout.flush()
     if isinstance(error, Exit):
         if error.message:
-            print(masked(error.message), file=sys.stderr)
+            remark(masked(error.message))
         return error.code
     if isinstance(error, Failure):
         return _show_failure(title, error)
     if isinstance(error, RunnerError) and not debug:
         text = str(error)
         named = text if text.startswith(f"task '{title}'") else f"task '{title}': {text}"
-        print(masked(f"fa: {named}"), file=sys.stderr)
+        remark(masked(f"fa: {named}"))
         return TIMED_OUT if isinstance(error, TimeoutError) else 1
     from faena.cli.fa_trace import show_traceback
 
     show_traceback(error, debug=debug)
-    print(f"fa: task '{title}' failed: {type(error).__name__}", file=sys.stderr)
+    remark(f"fa: task '{title}' failed: {type(error).__name__}")
     _annotate(f"task '{title}' failed: {type(error).__name__}: {error}")
     return 1
 
@@ -154,17 +155,17 @@ def _show_failure(title: str, error: Failure) -> int:
     for name in hidden:
         tail = result.tail(name).strip("\n")
         if tail:
-            print(masked(f"--- {name} of '{result.command}'\n{tail}"), file=sys.stderr)
+            remark(masked(f"--- {name} of '{result.command}'\n{tail}"))
     timeout = getattr(error, "timeout", None)
     if timeout is not None:
-        print(masked(f"fa: task '{title}': command timed out after {timeout:g} s: {result.command}"), file=sys.stderr)
+        remark(masked(f"fa: task '{title}': command timed out after {timeout:g} s: {result.command}"))
         return TIMED_OUT
     if not isinstance(error, UnexpectedExit):
         reason = error.reason or error
-        print(masked(f"fa: task '{title}': command not finished: {result.command}: {reason}"), file=sys.stderr)
+        remark(masked(f"fa: task '{title}': command not finished: {result.command}: {reason}"))
         return 1
     line = masked(f"task '{title}': command failed with status {result.exited}: {result.command}")
-    print(f"fa: {line}", file=sys.stderr)
+    remark(f"fa: {line}")
     _annotate(line)
     return (result.exited or 1) % 256
 
@@ -290,7 +291,7 @@ def _list(options: dict[str, Any], root: Collection) -> int:
     vague = vague_names(shown) if form != "json" else []
     if vague:
         names = ", ".join(f"'{each}'" for each in vague)
-        print(f"fa: {names}: a name that says what is done helps more, such as 'database-backup'", file=sys.stderr)
+        remark(f"fa: {names}: a name that says what is done helps more, such as 'database-backup'")
     return 0
 
 

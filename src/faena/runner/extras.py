@@ -9,6 +9,7 @@ import time
 
 from faena.errors import Exit, TaskFileError, TaskTimedOut
 from faena.runner.outcome import Outcome
+from faena.runner.streams import remark
 from faena.runner.task import Call, Task
 
 TYPE_CHECKING = False
@@ -119,11 +120,11 @@ def undo_step(runner: Runner, step: Step) -> None:
     undo = extras_of(step).undo
     if undo is None:
         return
-    print(f"fa: undoing {step.title}", file=sys.stderr)
+    remark(f"fa: undoing {step.title}")
     try:
         _handle(runner, step, undo, None, True, None)
     except Exception as error:  # noqa: BLE001  around user code
-        print(f"fa: undoing {step.title} failed: {_first_line(error)}", file=sys.stderr)
+        remark(f"fa: undoing {step.title} failed: {_first_line(error)}")
 
 
 # -- conditions --------------------------------------------------------------------------------------------

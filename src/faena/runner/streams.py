@@ -24,6 +24,12 @@ def show_line(text: str) -> None:
     sys.stdout.flush()
 
 
+def remark(text: str) -> None:
+    """Print a line of ours on standard error, after all that was printed before: in a pipe, Python holds that back."""
+    flush()
+    print(text, file=sys.stderr, flush=True)
+
+
 def write_bytes(stream: Any, data: bytes, encoding: str) -> None:
     """Write bytes unchanged where the stream takes them, else as text."""
     buffer = getattr(stream, "buffer", None)
