@@ -18,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -54,6 +55,7 @@ _FLUSH_AT = 64
 _FLUSH_MOST = 1000
 _TICK_S = 0.1
 _GIVE_BACK_AFTER_S = 0.2
+_REVOKED_KEPT = 10_000  # before those whose time is over are forgotten
 _REFILL_COROUTINES_AT = 8
 
 
@@ -111,7 +113,7 @@ class Core:
         self._has_functions = not all(task.is_coroutine for task in tasks)
         self._early: set[str] = set()  # acknowledged before the run
         self._started_records: deque[ResultRecord] = deque()
-        self._revoked: dict[str, bool] = {}
+        self._revoked: dict[str, float] = {}  # task id -> until when, unix seconds
         self._revoked_mark = 0
         self.done_count = self.failed_count = 0
         self._stopping: str | None = None
@@ -470,8 +472,11 @@ class Core:
         self._coroutines.interrupt(Interrupted("the worker stops"))
 
     def _revoke(self, ids: Sequence[str], terminate: bool) -> None:
+        if len(self._revoked) > _REVOKED_KEPT:
+            now_s = time.time()
+            self._revoked = {task_id: until_s for task_id, until_s in self._revoked.items() if until_s > now_s}
         for task_id in ids:
-            self._revoked[task_id] = terminate
+            self._revoked[task_id] = time.time() + self.app.conf.worker_revokes_expire
         if not terminate:
             return
         wanted = set(ids)
@@ -487,7 +492,7 @@ class Core:
 
     async def _load_revocations(self, link: Link) -> None:
         self._revoked_mark, found = await link.backend.revocations.since(self._revoked_mark)
-        self._revoked.update((revocation.task_id, revocation.terminate) for revocation in found)
+        self._revoked.update((each.task_id, each.expires_at_s or inf) for each in found)
 
     def _tracks(self) -> bool:
         return self.options.track_started or any(task.track_started for task in self.app.tasks.values())
