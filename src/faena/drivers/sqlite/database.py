@@ -69,26 +69,14 @@ class Database:
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction: all of it stays, or nothing."""
-        with self._mutex:
-            try:
-                connection = self._ready()
-                try:  # from here on: an exception of a signal handler may come at any moment
-                    self._queue_up()
-                    if self._is_deleted():
-                        connection = self._reopened()
-                    connection.execute("BEGIN IMMEDIATE")
-                    result = work(connection)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    self._undo()
-                    raise
-                finally:
-                    if self._lock_fd >= 0:
-                        fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
-            except (sqlite3.Error, OSError) as error:
-                raise self._fault(error) from error
-            self.commits += 1
+
+        def transaction(connection: Connection) -> T:
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(connection)
+            connection.execute("COMMIT")
             return result
+
+        return self.write_one(transaction)
 
     def write_one(self, work: Work[T]) -> T:
         """Do as `write` does for work that changes something with one statement only, a transaction by itself."""
