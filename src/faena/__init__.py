@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from faena._lib.arguments.marks import Argument as Argument
     from faena._lib.arguments.marks import Option as Option
     from faena.app.app import Faena as Faena
+    from faena.app.canvas import chain as chain
+    from faena.app.canvas import chord as chord
+    from faena.app.canvas import group as group
+    from faena.app.canvas import signature as signature
     from faena.app.current import shared_task as shared_task
     from faena.errors import CommandTimedOut as CommandTimedOut
     from faena.errors import Exit as Exit
@@ -37,7 +41,11 @@ __version__ = "0.1.0.dev0"
 # name -> module that defines it
 _EXPORTS = {
     "Faena": "faena.app.app",
+    "chain": "faena.app.canvas",
+    "chord": "faena.app.canvas",
+    "group": "faena.app.canvas",
     "shared_task": "faena.app.current",
+    "signature": "faena.app.canvas",
     # the runner
     "Argument": "faena._lib.arguments.marks",
     "Call": "faena.runner.task",
@@ -63,7 +71,7 @@ _EXPORTS = {
     "task": "faena.runner.task",
 }
 
-__all__ = ["Faena", "__version__", "shared_task"]
+__all__ = ["Faena", "__version__", "chain", "chord", "group", "shared_task", "signature"]
 
 
 def __getattr__(name: str) -> object:

@@ -6,6 +6,10 @@ What every adapter promises; `faena.testing.conformance` checks it.
 - A terminal state is never replaced by one that is not.
 - Waiting for results is pushed: `Watch.changed` wakes without polling when a watched result changes.
 - What has an expiry is removed by `expire`, which any worker calls now and then.
+- Workflows follow the law of `faena.model.workflow`, a step of which is atomic, together with the record of the result that
+  causes it. Nodes that became ready are published by the backend itself where it is one store with the broker; elsewhere
+  it hands them to the caller, who publishes them and says so with `published`. Until then they stand as `unpublished`, for
+  whoever repairs what a crash has left half done.
 """
 
 from __future__ import annotations
@@ -17,8 +21,10 @@ from msgspec import Struct
 
 from faena.model.control import Command, Reply, Revocation, WorkerInfo
 from faena.model.delivery import Settlement
-from faena.model.message import Message
+from faena.model.inputs import Input, Value
+from faena.model.message import Member, Message
 from faena.model.result import ResultRecord
+from faena.model.workflow import Ending, Graph, NodeView, Workflow, WorkflowState, WorkflowStatus
 
 
 class Watch(Protocol):
@@ -88,12 +94,87 @@ class Revocations(Protocol):
         ...
 
 
+class NewWorkflow(Struct, frozen=True):
+    """A workflow to begin. `graph` is numbered from 0."""
+
+    workflow: Workflow
+    graph: Graph
+
+
 class Completion(Struct, frozen=True, gc=False):
-    """All that has to happen at the end of an attempt: let go of the delivery, keep the result, send what follows."""
+    """All that has to happen at the end of an attempt: let go of the delivery, keep the result, send what follows.
+
+    `ending` is the event for the workflow that the task belongs to; it is taken whether or not `result` is kept, and once.
+    `start` is a workflow that goes on in the place of a task that belonged to none.
+    """
 
     settlement: Settlement
     result: ResultRecord | None = None
     publish: tuple[Message, ...] = ()
+    ending: Ending | None = None
+    start: NewWorkflow | None = None
+
+
+class Workflows(Protocol):
+    """Graphs and how far they are. `broker` arguments: where to publish, if it is one store with this backend.
+
+    What is returned as messages is for the caller to publish, and then to name to `published`.
+    """
+
+    async def start(self, new: NewWorkflow, broker: object) -> Sequence[Message]:
+        """Keep the graph and let it begin. One that is known already is left as it is."""
+        ...
+
+    async def advance(
+        self, records: Sequence[ResultRecord], endings: Sequence[Ending], starts: Sequence[NewWorkflow] = ()
+    ) -> Sequence[Message]:
+        """Keep results and take events, in one atomic step; return what stands unpublished of these workflows' next nodes.
+
+        For a store that is not one with the broker, and for what is settled already.
+        """
+        ...
+
+    async def published(self, members: Sequence[Member]) -> None:
+        """Note that the messages of these nodes are with the broker."""
+        ...
+
+    async def unpublished(self, before_s: float, limit: int) -> Sequence[Message]:
+        """Return messages of nodes that became ready before that moment and that nobody has published."""
+        ...
+
+    async def statuses(self, ids: Sequence[str]) -> Sequence[WorkflowStatus | None]: ...
+
+    async def latest(self, limit: int, state: WorkflowState | None = None, offset: int = 0) -> Sequence[WorkflowStatus]:
+        """Return workflows, the latest first."""
+        ...
+
+    async def nodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]:
+        """Return these nodes, or all, by number; those that do not exist are left out."""
+        ...
+
+    async def inputs(self, members: Sequence[Member]) -> Sequence[Input | None]:
+        """Return what each node is given of those before it; None: its workflow is not known any more."""
+        ...
+
+    async def value(self, workflow: str, node: int) -> Value:
+        """Return the value of a node that is done, as a REFERENCE in a record names it."""
+        ...
+
+    async def cancel(self, workflow: str) -> Sequence[str]:
+        """End every node that has not ended as REVOKED, and so the workflow; return the ids of those that were sent."""
+        ...
+
+    async def rerun(self, workflow: str, begun_at: Sequence[int] | None, broker: object) -> Sequence[Message]:
+        """Let nodes begin anew, with all that comes after them; None: those that have failed or were revoked.
+
+        What had succeeded elsewhere is kept. Results of the nodes that run again are forgotten.
+        Raises WorkflowError: it is not known, or cannot be run again so (see `faena.model.rerun`).
+        """
+        ...
+
+    async def forget(self, ids: Sequence[str]) -> int:
+        """Remove workflows at rest; return how many went."""
+        ...
 
 
 class JointSettler(Protocol):
@@ -111,6 +192,8 @@ class Backend(Protocol):
     def mailbox(self) -> Mailbox: ...
     @property
     def revocations(self) -> Revocations: ...
+    @property
+    def workflows(self) -> Workflows: ...
 
     async def open(self) -> None: ...
 
@@ -132,6 +215,10 @@ class Backend(Protocol):
 
     async def expire(self, limit: int) -> int:
         """Remove up to `limit` things whose time is over; return how many went."""
+        ...
+
+    async def lead(self, role: str, owner: str, lease_s: float) -> bool:
+        """Take or renew the lease of a role for `owner`; False: somebody else holds it."""
         ...
 
     def joint(self, broker: object, holder: str) -> JointSettler | None:

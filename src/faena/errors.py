@@ -34,7 +34,9 @@ Names that users know from Celery are kept where the thing is the same.
     │   ├── ResultsIgnored              the task keeps no result
     │   ├── TaskFailed                  the remote exception cannot be rebuilt here
     │   ├── TaskRevokedError
+    │   ├── ChordError                  a member of the group before this task has failed
     │   └── WorkerLostError             the process died while it ran the task
+    ├── WorkflowError                   a workflow that cannot be sent, found or changed
     ├── TimeLimitExceeded
     ├── SoftTimeLimitExceeded
     ├── MaxRetriesExceededError
@@ -67,12 +69,7 @@ Names that users know from Celery are kept where the thing is the same.
         ├── ThreadException
         └── SubprocessPipeError
 
-    ControlSignal (BaseException)       a task ends itself in a way of its own; `except Exception` must not eat it
-    ├── Retry
-    ├── Reject
-    ├── Ignore
-    ├── Terminated                      revoked while it ran
-    └── Interrupted                     the worker stops; the task will run again elsewhere
+How a task ends itself in a way of its own stands in `faena.signals`.
 """
 
 from __future__ import annotations
@@ -303,6 +300,10 @@ class TaskRevokedError(ResultError):
     """The task was revoked, or expired before it began."""
 
 
+class ChordError(ResultError):
+    """A member of the group before this task has failed, so that it never ran; Celery's name."""
+
+
 class WorkerLostError(ResultError):
     """The process that ran the task died, time after time; the task is among the dead letters."""
 
@@ -317,6 +318,14 @@ class SoftTimeLimitExceeded(FaenaError):
 
 class MaxRetriesExceededError(FaenaError):
     """The task asked for one more retry than it has."""
+
+
+class WorkflowError(FaenaError):
+    """A workflow that cannot be sent, found or changed."""
+
+    def __init__(self, workflow: str, reason: str) -> None:
+        self.workflow, self.reason = workflow, reason
+        super().__init__(f"workflow {workflow}: {reason}" if workflow else reason)
 
 
 class RemoteTraceback(FaenaError):
@@ -540,49 +549,3 @@ class ThreadException(RunnerError):
 
 class SubprocessPipeError(RunnerError):
     """Kept for code that catches it: a pipe to a command failed."""
-
-
-# -- control signals ---------------------------------------------------------------------------------------
-
-
-class ControlSignal(BaseException):
-    """How a task ends itself. No `Exception`, so that a user's `except Exception` cannot eat it."""
-
-
-class Retry(ControlSignal):
-    """Raised by `self.retry`: run the task again at `due_at_s` (unix seconds), or at once."""
-
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        exc: BaseException | None = None,
-        due_at_s: float | None = None,
-        args: tuple[object, ...] | None = None,
-        kwargs: dict[str, object] | None = None,
-        queue: str | None = None,
-        priority: int | None = None,
-    ) -> None:
-        self.exc, self.due_at_s, self.queue, self.priority = exc, due_at_s, queue, priority
-        self.new_args, self.new_kwargs = args, kwargs
-        super().__init__(message or (repr(exc) if exc is not None else "retry"))
-
-
-class Reject(ControlSignal):
-    """Refuse the message: into the dead letters, or with `requeue=True` back into its queue."""
-
-    def __init__(self, reason: str = "rejected by the task", *, requeue: bool = False) -> None:
-        self.reason, self.requeue = reason, requeue
-        super().__init__(reason)
-
-
-class Ignore(ControlSignal):
-    """Acknowledge without a result: the task has recorded its own state."""
-
-
-class Terminated(ControlSignal):
-    """Raised inside a running task that was revoked with terminate=True."""
-
-
-class Interrupted(ControlSignal):
-    """Raised inside a running task when the worker has to stop: the task goes back and runs again."""

@@ -87,7 +87,7 @@ def surrogates():
 
 @app.task(bind=True)
 def rejects(self):
-    from faena.errors import Reject
+    from faena.signals import Reject
     raise Reject("not \udcff wanted", requeue=False)
 
 @app.task(bind=True, max_retries=2)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, assert_type
 
 from faena import Faena
-from faena.tasks.result import AsyncResult, EagerResult, ResultSet
+from faena.tasks.group_result import ResultSet
+from faena.tasks.result import AsyncResult, EagerResult
 
 app = Faena("typing")
 

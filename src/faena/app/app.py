@@ -18,18 +18,24 @@ from faena.app.links import Link, Links
 from faena.app.publishing import apublish, publish
 from faena.app.results import AppResults
 from faena.app.routing import queues_named_in, router_from
+from faena.app.workflows import AppWorkflows
 from faena.codecs.registry import Codecs
 from faena.config.settings import Settings
 from faena.engine.rules import Rules
 from faena.errors import InvalidTask, NotRegistered
 from faena.model.message import Message
 from faena.model.result import ResultRecord
+from faena.tasks.builtin import declare_builtin
 from faena.tasks.call import Call, Sender, build_message
+from faena.tasks.canvas import Canvas
+from faena.tasks.compile import canvas_of, needs_workflow
 from faena.tasks.context import current_request
+from faena.tasks.group_result import GroupResult as _GroupResult
+from faena.tasks.group_result import ResultSet, WorkflowHandle
 from faena.tasks.options import SendOptions, TaskOptions, check_task_options, seconds
 from faena.tasks.registry import Registry
 from faena.tasks.result import AsyncResult as _AsyncResult
-from faena.tasks.result import EagerResult, ResultSet
+from faena.tasks.result import EagerResult
 from faena.tasks.signature import Signature
 from faena.tasks.task import Task as _Task
 
@@ -88,6 +94,8 @@ class Faena:
         self._results: AppResults | None = None
         self._sender: Sender | None = None
         self._sender_revision = -1
+        for name, function in declare_builtin(self).items():
+            self.tasks.add_builtin(_Task(self, name, function, {}, bind=False))
         declare_shared_in(self)
         if set_as_current:
             set_current(self)
@@ -182,6 +190,10 @@ class Faena:
         """Return the handle of a call that was sent before, by anybody."""
         return _AsyncResult(task_id, self.results)
 
+    def GroupResult(self, group_id: str) -> _GroupResult[Any]:  # noqa: N802 - Celery's name
+        """Return the handle of a group that was sent before. Raises ResultNotFound: nothing is known of it."""
+        return _GroupResult.restore(group_id, self)
+
     def results_of(self, ids: Iterable[str]) -> ResultSet[Any]:
         """Return the handles of calls that were sent before."""
         return ResultSet([_AsyncResult(task_id, self.results) for task_id in ids], self.results)
@@ -189,6 +201,8 @@ class Faena:
     # -- the dispatcher that tasks see ---------------------------------------------------------------------
 
     def send_call(self, call: Call) -> _AsyncResult[Any]:
+        if call.options and (canvas := canvas_of(call, self)) is not None:
+            return cast("_AsyncResult[Any]", self.send_canvas(canvas, (), {}, {}))
         if self.conf.task_always_eager:
             return self.run_eagerly(call, throw=self.conf.task_eager_propagates)
         message = self._message(call)
@@ -196,6 +210,8 @@ class Faena:
         return self._handle(message)
 
     async def asend_call(self, call: Call) -> _AsyncResult[Any]:
+        if call.options and (canvas := canvas_of(call, self)) is not None:
+            return cast("_AsyncResult[Any]", await self.asend_canvas(canvas, (), {}, {}))
         if self.conf.task_always_eager:
             return self.run_eagerly(call, throw=self.conf.task_eager_propagates)
         message = self._message(call)
@@ -216,20 +232,51 @@ class Faena:
         await apublish(self.links, self.conf, messages, {})
         return [self._handle(message) for message in messages]
 
+    def send_canvas(self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+        if isinstance(canvas, Signature) and not needs_workflow(canvas, options):
+            return self.send_call(canvas.as_call(args, kwargs, **options))
+        whole = canvas.clone(args, kwargs) if args or kwargs else canvas
+        if self.conf.task_always_eager:
+            return self.run_canvas(whole, (), {}, throw=self.conf.task_eager_propagates)
+        return self.workflows.send(whole, options)
+
+    async def asend_canvas(
+        self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Any:
+        if isinstance(canvas, Signature) and not needs_workflow(canvas, options):
+            return await self.asend_call(canvas.as_call(args, kwargs, **options))
+        whole = canvas.clone(args, kwargs) if args or kwargs else canvas
+        if self.conf.task_always_eager:
+            return await self.arun_canvas(whole, (), {}, throw=self.conf.task_eager_propagates)
+        return await self.workflows.asend(whole, options)
+
+    def run_canvas(self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], *, throw: bool) -> Any:
+        if isinstance(canvas, Signature) and not needs_workflow(canvas, {}):
+            return self.run_eagerly(canvas.as_call(args, kwargs), throw=throw)
+        from faena.app.eager_workflow import run_workflow
+
+        return run_workflow(self, canvas.clone(args, kwargs) if args or kwargs else canvas, throw=throw)
+
+    async def arun_canvas(self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], *, throw: bool) -> Any:
+        if isinstance(canvas, Signature) and not needs_workflow(canvas, {}):
+            return await self.arun_eagerly(canvas.as_call(args, kwargs), throw=throw)
+        from faena.app.eager_workflow import arun_workflow
+
+        return await arun_workflow(self, canvas.clone(args, kwargs) if args or kwargs else canvas, throw=throw)
+
     def run_eagerly(self, call: Call, *, throw: bool) -> EagerResult[Any]:
         if call.task not in self.tasks:
             raise NotRegistered(call.task, self.tasks, where=f"app '{self.main or 'faena'}'")
         from faena.app.eager import run_eagerly  # brings the engine: 20 ms that a client does not need
 
-        return run_eagerly(call, self.tasks, self.codecs, self.sender, self.rules(), self.results, throw=throw)
+        return run_eagerly(self, call, throw=throw)
 
     async def arun_eagerly(self, call: Call, *, throw: bool) -> EagerResult[Any]:
         if call.task not in self.tasks:
             raise NotRegistered(call.task, self.tasks, where=f"app '{self.main or 'faena'}'")
         from faena.app.eager import arun_eagerly
 
-        parts = (self.tasks, self.codecs, self.sender, self.rules(), self.results)
-        return await arun_eagerly(call, *parts, throw=throw)
+        return await arun_eagerly(self, call, throw=throw)
 
     def record_progress(self, task_id: str, state: str, meta: Any) -> None:
         request = current_request.get()
@@ -251,8 +298,17 @@ class Faena:
     @property
     def results(self) -> AppResults:
         if self._results is None:
-            self._results = AppResults(self.links, self.codecs, self.control)
+            self._results = AppResults(self.links, self.codecs, self.control, self.workflows)
         return self._results
+
+    @cached_property
+    def workflows(self) -> AppWorkflows:
+        """Workflows that were sent: look at them, cancel them, run them again."""
+        return AppWorkflows(self)
+
+    def workflow(self, workflow_id: str) -> WorkflowHandle:
+        """Return the handle of a workflow that was sent before, by anybody."""
+        return WorkflowHandle(workflow_id, self.results)
 
     @property
     def zone(self) -> tzinfo:

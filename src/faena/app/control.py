@@ -14,6 +14,7 @@ from faena.errors import FaenaError, TaskRevokedError
 from faena.model.control import Command, Revocation, WorkerInfo
 from faena.model.message import Message
 from faena.model.result import Failure, ResultRecord, State
+from faena.model.workflow import Ending, NodeState
 
 
 class Control:
@@ -80,6 +81,16 @@ class Control:
         """Do as `ask`, without blocking the event loop."""
         return await self._ask(await self._links.asyncio(), name, arguments or {}, tuple(destination), timeout)
 
+    async def take_back(self, link: Link, workflow: str, sent: Sequence[str], terminate: bool) -> None:
+        """Take the messages of a workflow that was cancelled out of their queues; what is not there any more is refused."""
+        now_s = time.time()
+        until_s = now_s + self._conf.worker_revokes_expire
+        await link.backend.revocations.add([Revocation(workflow, terminate, "", now_s, until_s)])
+        if link.broker.capabilities.cancels and sent:
+            await link.broker.cancel(sent)
+        arguments = {"ids": [workflow], "terminate": terminate, "signal": ""}
+        await link.backend.mailbox.send(_command("revoke", arguments, (), 60.0))
+
     # -- internals -----------------------------------------------------------------------------------------
 
     async def _ask(
@@ -106,11 +117,25 @@ class Control:
         until_s = now_s + self._conf.worker_revokes_expire
         await link.backend.revocations.add([Revocation(task_id, terminate, signal, now_s, until_s) for task_id in ids])
         if link.broker.capabilities.cancels:
-            cancelled = await link.broker.cancel(ids)
-            if cancelled:
-                await link.backend.record([self._revoked(message, now_s) for message in cancelled])
+            await self._end_revoked(link, await link.broker.cancel(ids), now_s)
         arguments = {"ids": ids, "terminate": terminate, "signal": signal}
         await link.backend.mailbox.send(_command("revoke", arguments, (), 60.0))
+
+    async def _end_revoked(self, link: Link, cancelled: Sequence[Message], now_s: float) -> None:
+        """Record the end of tasks that were taken out of their queue, and tell the workflows that they belong to."""
+        records = [self._revoked(message, now_s) for message in cancelled]
+        endings = [
+            Ending(message.member.workflow, message.member.node, message.member.run, NodeState.REVOKED,
+                   failure=record.failure, finished_at_s=now_s)
+            for message, record in zip(cancelled, records, strict=True) if message.member is not None
+        ]  # fmt: skip
+        if endings:
+            ready = await link.backend.workflows.advance(records, endings)
+            if ready:
+                await link.broker.publish(ready)
+                await link.backend.workflows.published([each.member for each in ready if each.member is not None])
+        elif records:
+            await link.backend.record(records)
 
     def _revoked(self, message: Message, now_s: float) -> ResultRecord:
         keep_s = self._conf.result_expires

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from faena._lib.ids import new_id
-from faena.backend import Completion
+from faena.backend import Completion, NewWorkflow
 from faena.codecs.registry import Codecs
 from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.completion import Completer
@@ -23,41 +25,53 @@ from faena.tasks.dispatcher import Results
 from faena.tasks.result import EagerResult
 from faena.tasks.task import Task
 
+if TYPE_CHECKING:
+    from faena.app.app import Faena
 
-def run_eagerly(
-    call: Call,
-    tasks: Mapping[str, Task[..., Any]],
-    codecs: Codecs,
-    sender: Sender,
-    rules: Rules,
-    results: Results,
-    *,
-    throw: bool,
-) -> EagerResult[Any]:
+
+def run_eagerly(app: Faena, call: Call, *, throw: bool) -> EagerResult[Any]:
     """Run the call, its retries at once, and the tasks linked to it; arguments travel through the codec as always."""
-    eager = _Eager(call, tasks, codecs, sender, rules)
+    eager = _eager_call(app, call)
+    run_attempts(eager)
+    if eager.replacement is not None:
+        from faena.app.eager_workflow import go_on
+
+        return go_on(app, eager.replacement, eager.result(app.results, throw=False), throw=throw)
+    for linked in eager.linked():
+        run_eagerly(app, linked, throw=False)
+    return eager.result(app.results, throw)
+
+
+async def arun_eagerly(app: Faena, call: Call, *, throw: bool) -> EagerResult[Any]:
+    """Do as `run_eagerly` in a running event loop: coroutines run in it, functions in a thread."""
+    eager = _eager_call(app, call)
+    await arun_attempts(eager)
+    if eager.replacement is not None:
+        from faena.app.eager_workflow import ago_on
+
+        return await ago_on(app, eager.replacement, eager.result(app.results, throw=False), throw=throw)
+    for linked in eager.linked():
+        await arun_eagerly(app, linked, throw=False)
+    return eager.result(app.results, throw)
+
+
+def _eager_call(app: Faena, call: Call) -> EagerCall:
+    parent = current_request.get()
+    message = build_message(call, app.sender, now_s=time.time(), new_id=new_id(), parent=parent)
+    return EagerCall(Delivery(message, None), app.tasks, app.codecs, app.sender, app.rules())
+
+
+def run_attempts(eager: EagerCall) -> None:
+    """Run a call in this thread, with its retries."""
     while eager.is_due:
         begun = eager.begin()
         eager.end(_run(eager.runner, begun) if isinstance(begun, Attempt) else begun.outcome)
-    for linked in eager.linked():
-        run_eagerly(linked, tasks, codecs, sender, rules, results, throw=False)
-    return eager.result(results, throw)
 
 
-async def arun_eagerly(
-    call: Call,
-    tasks: Mapping[str, Task[..., Any]],
-    codecs: Codecs,
-    sender: Sender,
-    rules: Rules,
-    results: Results,
-    *,
-    throw: bool,
-) -> EagerResult[Any]:
-    """Do as `run_eagerly` in a running event loop: coroutines run in it, functions in a thread."""
+async def arun_attempts(eager: EagerCall) -> None:
+    """Run a call in a running event loop, with its retries."""
     import asyncio
 
-    eager = _Eager(call, tasks, codecs, sender, rules)
     while eager.is_due:
         begun = eager.begin()
         if not isinstance(begun, Attempt):
@@ -68,27 +82,23 @@ async def arun_eagerly(
             eager.end(await eager.runner.run_coroutine(begun, current.uncancel))
         else:
             eager.end(await asyncio.to_thread(eager.runner.run, begun))
-    for linked in eager.linked():
-        await arun_eagerly(linked, tasks, codecs, sender, rules, results, throw=False)
-    return eager.result(results, throw)
 
 
-class _Eager:
+class EagerCall:
     """One call that runs here: attempt after attempt, until it has ended."""
 
     def __init__(
-        self, call: Call, tasks: Mapping[str, Task[..., Any]], codecs: Codecs, sender: Sender, rules: Rules
+        self, delivery: Delivery, tasks: Mapping[str, Task[..., Any]], codecs: Codecs, sender: Sender, rules: Rules
     ) -> None:
         self.runner = Runner(tasks, codecs, hostname="eager", is_eager=True)
         self.is_due = True
-        self._codecs, self._completer = codecs, Completer(codecs, sender, rules)
-        parent = current_request.get()
-        self._message = build_message(call, sender, now_s=time.time(), new_id=new_id(), parent=parent)
+        self._codecs, self._completer = codecs, Completer(codecs, sender, rules, tasks)
+        self._delivery = delivery
         self._outcome: Outcome | None = None
-        self._completion: Completion | None = None
+        self.completion: Completion | None = None
 
     def begin(self) -> Attempt | Ended:
-        self._begun = self.runner.begin(Delivery(self._message, None))
+        self._begun = self.runner.begin(self._delivery)
         return self._begun
 
     def end(self, outcome: Outcome) -> None:
@@ -96,21 +106,26 @@ class _Eager:
         if isinstance(self._begun, Attempt):
             call_hooks(self._begun, outcome)
         self._outcome = outcome
-        self._completion, _ = self._completer.complete(self._begun, outcome)
-        settlement = self._completion.settlement
+        self.completion, _ = self._completer.complete(self._begun, outcome)
+        settlement = self.completion.settlement
         self.is_due = isinstance(outcome, Retried) and isinstance(settlement, Release) and settlement.message is not None
         if self.is_due and isinstance(settlement, Release) and settlement.message is not None:
-            self._message = settlement.message
+            self._delivery = replace(self._delivery, message=settlement.message)
+
+    @property
+    def replacement(self) -> NewWorkflow | None:
+        """The workflow that runs in its place."""
+        return self.completion.start if self.completion is not None else None
 
     def linked(self) -> Iterator[Call]:
         """Give the calls of the tasks that follow."""
-        for follower in self._completion.publish if self._completion is not None else ():
+        for follower in self.completion.publish if self.completion is not None else ():
             args, kwargs = self._codecs.decode(follower.content, follower.body)
             yield Call(follower.task, args, kwargs, {"task_id": follower.id})
 
     def result(self, results: Results, throw: bool) -> EagerResult[Any]:
-        recorded = self._completion.result if self._completion is not None else None
-        record = recorded or ResultRecord(self._message.id, self._message.task, State.SUCCESS)
+        recorded = self.completion.result if self.completion is not None else None
+        record = recorded or ResultRecord(self._delivery.message.id, self._delivery.message.task, State.SUCCESS)
         value = _value_of(self._outcome)
         if throw and isinstance(value, BaseException):
             raise value

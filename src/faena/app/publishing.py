@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from faena._lib.drive import run
 from faena.app.links import Links
 from faena.config.settings import Settings
-from faena.errors import BrokerUnavailable, MessageTooLarge, PublishedInPart
+from faena.errors import BackendUnavailable, BrokerUnavailable, MessageTooLarge, PublishedInPart
 from faena.model.message import Message
+
+T = TypeVar("T")
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 
@@ -51,6 +53,37 @@ async def apublish(links: Links, conf: Settings, messages: Sequence[Message], op
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
         else:
             return
+
+
+def patiently(conf: Settings, options: Mapping[str, Any], work: Callable[[], T]) -> T:
+    """Do `work`, which may be repeated, as often as it takes while broker or backend cannot be reached.
+
+    Raises what it raised last when `task_publish_timeout` is over.
+    """
+    began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
+    while True:
+        try:
+            return work()
+        except (BrokerUnavailable, BackendUnavailable):
+            if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
+                raise
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+
+async def apatiently(conf: Settings, options: Mapping[str, Any], work: Callable[[], Awaitable[T]]) -> T:
+    """Do as `patiently`, without blocking the event loop."""
+    import asyncio
+
+    began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
+    while True:
+        try:
+            return await work()
+        except (BrokerUnavailable, BackendUnavailable):
+            if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
+                raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
 
 class _Rest:

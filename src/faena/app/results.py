@@ -8,17 +8,20 @@ from typing import Any
 
 from faena._lib.drive import run
 from faena.app.control import Control
-from faena.app.links import Links
+from faena.app.links import Link, Links
+from faena.app.workflows import AppWorkflows
 from faena.backend import Watch
 from faena.codecs.registry import Codecs
 from faena.model.result import ResultRecord
+from faena.tasks.dispatcher import Workflows
 
 
 class AppResults:
     """Reads results through the links of one app. See `faena.tasks.dispatcher.Results`."""
 
-    def __init__(self, links: Links, codecs: Codecs, control: Control) -> None:
+    def __init__(self, links: Links, codecs: Codecs, control: Control, workflows: AppWorkflows) -> None:
         self._links, self._codecs, self._control = links, codecs, control
+        self.workflows: Workflows = workflows
 
     def read(self, ids: Sequence[str]) -> Sequence[ResultRecord | None]:
         return run(self._links.blocking().backend.read(ids))
@@ -27,12 +30,10 @@ class AppResults:
         return await (await self._links.asyncio()).backend.read(ids)
 
     def is_known(self, task_id: str) -> bool | None:
-        broker = self._links.blocking().broker
-        return run(broker.locate([task_id]))[0] is not None if broker.capabilities.locates else None
+        return run(_is_known(self._links.blocking(), task_id))
 
     async def ais_known(self, task_id: str) -> bool | None:
-        broker = (await self._links.asyncio()).broker
-        return (await broker.locate([task_id]))[0] is not None if broker.capabilities.locates else None
+        return await _is_known(await self._links.asyncio(), task_id)
 
     def wait(self, ids: Iterable[str], timeout_s: float | None) -> Iterator[ResultRecord]:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -89,6 +90,15 @@ class AppResults:
 
     def decode(self, content: str, data: bytes) -> Any:
         return self._codecs.decode(content, data)
+
+
+async def _is_known(link: Link, task_id: str) -> bool | None:
+    if not link.broker.capabilities.locates:
+        return None
+    if (await link.broker.locate([task_id]))[0] is not None:
+        return True
+    workflow, _, number = task_id.rpartition(".")  # of a node that waits for others, no message stands anywhere
+    return bool(workflow and number.isdigit() and await link.backend.workflows.nodes(workflow, [int(number)]))
 
 
 def _seen(records: Iterable[ResultRecord | None], pending: set[str]) -> Iterator[ResultRecord]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
-from faena.backend import Completion, JointSettler, Mailbox, Revocations, Watch
+from faena.backend import Completion, JointSettler, Mailbox, Revocations, Watch, Workflows
 from faena.drivers.memory.bell import Bell
 from faena.drivers.memory.messages import encode, rank_of
 from faena.drivers.memory.state import MemoryState, state_for
+from faena.drivers.memory.stepping import MemoryWorkflows, carry_out
+from faena.drivers.memory.workflows import StepTaken
 from faena.model.control import Command, Reply, Revocation, WorkerInfo
 from faena.model.result import ResultRecord
 from faena.types import Io
@@ -21,6 +23,7 @@ class MemoryBackend:
         self.state = state
         self.io: Io = io
         self._mailbox, self._revocations = _Mailbox(state, io), _Revocations(state)
+        self._workflows = MemoryWorkflows(state)
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> MemoryBackend:
@@ -34,6 +37,10 @@ class MemoryBackend:
     @property
     def revocations(self) -> Revocations:
         return self._revocations
+
+    @property
+    def workflows(self) -> Workflows:
+        return self._workflows
 
     async def open(self) -> None:
         pass
@@ -65,7 +72,18 @@ class MemoryBackend:
 
     async def expire(self, limit: int) -> int:
         with self.state.lock:
-            return self.state.results.expire(limit, self.state.clock())
+            now_s = self.state.clock()
+            removed = self.state.results.expire(limit, now_s)
+            return removed + self.state.workflows.expire(limit - removed, now_s)
+
+    async def lead(self, role: str, owner: str, lease_s: float) -> bool:
+        with self.state.lock:
+            now_s = self.state.clock()
+            leader, until_s = self.state.leaders.get(role, (owner, 0.0))
+            if leader != owner and until_s > now_s:
+                return False
+            self.state.leaders[role] = (owner, now_s + lease_s)
+            return True
 
     def joint(self, broker: object, holder: str) -> JointSettler | None:  # noqa: ARG002 - the claims carry it
         return _Joint(self.state) if getattr(broker, "state", None) is self.state else None
@@ -91,13 +109,20 @@ class _Joint:
         is_ours, queue = state.messages.settle(completion.settlement, now_s)
         if not is_ours:
             return False
-        touched = {("queue", queue)} if queue is not None else set()
+        touched: set[Hashable] = {("queue", queue)} if queue is not None else set()
         if completion.result is None or state.results.record(completion.result):
             if completion.result is not None:
                 touched.add(("result", completion.result.id))
             for row in rows:
                 state.messages.add(*row, now_s)
                 touched.add(("queue", row[1]))
+        if completion.ending is not None or completion.start is not None:
+            taken = StepTaken(publishes=True)
+            if completion.ending is not None:
+                state.workflows.end(completion.ending, taken, now_s)
+            if completion.start is not None:
+                state.workflows.start(completion.start, taken, now_s)
+            touched |= carry_out(state, taken, now_s)
         state.bells.ring(touched)
         return True
 

@@ -9,14 +9,17 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from faena.backend import JointSettler, Mailbox, Revocations, Watch
+from faena.backend import JointSettler, Mailbox, Revocations, Watch, Workflows
 from faena.drivers.sqlite import results
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver, driver_for
 from faena.drivers.sqlite.mailbox import SqliteMailbox, SqliteRevocations
 from faena.drivers.sqlite.results import CONTROL, RESULTS, ids_json
 from faena.drivers.sqlite.settling import SqliteJoint
+from faena.drivers.sqlite.stepping import SqliteWorkflows
 from faena.drivers.sqlite.watch import SqliteWatch
+from faena.drivers.sqlite.workflows import WORKFLOWS
+from faena.drivers.sqlite.workflows import forget as forget_workflows
 from faena.model.result import ResultRecord
 from faena.types import Io
 
@@ -29,6 +32,7 @@ class SqliteBackend:
         self._is_open = False
         self._mailbox = SqliteMailbox(driver)
         self._revocations = SqliteRevocations(driver)
+        self._workflows = SqliteWorkflows(driver)
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> SqliteBackend:
@@ -42,6 +46,10 @@ class SqliteBackend:
     @property
     def revocations(self) -> Revocations:
         return self._revocations
+
+    @property
+    def workflows(self) -> Workflows:
+        return self._workflows
 
     async def open(self) -> None:
         if not self._is_open:
@@ -96,6 +104,12 @@ class SqliteBackend:
             database.write(lambda sql: sql.executemany(RESULTS.leave, gone).rowcount)
         signals.clean(time.time())
 
+    async def lead(self, role: str, owner: str, lease_s: float) -> bool:
+        now_s = time.time()
+        return await self.driver.write(
+            lambda sql: sql.execute(WORKFLOWS.lead, (role, owner, now_s + lease_s, now_s)).rowcount == 1
+        )
+
     def joint(self, broker: object, holder: str) -> JointSettler | None:  # noqa: ARG002 - the claims carry it
         driver = getattr(broker, "driver", None)
         if isinstance(driver, Driver) and (driver.location.path, driver.io) == (self.driver.location.path, self.driver.io):
@@ -105,6 +119,9 @@ class SqliteBackend:
 
 def _expire(connection: Connection, now_s: float, limit: int) -> int:
     removed = results.expire(connection, now_s, limit)
+    if removed < limit:
+        over = connection.execute(WORKFLOWS.expired, (now_s, limit - removed)).fetchall()
+        removed += forget_workflows(connection, [number for (number,) in over])
     for statement in (
         CONTROL.expire_commands,
         CONTROL.expire_replies,

@@ -15,24 +15,34 @@ from typing import Any
 import msgspec
 
 from faena.codec import CodecSet
-from faena.engine.outcome import Failed, Ignored, Interrupted, Outcome, Rejected, Retried, Revoked, Succeeded
+from faena.engine.outcome import (
+    Failed,
+    Ignored,
+    Interrupted,
+    Outcome,
+    Rejected,
+    Replaced,
+    Retried,
+    Revoked,
+    Succeeded,
+)
 from faena.errors import (
     CodecError,
-    ControlSignal,
-    Ignore,
     InvalidArguments,
     NotRegistered,
-    Reject,
-    Retry,
     SoftTimeLimitExceeded,
-    Terminated,
     TimeLimitExceeded,
     WorkerLostError,
+    WorkflowError,
 )
-from faena.errors import Interrupted as InterruptedSignal
 from faena.model.delivery import Delivery, VerdictKind
+from faena.model.inputs import Nothing
+from faena.signals import ControlSignal, Ignore, Reject, Replace, Retry, Terminated
+from faena.signals import Interrupted as InterruptedSignal
+from faena.tasks.canvas import Canvas
 from faena.tasks.context import Request, current_request
 from faena.tasks.task import Task
+from faena.tasks.values import decoded
 
 _NOT_BEGUN = Request()
 
@@ -88,8 +98,10 @@ class Runner:
             return Ended(delivery, Revoked("expired before it began"), task)
         try:
             args, kwargs = self._codecs.decode(message.content, message.body)
+            if message.member is not None and message.member.takes:
+                args = self._with_input(delivery, args)
             args, kwargs = task.arguments.coerce(args, kwargs)
-        except (CodecError, InvalidArguments) as error:
+        except (CodecError, InvalidArguments, WorkflowError) as error:
             return Ended(delivery, Failed(error), task)
         except (TypeError, ValueError) as error:  # a body that is no [args, kwargs]
             return Ended(delivery, Failed(InvalidArguments(message.task, f"malformed body: {error}")), task)
@@ -104,8 +116,8 @@ class Runner:
                 if "before_start" in task.hooks:
                     task.before_start(request.id or "", attempt.args, attempt.kwargs)
                 if task.is_bound:
-                    return Succeeded(task.function(task, *attempt.args, **attempt.kwargs))
-                return Succeeded(task.function(*attempt.args, **attempt.kwargs))
+                    return _returned(task, task.function(task, *attempt.args, **attempt.kwargs))
+                return _returned(task, task.function(*attempt.args, **attempt.kwargs))
             except BaseException as error:  # noqa: BLE001 - around user code
                 return self.outcome_of(attempt, error)
         finally:
@@ -120,13 +132,23 @@ class Runner:
                 if "before_start" in task.hooks:
                     task.before_start(request.id or "", attempt.args, attempt.kwargs)
                 own = (task, *attempt.args) if task.is_bound else attempt.args
-                return Succeeded(await _Signalled(task.function(*own, **attempt.kwargs), attempt, uncancel))
+                return _returned(task, await _Signalled(task.function(*own, **attempt.kwargs), attempt, uncancel))
             except BaseException as error:  # noqa: BLE001 - around user code
                 return self.outcome_of(attempt, error)
         finally:
             current_request.reset(token)
 
     # -- internals -----------------------------------------------------------------------------------------
+
+    def _with_input(self, delivery: Delivery, args: Any) -> Any:
+        """Put what a node is given before its own arguments."""
+        member = delivery.message.member
+        assert member is not None
+        if delivery.input is None:
+            raise WorkflowError(member.workflow, f"it was forgotten before its node {member.node} could run")
+        if isinstance(delivery.input, Nothing):
+            return args
+        return [decoded(delivery.input, self._codecs.decode), *args]
 
     def _start(self, attempt: Attempt) -> Request:
         now_s = attempt.started_at_s = self._clock()
@@ -203,6 +225,11 @@ class _Signalled:
                 step, given = self._coroutine.throw, signal or error
 
 
+def _returned(task: Task[..., Any], value: Any) -> Outcome:
+    """A task that says so (`returns_signature`) is replaced by the signature that it returns."""
+    return Replaced(value) if task.returns_signature and isinstance(value, Canvas) else Succeeded(value)
+
+
 def _outcome_of_signal(signal: ControlSignal) -> Outcome:
     match signal:
         case Retry():
@@ -218,6 +245,8 @@ def _outcome_of_signal(signal: ControlSignal) -> Outcome:
             return Rejected(signal.reason, signal.requeue)
         case Ignore():
             return Ignored()
+        case Replace():
+            return Replaced(signal.signature)
         case Terminated():
             return Revoked("was revoked while it ran")
         case InterruptedSignal():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, assert_never
 
 import msgspec
@@ -12,26 +12,56 @@ from faena.backend import Backend, Completion
 from faena.broker import Broker, Consumer
 from faena.codec import CodecSet
 from faena.engine.attempt import Attempt, Ended, retried_message
-from faena.engine.outcome import Failed, Ignored, Interrupted, Outcome, Rejected, Retried, Revoked, Succeeded
+from faena.engine.outcome import (
+    Failed,
+    Ignored,
+    Interrupted,
+    Outcome,
+    Rejected,
+    Replaced,
+    Retried,
+    Revoked,
+    Succeeded,
+)
 from faena.engine.rules import Rules
-from faena.errors import CodecError, NotRegistered, Reject, TaskRevokedError, WorkerLostError
+from faena.engine.steps import Stepper
+from faena.errors import (
+    CodecError,
+    InvalidArguments,
+    NotRegistered,
+    TaskRevokedError,
+    WorkerLostError,
+    WorkflowError,
+)
 from faena.model.delivery import Ack, Bury, DeadReason, Release, Settlement
 from faena.model.event import Event, EventKind
 from faena.model.message import Link, Message
 from faena.model.result import Failure, ResultRecord, State
+from faena.model.workflow import NodeState
+from faena.signals import Reject
 from faena.tasks.call import Call, Sender, build_message
 from faena.tasks.failure import capture
 from faena.tasks.options import seconds
 from faena.tasks.task import Task
 
 _LONGEST_TEXT = 500
+_UNSENDABLE = (CodecError, InvalidArguments, WorkflowError)
 
 
 class Completer:
     """Turns outcomes into completions and events. Pure but for the clock, which is handed in."""
 
-    def __init__(self, codecs: CodecSet, sender: Sender, rules: Rules, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        codecs: CodecSet,
+        sender: Sender,
+        rules: Rules,
+        tasks: Mapping[str, Task[..., Any]],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._codecs, self._sender, self._rules, self._clock = codecs, sender, rules, clock
+        self._steps = Stepper(codecs, sender, rules, tasks)
         self.describes = True  # whether events show results: a large one is slow to write out
 
     def complete(self, attempt: Attempt | Ended, outcome: Outcome) -> tuple[Completion, Event]:
@@ -50,7 +80,11 @@ class Completer:
             case Revoked():
                 return self._revoked(attempt, outcome)
             case Ignored():
-                return Completion(Ack(attempt.delivery)), self._event(EventKind.TASK_SUCCEEDED, attempt, text="ignored")
+                ending = self._steps.ending(attempt, NodeState.SUCCESS, self._clock())
+                event = self._event(EventKind.TASK_SUCCEEDED, attempt, text="ignored")
+                return Completion(Ack(attempt.delivery), ending=ending), event
+            case Replaced():
+                return self._replaced(attempt, outcome)
             case Interrupted():
                 return Completion(Release(attempt.delivery)), self._event(EventKind.TASK_RELEASED, attempt)
         assert_never(outcome)
@@ -59,26 +93,39 @@ class Completer:
 
     def _succeeded(self, attempt: Attempt | Ended, outcome: Succeeded) -> tuple[Completion, Event]:
         message, now_s = attempt.delivery.message, self._clock()
-        record = None
+        record = ending = None
         value = outcome.value
-        if not self._ignores(attempt.task, message):
-            try:
-                encoded = None if value is None else self._codecs.encode(self._rules.result_serializer, value)
-            except CodecError as error:
-                return self._failed(attempt, error)
-            record = self._record(attempt, State.SUCCESS, now_s, value=encoded)
+        member = message.member
+        is_kept = not self._ignores(attempt.task, message)
         follow: tuple[Message, ...] = ()
-        if message.on_success:
-            try:
+        try:
+            if is_kept or member is not None:
+                encoded = None
+                if value is not None and (is_kept or (member is not None and member.feeds)):
+                    encoded = self._codecs.encode(self._rules.result_serializer, value)
+                if is_kept:
+                    record = self._record(attempt, State.SUCCESS, now_s, value=encoded)
+                if member is not None:
+                    ending = self._steps.ending(attempt, NodeState.SUCCESS, now_s, value=encoded)
+            if message.on_success:
                 follow = self._follow(message, message.on_success, value, now_s)
-            except CodecError as error:
-                return self._failed(attempt, error)
+        except _UNSENDABLE as error:
+            return self._failed(attempt, error)
         started_at_s = attempt.started_at_s if isinstance(attempt, Attempt) else now_s
         event = Event(
             EventKind.TASK_SUCCEEDED, now_s, self._rules.hostname, message.id, message.task, message.queue,
             message.retries, now_s - started_at_s, _short(value) if self.describes and value is not None else "",
         )  # fmt: skip
-        return Completion(Ack(attempt.delivery), record, follow), event
+        return Completion(Ack(attempt.delivery), record, follow, ending), event
+
+    def _replaced(self, attempt: Attempt | Ended, outcome: Replaced) -> tuple[Completion, Event]:
+        now_s = self._clock()
+        try:
+            ending, start = self._steps.replacement(attempt, outcome.signature, now_s)
+        except _UNSENDABLE as error:
+            return self._failed(attempt, error)
+        event = self._event(EventKind.TASK_SUCCEEDED, attempt, text=f"replaced by {_short(outcome.signature)}", now_s=now_s)
+        return Completion(Ack(attempt.delivery), None, (), ending, start), event
 
     def _failed(self, attempt: Attempt | Ended, error: BaseException) -> tuple[Completion, Event]:
         message, now_s = attempt.delivery.message, self._clock()
@@ -90,7 +137,8 @@ class Completer:
         settlement = self._settle_failed(attempt, error, failure)
         keeps = not self._ignores(attempt.task, message) or self._keeps_errors(attempt.task)
         record = self._record(attempt, State.FAILURE, now_s, failure=failure) if keeps else None
-        return Completion(settlement, record, follow), event
+        ending = self._steps.ending(attempt, NodeState.FAILURE, now_s, failure=failure)
+        return Completion(settlement, record, follow, ending), event
 
     def _settle_failed(self, attempt: Attempt | Ended, error: BaseException, failure: Failure) -> Settlement:
         delivery, task = attempt.delivery, attempt.task
@@ -129,15 +177,19 @@ class Completer:
         if outcome.requeue:
             return Completion(Release(attempt.delivery)), event
         failure = Failure(Reject.__module__, Reject.__qualname__, outcome.reason)
-        record = self._record(attempt, State.FAILURE, self._clock(), failure=failure)
-        return Completion(Bury(attempt.delivery, DeadReason.REJECTED, outcome.reason), record), event
+        now_s = self._clock()
+        record = self._record(attempt, State.FAILURE, now_s, failure=failure)
+        ending = self._steps.ending(attempt, NodeState.FAILURE, now_s, failure=failure)
+        return Completion(Bury(attempt.delivery, DeadReason.REJECTED, outcome.reason), record, (), ending), event
 
     def _revoked(self, attempt: Attempt | Ended, outcome: Revoked) -> tuple[Completion, Event]:
         text = f"task {attempt.delivery.message.id} {outcome.reason}"
         failure = self._capture(TaskRevokedError(text))
-        record = self._record(attempt, State.REVOKED, self._clock(), failure=failure)
+        now_s = self._clock()
+        record = self._record(attempt, State.REVOKED, now_s, failure=failure)
+        ending = self._steps.ending(attempt, NodeState.REVOKED, now_s, failure=failure)
         event = self._event(EventKind.TASK_REVOKED, attempt, text=outcome.reason)
-        return Completion(Ack(attempt.delivery), record), event
+        return Completion(Ack(attempt.delivery), record, (), ending), event
 
     # -- parts ---------------------------------------------------------------------------------------------
 
@@ -230,13 +282,30 @@ class FourSteps:
         self._broker, self._consumer, self._backend = broker, consumer, backend
 
     async def complete(self, completions: list[Completion]) -> list[bool]:
-        records = [completion.result for completion in completions if completion.result is not None]
-        if records:
-            await self._backend.record(records)
-        follow = [message for completion in completions for message in completion.publish]
-        if follow:
-            await self._broker.publish(follow)
+        await conclude(self._broker, self._backend, completions)
         return list(await self._consumer.settle([completion.settlement for completion in completions]))
+
+
+async def conclude(broker: Broker, backend: Backend, completions: Sequence[Completion]) -> None:
+    """Take all steps but the settlement: results and workflows, then what follows from them."""
+    records = [completion.result for completion in completions if completion.result is not None]
+    endings = [completion.ending for completion in completions if completion.ending is not None]
+    starts = [completion.start for completion in completions if completion.start is not None]
+    follow = [message for completion in completions for message in completion.publish]
+    if endings or starts:
+        ready = await backend.workflows.advance(records, endings, starts)
+        await carry_on(broker, backend, ready)
+    elif records:
+        await backend.record(records)
+    if follow:
+        await broker.publish(follow)
+
+
+async def carry_on(broker: Broker, backend: Backend, ready: Sequence[Message]) -> None:
+    """Publish what became ready in workflows, and note that it is."""
+    if ready:
+        await broker.publish(ready)
+        await backend.workflows.published([message.member for message in ready if message.member is not None])
 
 
 def refused(completion: Completion, error: BaseException) -> Completion:
@@ -248,7 +317,12 @@ def refused(completion: Completion, error: BaseException) -> Completion:
     record = completion.result
     if record is not None:
         record = msgspec.structs.replace(record, state=State.FAILURE, value=None, failure=failure)
-    return Completion(Bury(delivery, DeadReason.FAILED, _text_of(failure)), record)
+    ending = completion.ending
+    if ending is not None:
+        ending = msgspec.structs.replace(
+            ending, state=NodeState.FAILURE, value=None, failure=failure, replaced_by=None, added=()
+        )
+    return Completion(Bury(delivery, DeadReason.FAILED, _text_of(failure)), record, (), ending)
 
 
 def derived_id(task_id: str, index: int) -> str:

@@ -43,8 +43,14 @@ class Revoked(Struct, frozen=True):
     reason: str
 
 
+class Replaced(Struct, frozen=True):
+    """Another signature runs in its place."""
+
+    signature: Any
+
+
 class Interrupted(Struct, frozen=True):
     """The worker stops: the message goes back as if it had never been handed out."""
 
 
-Outcome: TypeAlias = Succeeded | Failed | Retried | Rejected | Ignored | Revoked | Interrupted
+Outcome: TypeAlias = Succeeded | Failed | Retried | Rejected | Ignored | Revoked | Replaced | Interrupted

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from faena.model.inputs import Input
 from faena.model.message import Message
 
 
@@ -37,6 +38,7 @@ class Delivery(Struct, frozen=True, gc=False):
     crashes: int = 0
     verdict: Verdict | None = None  # the last one, where its last holder did not settle it
     redelivered_at_s: float | None = None
+    input: Input | None = None  # what a node of a workflow is given of those before it, once it was read
 
 
 class Malformed(Struct, frozen=True):

@@ -25,6 +25,17 @@ class Link(Struct, frozen=True, gc=False, array_like=True):
     options: dict[str, Any] | None = None
 
 
+class Member(Struct, frozen=True, gc=False, array_like=True):
+    """Which node of which workflow a message runs. The workflow itself stays in the backend (law 5)."""
+
+    workflow: str
+    node: int
+    run: int = 0  # how often the node was begun anew; what an earlier run reports is not taken
+    takes: bool = False  # something of other nodes is put before the arguments; it is read when the message is taken
+    feeds: bool = False  # other nodes take its value, so that it is kept also where the result is ignored
+    is_grouped: bool = False  # it leads to a group, to which more members can be added
+
+
 class Message(Struct, frozen=True, gc=False, array_like=True):
     """One call of a task, on its way. Encoded as a MessagePack array: fields are only ever appended, with a default.
 
@@ -51,3 +62,4 @@ class Message(Struct, frozen=True, gc=False, array_like=True):
     on_failure: tuple[Link, ...] = ()
     origin: str = ""  # who sent it, as pid@host; for people
     result_expires_s: float | None = None  # None: as the worker's settings say
+    member: Member | None = None

@@ -4,15 +4,19 @@ coroutines alike."""
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faena.model.message import Message
+
+if TYPE_CHECKING:
+    from faena.tasks.canvas import Canvas
 
 
 class Request:
     """`self.request` of a bound task; outside of a run, one that says so (`called_directly`)."""
 
     __slots__ = (
+        "added",
         "args",
         "called_directly",
         "children",
@@ -39,6 +43,7 @@ class Request:
         self.called_directly = message is None
         self.started_at_s = started_at_s
         self.children: list[str] = []
+        self.added: list[Canvas[Any]] = []  # to the group that it belongs to
 
     @property
     def id(self) -> str | None:
@@ -59,6 +64,11 @@ class Request:
     @property
     def parent_id(self) -> str | None:
         return self.message.parent_id if self.message else None
+
+    @property
+    def workflow_id(self) -> str | None:
+        """The workflow that this task is a node of."""
+        return self.message.member.workflow if self.message and self.message.member else None
 
     @property
     def headers(self) -> dict[str, Any]:

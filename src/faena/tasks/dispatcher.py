@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from faena.config.settings import Settings
 from faena.model.result import ResultRecord
+from faena.model.workflow import NodeView, WorkflowStatus
 from faena.tasks.call import Call
 
 if TYPE_CHECKING:
+    from faena.tasks.canvas import Canvas
     from faena.tasks.result import AsyncResult, EagerResult
     from faena.tasks.task import Task
 
@@ -41,6 +43,45 @@ class Results(Protocol):
 
     def decode(self, content: str, data: bytes) -> Any: ...
 
+    @property
+    def workflows(self) -> Workflows: ...
+
+
+class Workflows(Protocol):
+    """Workflows that were sent, for those who hold a handle. Every verb twice, as above."""
+
+    def resolve(self, record: ResultRecord) -> Any:
+        """Return the value that a record refers to: of a group, or of what ran in the place of a task."""
+        ...
+
+    async def aresolve(self, record: ResultRecord) -> Any: ...
+
+    def status(self, workflow: str) -> WorkflowStatus | None: ...
+    async def astatus(self, workflow: str) -> WorkflowStatus | None: ...
+
+    def nodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]: ...
+    async def anodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]: ...
+
+    def cancel(self, workflow: str, *, terminate: bool = False) -> None:
+        """End a workflow: nothing of it begins any more; `terminate` stops what runs. Raises WorkflowError: not known."""
+        ...
+
+    async def acancel(self, workflow: str, *, terminate: bool = False) -> None: ...
+
+    def rerun(self, workflow: str, begun_at: Sequence[int] | None = None) -> None:
+        """Run a workflow again from these nodes; None: from where it has failed. Raises WorkflowError."""
+        ...
+
+    async def arerun(self, workflow: str, begun_at: Sequence[int] | None = None) -> None: ...
+
+    def save(self, group: str, ids: Sequence[str]) -> None:
+        """Keep which calls belong to a group, so that `members` knows."""
+        ...
+
+    def members(self, group: str) -> Sequence[str] | None:
+        """Return the ids of what belongs to a group, in order; None: it is not known."""
+        ...
+
 
 class Dispatcher(Protocol):
     """What a task needs of its app."""
@@ -61,6 +102,14 @@ class Dispatcher(Protocol):
 
     def send_calls(self, calls: Iterable[Call]) -> list[AsyncResult[Any]]: ...
     async def asend_calls(self, calls: Iterable[Call]) -> list[AsyncResult[Any]]: ...
+
+    def send_canvas(self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Any: ...
+    async def asend_canvas(
+        self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Any: ...
+
+    def run_canvas(self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], *, throw: bool) -> Any: ...
+    async def arun_canvas(self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], *, throw: bool) -> Any: ...
 
     def run_eagerly(self, call: Call, *, throw: bool) -> EagerResult[Any]: ...
 

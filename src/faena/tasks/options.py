@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from faena.errors import InvalidArguments, InvalidTask, did_you_mean
 
 if TYPE_CHECKING:
-    from faena.tasks.signature import Signature
+    from faena.tasks.canvas import Canvas
 
 
 class SendOptions(TypedDict, total=False):
@@ -22,8 +22,8 @@ class SendOptions(TypedDict, total=False):
     queue: str | None
     priority: int | None  # 0 to 9, higher first
     headers: Mapping[str, Any] | None  # travel with the call; `self.request.headers`
-    link: Signature[Any] | Iterable[Signature[Any]] | None  # sent when the task succeeded, with its result
-    link_error: Signature[Any] | Iterable[Signature[Any]] | None  # sent when the task failed for good, with its id
+    link: Canvas[Any] | Iterable[Canvas[Any]] | None  # sent when the task succeeded, with its result
+    link_error: Canvas[Any] | Iterable[Canvas[Any]] | None  # sent when the task failed for good, with its id
     time_limit: float | None
     soft_time_limit: float | None
     ignore_result: bool | None
@@ -65,6 +65,7 @@ class TaskOptions(TypedDict, total=False):
     dead_letter: bool | None
     throws: tuple[type[BaseException], ...]
     typing: bool
+    returns_signature: bool  # a signature that it returns runs in its place
     aliases: tuple[str, ...]
 
 

@@ -10,11 +10,15 @@ from faena.tasks.task import Task
 
 
 class Registry(Mapping[str, Task[..., Any]]):
-    """Tasks by name and alias. A name belongs to one function."""
+    """Tasks by name and alias. A name belongs to one function. Those that every app has are found, and not listed."""
 
     def __init__(self, app_name: str) -> None:
         self._app_name = app_name
         self._tasks: dict[str, Task[..., Any]] = {}
+        self._builtin: dict[str, Task[..., Any]] = {}
+
+    def add_builtin(self, task: Task[..., Any]) -> None:
+        self._builtin[task.name] = task
 
     def add(self, task: Task[..., Any]) -> None:
         """Raises InvalidTask: another function has the name already."""
@@ -28,16 +32,16 @@ class Registry(Mapping[str, Task[..., Any]]):
             self._tasks[name] = task
 
     def __getitem__(self, name: str) -> Task[..., Any]:
-        try:
-            return self._tasks[name]
-        except KeyError:
-            raise NotRegistered(name, self._tasks, where=f"app '{self._app_name}'") from None
+        found = self._tasks.get(name) or self._builtin.get(name)
+        if found is None:
+            raise NotRegistered(name, self._tasks, where=f"app '{self._app_name}'")
+        return found
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self._tasks.get(name, default)
+        return self._tasks.get(name) or self._builtin.get(name, default)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._tasks
+        return name in self._tasks or name in self._builtin
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tasks)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from faena.errors import ResultNotFound, ResultsIgnored, ResultTimeout, TaskRevokedError
+from faena.errors import ResultNotFound, ResultTimeout, TaskRevokedError
 from faena.model.result import ResultRecord, State
+from faena.model.workflow import REFERENCE
 from faena.tasks.context import current_request
 from faena.tasks.dispatcher import Results
 from faena.tasks.failure import rebuild
+
+if TYPE_CHECKING:
+    from faena.tasks.group_result import GroupResult
 
 R = TypeVar("R", covariant=True)
 
@@ -22,12 +26,22 @@ _KNOWN_AGAIN_AFTER_S = 0.25  # how long a wait goes on before it asks whether th
 class AsyncResult(Generic[R]):
     """One call, sent. `get()` blocks, `await result` does not; both raise what the task raised."""
 
-    __slots__ = ("_record", "_results", "id", "ignored", "task_name")
+    __slots__ = ("_parent", "_record", "_resolved", "_results", "id", "ignored", "task_name")
 
-    def __init__(self, task_id: str, results: Results, *, task_name: str = "", ignored: bool = False) -> None:
+    def __init__(
+        self,
+        task_id: str,
+        results: Results,
+        *,
+        task_name: str = "",
+        ignored: bool = False,
+        parent: AsyncResult[Any] | GroupResult[Any] | None = None,
+    ) -> None:
         self.id, self.task_name, self.ignored = task_id, task_name, ignored
         self._results = results
         self._record: ResultRecord | None = None  # the terminal record, once seen
+        self._resolved: tuple[Any] | None = None  # the value that it refers to, once seen
+        self._parent = parent
 
     # -- waiting -------------------------------------------------------------------------------------------
 
@@ -49,7 +63,7 @@ class AsyncResult(Generic[R]):
         if record is None:
             if self.ignored:
                 return cast("R", None)
-            _refuse_inside_task(disable_sync_subtasks)
+            refuse_inside_task(disable_sync_subtasks)
             record = self._wait(timeout, on_progress)
         return cast("R", self._outcome(record, propagate))
 
@@ -95,6 +109,8 @@ class AsyncResult(Generic[R]):
             slice_s = _next_slice_s(deadline, first)
             async for record in self._results.await_([self.id], slice_s):
                 if record.is_terminal:
+                    if record.content == REFERENCE and record.state == State.SUCCESS:
+                        self._resolved = (await self._results.workflows.aresolve(record),)
                     self._record = record
                     return cast("ResultRecord", record)
                 if on_progress is not None:
@@ -108,7 +124,7 @@ class AsyncResult(Generic[R]):
 
     def _outcome(self, record: ResultRecord, propagate: bool) -> Any:
         if record.state == State.SUCCESS:
-            return None if record.value is None else self._results.decode(record.content, record.value)
+            return self._value_of(record)
         error = self._error(record)
         if propagate:
             raise error
@@ -165,6 +181,13 @@ class AsyncResult(Generic[R]):
     def _info(self, record: ResultRecord) -> Any:
         if record.failure is not None or record.state == State.REVOKED:
             return self._error(record)
+        return self._value_of(record)
+
+    def _value_of(self, record: ResultRecord) -> Any:
+        if record.content == REFERENCE:
+            if self._resolved is None:
+                self._resolved = (self._results.workflows.resolve(record),)
+            return self._resolved[0]
         return None if record.value is None else self._results.decode(record.content, record.value)
 
     @property
@@ -216,8 +239,10 @@ class AsyncResult(Generic[R]):
         return [AsyncResult(task_id, self._results) for task_id in ids]
 
     @property
-    def parent(self) -> AsyncResult[Any] | None:
-        """The call that sent this one; known once something is recorded."""
+    def parent(self) -> AsyncResult[Any] | GroupResult[Any] | None:
+        """The step before it in its chain, or the call that sent this one (known once something is recorded)."""
+        if self._parent is not None:
+            return self._parent
         record = self._read()
         return AsyncResult(record.parent_id, self._results) if record is not None and record.parent_id else None
 
@@ -257,8 +282,10 @@ class EagerResult(AsyncResult[R]):
 
     __slots__ = ("_value",)
 
-    def __init__(self, record: ResultRecord, value: Any, results: Results) -> None:
-        super().__init__(record.id, results, task_name=record.task)
+    def __init__(
+        self, record: ResultRecord, value: Any, results: Results, parent: AsyncResult[Any] | GroupResult[Any] | None = None
+    ) -> None:
+        super().__init__(record.id, results, task_name=record.task, parent=parent)
         self._record, self._value = record, value
 
     def _outcome(self, record: ResultRecord, propagate: bool) -> Any:  # noqa: ARG002 - it has its value
@@ -276,79 +303,6 @@ class EagerResult(AsyncResult[R]):
         """Too late: it has run."""
 
 
-class ResultSet(Sequence[AsyncResult[R]]):
-    """Several calls, in the order in which they were sent."""
-
-    def __init__(self, results: Iterable[AsyncResult[R]], reader: Results) -> None:
-        self._all, self._reader = list(results), reader
-
-    @overload
-    def __getitem__(self, index: int) -> AsyncResult[R]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[AsyncResult[R]]: ...
-    def __getitem__(self, index: int | slice) -> AsyncResult[R] | list[AsyncResult[R]]:
-        return self._all[index]
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def as_completed(self, timeout: float | None = None) -> Iterator[AsyncResult[R]]:
-        """Give each result as its task ends. Raises ResultTimeout after `timeout` seconds in all."""
-        by_id = self._pending()
-        for record in self._reader.wait(list(by_id), timeout):
-            if record.is_terminal and (found := by_id.pop(record.id, None)) is not None:
-                found._record = record
-                yield found
-        self._check_all(by_id, timeout)
-
-    async def aas_completed(self, timeout: float | None = None) -> AsyncIterator[AsyncResult[R]]:
-        """Do as `as_completed`, without blocking the event loop."""
-        by_id = self._pending()
-        async for record in self._reader.await_(list(by_id), timeout):
-            if record.is_terminal and (found := by_id.pop(record.id, None)) is not None:
-                found._record = record
-                yield found
-        self._check_all(by_id, timeout)
-
-    def join(self, timeout: float | None = None, propagate: bool = True) -> list[R]:
-        """Return all results in order; raises the first failure in order, or ResultTimeout."""
-        _refuse_inside_task(True)
-        for _ in self.as_completed(timeout):
-            pass
-        return [result.get(propagate=propagate) for result in self._all]
-
-    get = join
-
-    async def ajoin(self, timeout: float | None = None, propagate: bool = True) -> list[R]:
-        async for _ in self.aas_completed(timeout):
-            pass
-        return [await result.aget(propagate=propagate) for result in self._all]
-
-    def completed_count(self) -> int:
-        records = self._reader.read([result.id for result in self._all])
-        return sum(record is not None and record.state == State.SUCCESS for record in records)
-
-    def ready(self) -> bool:
-        records = self._reader.read([result.id for result in self._all])
-        return all(record is not None and record.is_terminal for record in records)
-
-    def revoke(self, terminate: bool = False, signal: str = "") -> None:
-        self._reader.revoke([result.id for result in self._all], terminate=terminate, signal=signal)
-
-    def forget(self) -> None:
-        self._reader.forget([result.id for result in self._all])
-
-    def _pending(self) -> dict[str, AsyncResult[R]]:
-        ignored = [result for result in self._all if result.ignored]
-        if ignored:
-            raise ResultsIgnored(f"task '{ignored[0].task_name}'")
-        return {result.id: result for result in self._all}
-
-    def _check_all(self, missing: dict[str, AsyncResult[R]], timeout: float | None) -> None:
-        if missing:
-            raise ResultTimeout(next(iter(missing)), timeout or 0.0, f"{len(missing)} of {len(self._all)} are missing")
-
-
 def _next_slice_s(deadline: float | None, first: bool) -> float | None:
     """The first slice is short, so that an id that nobody knows is reported instead of waited for."""
     left = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -357,7 +311,7 @@ def _next_slice_s(deadline: float | None, first: bool) -> float | None:
     return _KNOWN_AGAIN_AFTER_S if left is None else min(left, _KNOWN_AGAIN_AFTER_S)
 
 
-def _refuse_inside_task(refuse: bool) -> None:
+def refuse_inside_task(refuse: bool) -> None:
     request = current_request.get()
     if refuse and request is not None and not request.called_directly and not request.is_eager:
         raise RuntimeError(

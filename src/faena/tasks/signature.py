@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
-from faena.errors import InvalidArguments
+from faena.errors import InvalidArguments, WorkflowError
 from faena.model.message import Link
+from faena.model.workflow import Policy
 from faena.tasks.call import Call, Sender
+from faena.tasks.canvas import Canvas
 from faena.tasks.dispatcher import Dispatcher
 from faena.tasks.options import SendOptions, check_send_options
 
@@ -19,28 +21,38 @@ R = TypeVar("R", covariant=True)
 _NOT_IN_LINKS = frozenset({"link", "link_error", "task_id", "eta", "root_id", "parent_id"})
 
 
-class Signature(Generic[R]):
-    """One call of one task: name, arguments, options. Values: every change makes a new one, but `set` and `link`."""
+class Signature(Canvas[R]):
+    """One call of one task: name, arguments, options."""
 
-    __slots__ = ("_dispatcher", "args", "immutable", "kwargs", "options", "task")
+    __slots__ = ("args", "immutable", "kwargs", "task")
 
     def __init__(
         self,
         task: str,
-        args: tuple[Any, ...] = (),
+        args: Iterable[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         options: SendOptions | None = None,
         *,
         immutable: bool = False,
-        dispatcher: Dispatcher,
+        dispatcher: Dispatcher | None,
+        policy: Policy = Policy.FAIL,
     ) -> None:
+        super().__init__(options, dispatcher, policy)
         self.task, self.args, self.kwargs = task, tuple(args), dict(kwargs or {})
-        self.options: SendOptions = options or {}
         self.immutable = immutable
-        self._dispatcher = dispatcher
+
+    @property
+    def name(self) -> str:
+        return self.task
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        if self._dispatcher is None:
+            raise WorkflowError("", f"the signature {self!r} belongs to no app; make it with app.signature(...)")
+        return self._dispatcher
 
     def clone(
-        self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[SendOptions]
+        self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[SendOptions]
     ) -> Signature[R]:
         """Return a copy with `args` put before its own, and `kwargs` and options over its own."""
         check_send_options(self.task, options)
@@ -54,33 +66,18 @@ class Signature(Generic[R]):
             merged,
             immutable=self.immutable,
             dispatcher=self._dispatcher,
+            policy=self.policy,
         )
 
-    def set(self, *, immutable: bool | None = None, **options: Unpack[SendOptions]) -> Signature[R]:
-        """Change options of this signature; returns it."""
-        check_send_options(self.task, options)
-        self.options = cast("SendOptions", {**self.options, **options})
-        if immutable is not None:
-            self.immutable = immutable
-        return self
-
-    def link(self, callback: Signature[Any]) -> Signature[Any]:
-        """Send `callback` with the result when this has succeeded; returns `callback`."""
-        return self._add_link("link", callback)
-
-    def link_error(self, errback: Signature[Any]) -> Signature[Any]:
-        """Send `errback` with this task's id when it has failed for good; returns `errback`."""
-        return self._add_link("link_error", errback)
-
-    def on_error(self, errback: Signature[Any]) -> Signature[R]:
-        """Do as `link_error`; returns this signature, for chaining."""
-        self.link_error(errback)
-        return self
-
-    def as_call(self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, **options: Any) -> Call:
+    def as_call(self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any) -> Call:
         """Return the call that sending this now, with more arguments and options, would make."""
         whole = self.clone(args, kwargs, **options) if args or kwargs or options else self
         return Call(whole.task, whole.args, whole.kwargs, whole.options)
+
+    @property
+    def is_linkable(self) -> bool:
+        """Whether it can travel inside the message of another task."""
+        return self.policy is Policy.FAIL and _NOT_IN_LINKS.isdisjoint(self.options)
 
     def as_link(self, sender: Sender) -> Link:
         """Return this, made ready to travel inside another task's message."""
@@ -91,50 +88,33 @@ class Signature(Generic[R]):
         body = sender.encoder.encode(serializer, [self.args, self.kwargs])
         return Link(self.task, body, serializer, self.immutable, cast("dict[str, Any]", dict(self.options)) or None)
 
-    def apply_async(
-        self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[SendOptions]
-    ) -> AsyncResult[R]:
-        return self._dispatcher.send_call(self.as_call(args, kwargs, **options))
+    def __call__(self, *args: Any, **kwargs: Any) -> R:
+        """Run the function here and now, as if it were no task. Raises NotRegistered: its code is not here."""
+        whole = self.clone(args, kwargs)
+        return cast("R", self.dispatcher.tasks[self.task](*whole.args, **whole.kwargs))
 
-    async def aapply_async(
-        self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[SendOptions]
-    ) -> AsyncResult[R]:
-        return await self._dispatcher.asend_call(self.as_call(args, kwargs, **options))
+    if TYPE_CHECKING:  # what is known of one call, and not of a tree
 
-    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult[R]:
-        return self.apply_async(args, kwargs)
+        def apply_async(
+            self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[SendOptions]
+        ) -> AsyncResult[R]: ...
+        async def aapply_async(
+            self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[SendOptions]
+        ) -> AsyncResult[R]: ...
+        def delay(self, *args: Any, **kwargs: Any) -> AsyncResult[R]: ...
+        async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult[R]: ...
+        def apply(
+            self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, *, throw: bool = False
+        ) -> EagerResult[R]: ...
+        async def aapply(
+            self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, *, throw: bool = False
+        ) -> EagerResult[R]: ...
 
-    async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult[R]:
-        return await self.aapply_async(args, kwargs)
+    def _set_immutable(self, immutable: bool) -> None:
+        self.immutable = immutable
 
-    def apply(
-        self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *, throw: bool = False
-    ) -> EagerResult[R]:
-        """Run the call here and now. Raises NotRegistered: its code is not here."""
-        return self._dispatcher.run_eagerly(self.as_call(args, kwargs), throw=throw)
-
-    async def aapply(
-        self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *, throw: bool = False
-    ) -> EagerResult[R]:
-        """Do as `apply`, without blocking the event loop."""
-        return await self._dispatcher.arun_eagerly(self.as_call(args, kwargs), throw=throw)
-
-    def _add_link(self, name: str, callback: Signature[Any]) -> Signature[Any]:
-        options = cast("dict[str, Any]", dict(self.options))
-        present = options.get(name)
-        links = list(present) if isinstance(present, list | tuple) else [present] if present is not None else []
-        options[name] = [*links, callback]
-        self.options = cast("SendOptions", options)
-        return callback
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Signature):
-            return NotImplemented
-        return (self.task, self.args, self.kwargs, self.options, self.immutable) == (
-            other.task, other.args, other.kwargs, other.options, other.immutable
-        )  # fmt: skip
-
-    __hash__ = None  # type: ignore[assignment]
+    def _parts(self) -> tuple[Any, ...]:
+        return (self.task, self.args, self.kwargs, self.options, self.immutable, self.policy)
 
     def __repr__(self) -> str:
         shown = [repr(arg) for arg in self.args] + [f"{name}={value!r}" for name, value in self.kwargs.items()]

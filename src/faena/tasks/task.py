@@ -7,16 +7,18 @@ behaviour: the hooks below do nothing by themselves and cost nothing unless they
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast
 
-from faena.errors import InvalidTask, MaxRetriesExceededError, Retry
+from faena.errors import InvalidArguments, InvalidTask, MaxRetriesExceededError, WorkflowError
 from faena.model.result import State
 from faena.model.retry import RetryPolicy
+from faena.signals import Replace, Retry
 from faena.tasks.arguments import ArgumentSpec
 from faena.tasks.call import Call, due_at_s
+from faena.tasks.canvas import Canvas, Group
 from faena.tasks.context import Request, current_request
 from faena.tasks.dispatcher import Dispatcher
 from faena.tasks.options import TASK_OPTIONS, SendOptions, seconds
@@ -71,6 +73,7 @@ class Task(Generic[P, R]):
     dead_letter: bool | None = None
     throws: tuple[type[BaseException], ...] = ()
     typing: bool = True
+    returns_signature: bool = False
     aliases: tuple[str, ...] = ()
 
     def __init__(
@@ -175,6 +178,22 @@ class Task(Generic[P, R]):
             dispatcher=self._dispatcher,
         )
 
+    def map(self, items: Iterable[Any]) -> Signature[list[R]]:
+        """Return a signature of one task that calls this one for each of `items`, one after the other."""
+        return self._many("faena.map", items)
+
+    def starmap(self, items: Iterable[Iterable[Any]]) -> Signature[list[R]]:
+        """Do as `map`, where each item is the arguments of a call."""
+        return self._many("faena.starmap", [list(each) for each in items])
+
+    def chunks(self, items: Iterable[Iterable[Any]], size: int) -> Group:
+        """Return a group of tasks, each of which makes `size` of the calls, one after the other; see `starmap`."""
+        if size < 1:
+            raise InvalidArguments(self.name, f"chunks consist of 1 call or more, not of {size}")
+        every = [list(each) for each in items]
+        parts = [self.starmap(every[at : at + size]) for at in range(0, len(every), size)]
+        return Group(parts, app=self._dispatcher)
+
     def AsyncResult(self, task_id: str) -> _AsyncResult[R]:  # noqa: N802 - Celery's name
         """Return the handle of a call that was sent before."""
         return _AsyncResult(task_id, self._dispatcher.results, task_name=self.name)
@@ -228,6 +247,29 @@ class Task(Generic[P, R]):
             priority=priority,
         )
 
+    def replace(self, signature: Canvas[Any]) -> NoReturn:
+        """End this task and let `signature` run in its place: what comes of it is this task's result. Always raises.
+
+        Write `raise self.replace(...)`, or `return self.replace(...)`. What waits for this task waits on.
+        """
+        if not isinstance(signature, Canvas):
+            raise WorkflowError("", f"task '{self.name}' is replaced by a signature, such as task.s(), not {signature!r}")
+        if self.request.called_directly:
+            raise WorkflowError("", f"task '{self.name}' was called directly: there is nothing to replace")
+        raise Replace(signature)
+
+    def add_to_chord(self, signature: Canvas[Any]) -> None:
+        """Add a member to the group that this task belongs to; it is sent, and waited for, once this task has succeeded.
+
+        Raises WorkflowError: it belongs to no group.
+        """
+        message = self.request.message
+        if message is None or message.member is None or not message.member.is_grouped:
+            raise WorkflowError("", f"task '{self.name}' is no member of a group, so nothing can be added to it")
+        if not isinstance(signature, Canvas):
+            raise WorkflowError("", f"a group consists of signatures, such as task.s(), not of {signature!r}")
+        self.request.added.append(signature)
+
     def update_state(self, task_id: str | None = None, state: str = State.PROGRESS, meta: Any = None) -> None:
         """Record a state of the running task, with data that callers see as `result.info`."""
         self._dispatcher.record_progress(self._own_id(task_id), state, meta)
@@ -275,6 +317,11 @@ class Task(Generic[P, R]):
                     return self.autoretry_for[kind]
             return None
         return self._policy if isinstance(error, tuple(self.autoretry_for)) else None
+
+    def _many(self, name: str, items: Iterable[Any]) -> Signature[list[R]]:
+        return Signature(
+            name, (self.name, list(items)), None, self._merged({}), immutable=True, dispatcher=self._dispatcher
+        )
 
     def _call(self, args: Any, kwargs: Mapping[str, Any], options: SendOptions) -> Call:
         if self.typing:

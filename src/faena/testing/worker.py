@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from msgspec.structs import replace
+
 from faena._lib.drive import run
 from faena.app.app import Faena
 from faena.engine.attempt import Attempt, Ended, Runner
@@ -20,7 +22,9 @@ from faena.engine.hooks import call_hooks
 from faena.engine.outcome import Outcome, Revoked
 from faena.model.delivery import Bury, DeadReason, Delivery, Malformed
 from faena.model.event import Event, EventKind
+from faena.worker.connection import takes_input
 from faena.worker.core import Core, CoreOptions
+from faena.worker.coroutines import is_named
 from faena.worker.slots import Slots
 
 _LEASE_S = 3600.0  # nobody takes a test's work away
@@ -37,7 +41,7 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
     consumer = link.broker.consumer(holder, list(queues or app.default_queues()))
     settler = link.backend.joint(link.broker, holder) or FourSteps(link.broker, consumer, link.backend)
     runner = Runner(app.tasks, app.codecs, hostname=_HOSTNAME, crash_limit=app.conf.task_crash_limit, clock=app.clock)
-    completer = Completer(app.codecs, app.sender, app.rules(_HOSTNAME), clock=app.clock)
+    completer = Completer(app.codecs, app.sender, app.rules(_HOSTNAME), app.tasks, clock=app.clock)
     _, revocations = run(link.backend.revocations.since(0))
     revoked = {revocation.task_id for revocation in revocations}
     events: list[Event] = []
@@ -47,6 +51,8 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
             if isinstance(item, Malformed):
                 run(consumer.settle([Bury(item, DeadReason.MALFORMED, item.reason)]))
                 continue
+            if takes_input(item) and item.message.member is not None:
+                item = replace(item, input=run(link.backend.workflows.inputs([item.message.member]))[0])
             completion, event = completer.complete(*_run_one(runner, item, revoked))
             run(settler.complete([completion]))
             events.append(event)
@@ -60,7 +66,7 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
 
 def _run_one(runner: Runner, delivery: Delivery, revoked: set[str]) -> tuple[Attempt | Ended, Outcome]:
     begun = runner.begin(delivery)
-    if delivery.message.id in revoked:
+    if is_named(delivery.message, revoked):
         return begun, Revoked("was revoked")
     if not isinstance(begun, Attempt):
         return begun, begun.outcome

@@ -12,12 +12,15 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from faena.app.links import Link, Links
 from faena.backend import Completion, JointSettler
 from faena.broker import Consumer
-from faena.engine.completion import FourSteps, refused
+from faena.engine.completion import FourSteps, conclude, refused
 from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError
 from faena.model.delivery import Ack, Delivery, Malformed, Release
+from faena.model.inputs import Input
 from faena.model.result import ResultRecord
 
 log = logging.getLogger("faena.worker")
@@ -104,14 +107,11 @@ class Connection:
 
     async def complete_early(self, completions: Sequence[Completion]) -> None:
         """Do the same for deliveries that are settled already: keep the results, send what follows."""
-        records = [completion.result for completion in completions if completion.result is not None]
-        messages = [message for completion in completions for message in completion.publish]
         again = [item.settlement for item in completions if isinstance(item.settlement, Release)]
-        messages.extend(release.message or release.delivery.message for release in again)
+        messages = [release.message or release.delivery.message for release in again]
 
         async def work(opened: _Opened) -> None:
-            if records:
-                await opened.link.backend.record(records)
+            await conclude(opened.link.broker, opened.link.backend, completions)
             if messages:
                 await opened.link.broker.publish(messages)
 
@@ -130,6 +130,23 @@ class Connection:
             await self._lose(opened, error, _FIRST_PAUSE_S)
         await self.complete([Completion(Release(delivery)) for delivery in deliveries])
         return [False] * len(deliveries)
+
+    async def with_inputs(self, batch: Sequence[Delivery | Malformed]) -> Sequence[Delivery | Malformed]:
+        """Read what the nodes of workflows among these are given of those before them."""
+        takers = [item for item in batch if isinstance(item, Delivery) and takes_input(item)]
+        if not takers:
+            return batch
+
+        async def work(opened: _Opened) -> Sequence[Input | None]:
+            members = [item.message.member for item in takers if item.message.member is not None]
+            return await opened.link.backend.workflows.inputs(members)
+
+        found = await self._persist(work)
+        given = {item.message.id: read for item, read in zip(takers, found, strict=True)}
+        return [
+            replace(item, input=given[item.message.id]) if isinstance(item, Delivery) and item.message.id in given else item
+            for item in batch
+        ]
 
     async def record(self, records: Sequence[ResultRecord]) -> None:
         """Keep records that are no more than news: tried once."""
@@ -179,6 +196,12 @@ class Connection:
             self._opened = None
             await _let_go(opened)
         await asyncio.sleep(pause_s)
+
+
+def takes_input(delivery: Delivery) -> bool:
+    """Whether something of other nodes goes before the arguments of this message."""
+    member = delivery.message.member
+    return member is not None and member.takes
 
 
 async def _let_go(opened: _Opened) -> None:

@@ -28,18 +28,14 @@ from faena.backend import Completion
 from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.completion import Completer
 from faena.engine.outcome import Revoked
-from faena.errors import (
-    Interrupted,
-    LeaseLost,
-    SoftTimeLimitExceeded,
-    Terminated,
-)
+from faena.errors import LeaseLost, SoftTimeLimitExceeded
 from faena.model.delivery import Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
 from faena.model.event import Event, EventKind
 from faena.model.result import ResultRecord
+from faena.signals import Interrupted, Terminated
 from faena.sink import Sink
 from faena.worker.connection import Connection
-from faena.worker.coroutines import Coroutines, hard_limit_of
+from faena.worker.coroutines import Coroutines, hard_limit_of, is_named
 from faena.worker.lanes import Finished, Lanes
 from faena.worker.slots import Slots
 from faena.worker.window import LARGEST, Window
@@ -95,7 +91,7 @@ class Core:
         self._runner = Runner(
             app.tasks, app.codecs, hostname=options.hostname, crash_limit=options.crash_limit, clock=app.clock
         )
-        self._completer = Completer(app.codecs, app.sender, app.rules(options.hostname), clock=app.clock)
+        self._completer = Completer(app.codecs, app.sender, app.rules(options.hostname), app.tasks, clock=app.clock)
         self.lanes = Lanes(
             options.threads, self._runner, self._completer, slots, limits=(options.soft_time_limit_s, options.time_limit_s),
             main=main_lane, wake_io=self._wake_from_lane, refill=self._refill_from_lane,
@@ -220,7 +216,7 @@ class Core:
                 return
             self._window.fetched(limit, len(batch))
             if batch:
-                await self._take(batch)
+                await self._take(await self._connection.with_inputs(batch))
         self._is_fetching = False
         self._finish_if_idle()
 
@@ -481,12 +477,12 @@ class Core:
             return
         wanted = set(ids)
         for lane in self.lanes.lanes:
-            if (attempt := lane.attempt) is not None and attempt.delivery.message.id in wanted:
+            if (attempt := lane.attempt) is not None and is_named(attempt.delivery.message, wanted):
                 lane.interrupt(attempt, Terminated("revoked"))
         self._coroutines.interrupt(Terminated("revoked"), wanted)
 
     def _revoked_in_lane(self, delivery: Delivery) -> Ended | None:
-        if self._revoked and delivery.message.id in self._revoked:
+        if self._revoked and is_named(delivery.message, self._revoked):
             return Ended(delivery, Revoked("was revoked"), self.app.tasks.get(delivery.message.task))
         return None
 

@@ -26,9 +26,10 @@ from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.completion import Completer
 from faena.engine.hooks import call_hooks
 from faena.engine.outcome import Outcome
-from faena.errors import ControlSignal, SoftTimeLimitExceeded, TimeLimitExceeded
+from faena.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from faena.model.delivery import Delivery
 from faena.model.event import Event
+from faena.signals import ControlSignal
 from faena.worker.slots import Slots
 
 log = logging.getLogger("faena.worker")

@@ -33,7 +33,7 @@ def runner(app):
 
 @pytest.fixture
 def completer(app):
-    return Completer(app.codecs, app.sender, app.rules("here"), clock=lambda: NOW_S)
+    return Completer(app.codecs, app.sender, app.rules("here"), app.tasks, clock=lambda: NOW_S)
 
 
 def delivery(**more):

@@ -10,6 +10,7 @@ from typing import Any, cast
 from faena.drivers.memory.bell import Bells
 from faena.drivers.memory.messages import Messages
 from faena.drivers.memory.results import Results
+from faena.drivers.memory.workflows import Workflows
 from faena.errors import InvalidSetting
 
 _SCHEME = "memory://"
@@ -24,6 +25,8 @@ class MemoryState:
         self.bells = Bells()
         self.messages = Messages()
         self.results = Results()
+        self.workflows = Workflows()
+        self.leaders: dict[str, tuple[str, float]] = {}  # role -> who, until when
 
     def time_moved(self) -> None:
         """Let everybody who waits look at the clock again: for clocks that are set by hand."""

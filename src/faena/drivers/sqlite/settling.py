@@ -6,14 +6,17 @@ of them was not ours any more, the step is undone and the batch is gone through 
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 
 from faena.backend import Completion
 from faena.drivers.signals import name_of
-from faena.drivers.sqlite import results, steps
+from faena.drivers.sqlite import results, steps, workflows
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver
+from faena.drivers.sqlite.stepping import carry_out
+from faena.drivers.sqlite.workflows import Effects
 from faena.model.delivery import Ack, Settlement
 
 
@@ -100,7 +103,7 @@ class SqliteJoint:
         if publish:
             steps.insert(connection, publish)
             touched.update([row[0] for row in publish])
-        return tickets
+        return _merged(tickets, self._step(connection, completions, touched))
 
     def _one_by_one(
         self, connection: Connection, completions: Sequence[Completion], touched: set[str]
@@ -108,11 +111,13 @@ class SqliteJoint:
         largest_bytes = self._driver.location.largest_message_bytes
         done: list[bool] = []
         kept: list[results.ResultRow] = []
+        ours: list[Completion] = []
         for each in completions:
             is_ours = steps.settle_one(connection, each.settlement, touched, largest_bytes)
             done.append(is_ours)
             if not is_ours:
                 continue
+            ours.append(each)
             if each.result is not None:
                 row = results.row_of(each.result)
                 if not results.record_each(connection, [row])[0]:
@@ -123,7 +128,26 @@ class SqliteJoint:
                 steps.insert(connection, rows)
                 touched.update([row[0] for row in rows])
         settled = _end_claims(connection, self._driver, [each.settlement.delivery.grip for each in completions], done)
-        return done, results.take_tickets(connection, kept), settled
+        tickets = results.take_tickets(connection, kept)
+        return done, _merged(tickets, self._step(connection, ours, touched)), settled
+
+    def _step(self, connection: Connection, completions: Sequence[Completion], touched: set[str]) -> results.Tickets | None:
+        """Take the steps of the workflows that these belong to; None: they belong to none."""
+        endings = [each.ending for each in completions if each.ending is not None]
+        starts = [each.start for each in completions if each.start is not None]
+        if not endings and not starts:
+            return None
+        effects = Effects(time.time(), publishes=True)
+        workflows.end_all(connection, endings, effects)
+        for new in starts:
+            workflows.start(connection, new, effects)
+        return carry_out(connection, effects, touched, self._driver.location.largest_message_bytes)
+
+
+def _merged(tickets: results.Tickets, more: results.Tickets | None) -> results.Tickets:
+    for fifo, data in (more or {}).items():
+        tickets.setdefault(fifo, bytearray()).extend(data)
+    return tickets
 
 
 def _are_acks(settlements: Sequence[Settlement]) -> bool:

@@ -1,0 +1,219 @@
+"""Sending workflows, and what their handles ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from faena._lib.drive import run
+from faena._lib.ids import new_id
+from faena.app.links import Link
+from faena.app.publishing import apatiently, apublish, patiently, publish
+from faena.backend import NewWorkflow
+from faena.errors import InvalidArguments
+from faena.model.message import Member, Message
+from faena.model.result import ResultRecord, State
+from faena.model.workflow import NodeView, Workflow, WorkflowState, WorkflowStatus, node_id, referred
+from faena.tasks.canvas import Canvas
+from faena.tasks.compile import Compiled, Context, Shape, compile_canvas
+from faena.tasks.context import current_request
+from faena.tasks.group_result import ChainResult, GroupResult, WorkflowHandle
+from faena.tasks.options import check_send_options, seconds
+from faena.tasks.result import AsyncResult
+from faena.tasks.values import decoded
+
+if TYPE_CHECKING:
+    from faena.app.app import Faena
+
+_SAVED = "SAVED"  # the state of a record that keeps which calls belong to a group
+_NAME_LENGTH = 100
+
+
+class AppWorkflows:
+    """See `faena.tasks.dispatcher.Workflows`."""
+
+    def __init__(self, app: Faena) -> None:
+        self._app = app
+
+    # -- sending -------------------------------------------------------------------------------------------
+
+    def send(self, canvas: Canvas[Any], options: Mapping[str, Any]) -> AsyncResult[Any] | GroupResult[Any]:
+        app = self._app
+        new, compiled = self.compiled(canvas, options)
+
+        def start() -> Sequence[Message]:
+            link = app.links.blocking()
+            return run(self._start(link, new))
+
+        ready = patiently(app.conf, options, start)
+        if ready:
+            publish(app.links, app.conf, ready, options)
+            run(app.links.blocking().backend.workflows.published(_members(ready)))
+        return self.handle(compiled.shape, new.workflow.id)
+
+    async def asend(self, canvas: Canvas[Any], options: Mapping[str, Any]) -> AsyncResult[Any] | GroupResult[Any]:
+        app = self._app
+        new, compiled = self.compiled(canvas, options)
+
+        async def start() -> Sequence[Message]:
+            return await self._start(await app.links.asyncio(), new)
+
+        ready = await apatiently(app.conf, options, start)
+        if ready:
+            await apublish(app.links, app.conf, ready, options)
+            await (await app.links.asyncio()).backend.workflows.published(_members(ready))
+        return self.handle(compiled.shape, new.workflow.id)
+
+    def compiled(self, canvas: Canvas[Any], options: Mapping[str, Any]) -> tuple[NewWorkflow, Compiled]:
+        """Return the workflow that a canvas is. Raises WorkflowError, InvalidArguments, EncodeError."""
+        app, request = self._app, current_request.get()
+        check_send_options("workflow", options)
+        workflow, now_s = new_id(), app.clock()
+        parent = request if request is not None and request.message is not None else None
+        root_id = options.get("root_id") or (parent.root_id if parent is not None else None)
+        parent_id = options.get("parent_id") or (parent.id if parent is not None else None)
+        conf = app.conf
+        context = Context(
+            workflow, app.sender, now_s, app.tasks, conf.task_ignore_result, root_id=root_id, parent_id=parent_id
+        )
+        compiled = compile_canvas(canvas, context, options)
+        known = Workflow(
+            workflow, repr(canvas)[:_NAME_LENGTH], compiled.graph.output, now_s, seconds(conf.result_expires) or None,
+            root_id, parent_id,
+        )  # fmt: skip
+        _check_ids(compiled, workflow)
+        if request is not None:
+            request.children.append(compiled.shape.id)
+        return NewWorkflow(known, compiled.graph), compiled
+
+    def handle(self, shape: Shape, workflow: str) -> AsyncResult[Any] | GroupResult[Any]:
+        """Return the handle of a part of a workflow."""
+        return _handle(shape, WorkflowHandle(workflow, self._app.results), is_end=True)
+
+    async def _start(self, link: Link, new: NewWorkflow) -> Sequence[Message]:
+        own = [node for node in new.graph.nodes if node.id and node.id != node_id(new.workflow.id, node.number)]
+        if own:  # nobody could tell from such an id that it belongs to a workflow
+            await link.backend.record([self._pending(new.workflow, node.id, node.name) for node in own])
+        return await link.backend.workflows.start(new, link.broker)
+
+    def _pending(self, workflow: Workflow, task_id: str, name: str) -> ResultRecord:
+        expires_at_s = workflow.sent_at_s + workflow.keep_s if workflow.keep_s else None
+        return ResultRecord(
+            task_id, name, State.PENDING, root_id=workflow.root_id or workflow.id, expires_at_s=expires_at_s
+        )
+
+    # -- looking -------------------------------------------------------------------------------------------
+
+    def resolve(self, record: ResultRecord) -> Any:
+        return run(self._resolve(self._app.links.blocking(), record))
+
+    async def aresolve(self, record: ResultRecord) -> Any:
+        return await self._resolve(await self._app.links.asyncio(), record)
+
+    def status(self, workflow: str) -> WorkflowStatus | None:
+        return run(self._app.links.blocking().backend.workflows.statuses([workflow]))[0]
+
+    async def astatus(self, workflow: str) -> WorkflowStatus | None:
+        return (await (await self._app.links.asyncio()).backend.workflows.statuses([workflow]))[0]
+
+    def latest(self, limit: int, state: WorkflowState | None = None, offset: int = 0) -> Sequence[WorkflowStatus]:
+        """Return workflows, the latest first."""
+        return run(self._app.links.blocking().backend.workflows.latest(limit, state, offset))
+
+    def nodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]:
+        return run(self._app.links.blocking().backend.workflows.nodes(workflow, numbers))
+
+    async def anodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]:
+        return await (await self._app.links.asyncio()).backend.workflows.nodes(workflow, numbers)
+
+    def save(self, group: str, ids: Sequence[str]) -> None:
+        app = self._app
+        keep_s = seconds(app.conf.result_expires)
+        record = ResultRecord(
+            group, "group", _SAVED, app.codecs.encode("json", list(ids)),
+            expires_at_s=app.clock() + keep_s if keep_s else None,
+        )  # fmt: skip
+        run(app.links.blocking().backend.record([record]))
+
+    def members(self, group: str) -> Sequence[str] | None:
+        link = self._app.links.blocking()
+        workflow, _, number = group.rpartition(".")
+        if workflow and number.isdigit():
+            found = run(link.backend.workflows.nodes(workflow, [int(number)]))
+            if found and found[0].links.is_join:
+                needed = {view.number: view for view in run(link.backend.workflows.nodes(workflow, found[0].needs))}
+                return [_asked_for(needed, number).id for number in found[0].needs]
+        record = run(link.backend.read([group]))[0]
+        if record is None or record.state != _SAVED or record.value is None:
+            return None
+        return [str(each) for each in self._app.codecs.decode(record.content, record.value)]
+
+    # -- changing ------------------------------------------------------------------------------------------
+
+    def cancel(self, workflow: str, *, terminate: bool = False) -> None:
+        run(self._cancel(self._app.links.blocking(), workflow, terminate))
+
+    async def acancel(self, workflow: str, *, terminate: bool = False) -> None:
+        await self._cancel(await self._app.links.asyncio(), workflow, terminate)
+
+    def rerun(self, workflow: str, begun_at: Sequence[int] | None = None) -> None:
+        app, link = self._app, self._app.links.blocking()
+        ready = run(self._rerun(link, workflow, begun_at))
+        if ready:
+            publish(app.links, app.conf, ready, {})
+            run(link.backend.workflows.published(_members(ready)))
+
+    async def arerun(self, workflow: str, begun_at: Sequence[int] | None = None) -> None:
+        app, link = self._app, await self._app.links.asyncio()
+        ready = await self._rerun(link, workflow, begun_at)
+        if ready:
+            await apublish(app.links, app.conf, ready, {})
+            await link.backend.workflows.published(_members(ready))
+
+    # -- internals -----------------------------------------------------------------------------------------
+
+    async def _resolve(self, link: Link, record: ResultRecord) -> Any:
+        assert record.value is not None
+        value = await link.backend.workflows.value(*referred(record.value))
+        return decoded(value, self._app.codecs.decode)
+
+    async def _cancel(self, link: Link, workflow: str, terminate: bool) -> None:
+        sent = await link.backend.workflows.cancel(workflow)
+        await self._app.control.take_back(link, workflow, list(sent), terminate)
+
+    async def _rerun(self, link: Link, workflow: str, begun_at: Sequence[int] | None) -> Sequence[Message]:
+        await link.backend.revocations.remove([workflow])  # it may have been cancelled
+        return await link.backend.workflows.rerun(workflow, begun_at, link.broker)
+
+
+def _handle(shape: Shape, workflow: WorkflowHandle, *, is_end: bool = False) -> AsyncResult[Any] | GroupResult[Any]:
+    results = workflow._results
+    parent = _handle(shape.parent, workflow) if shape.parent is not None else None
+    if shape.members is not None:
+        members: Any = [_handle(member, workflow) for member in shape.members]
+        return GroupResult(shape.id, members, results, workflow=workflow, parent=parent)
+    if is_end:
+        return ChainResult(workflow, shape.id, results, task_name=shape.name, ignored=shape.ignored, parent=parent)
+    return AsyncResult(shape.id, results, task_name=shape.name, ignored=shape.ignored, parent=parent)
+
+
+def _members(messages: Sequence[Message]) -> list[Member]:
+    return [message.member for message in messages if message.member is not None]
+
+
+def _asked_for(nodes: Mapping[int, NodeView], number: int) -> NodeView:
+    """Return the node itself, or what a gate stands before."""
+    view = nodes[number]
+    while not view.id and view.needs and view.needs[0] in nodes:
+        view = nodes[view.needs[0]]
+    return view
+
+
+def _check_ids(compiled: Compiled, workflow: str) -> None:
+    """Refuse two calls with one id: a signature with a task_id that stands in a workflow twice."""
+    own = [node for node in compiled.graph.nodes if node.id and node.id != node_id(workflow, node.number)]
+    seen: set[str] = set()
+    for node in own:
+        if node.id in seen:
+            raise InvalidArguments(node.name, f"two calls of one workflow cannot both have the task_id '{node.id}'")
+        seen.add(node.id)

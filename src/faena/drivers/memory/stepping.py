@@ -1,0 +1,117 @@
+"""The workflow part of a memory backend: each verb is one step, taken with the lock held."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from faena.backend import NewWorkflow
+from faena.drivers.memory.messages import encode, rank_of
+from faena.drivers.memory.state import MemoryState
+from faena.drivers.memory.workflows import StepTaken
+from faena.model.inputs import Gathering, Input, Value
+from faena.model.message import Member, Message
+from faena.model.result import ResultRecord
+from faena.model.workflow import Ending, NodeView, WorkflowState, WorkflowStatus
+
+
+class MemoryWorkflows:
+    """See `faena.backend.Workflows`."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    async def start(self, new: NewWorkflow, broker: object) -> Sequence[Message]:
+        state, taken = self._state, self._step(broker)
+        with state.lock:
+            now_s = state.clock()
+            state.workflows.start(new, taken, now_s)
+            return self._left(taken, now_s)
+
+    async def advance(
+        self, records: Sequence[ResultRecord], endings: Sequence[Ending], starts: Sequence[NewWorkflow] = ()
+    ) -> Sequence[Message]:
+        state, taken = self._state, StepTaken(publishes=False)
+        with state.lock:
+            now_s = state.clock()
+            state.bells.ring([("result", each.id) for each in records if state.results.record(each)])
+            for ending in endings:
+                state.workflows.end(ending, taken, now_s)
+            for new in starts:
+                state.workflows.start(new, taken, now_s)
+            self._left(taken, now_s)
+            return state.workflows.next_of(
+                [*(each.workflow for each in endings), *(each.workflow.id for each in starts)], now_s
+            )
+
+    async def published(self, members: Sequence[Member]) -> None:
+        with self._state.lock:
+            self._state.workflows.published(members, self._state.clock())
+
+    async def unpublished(self, before_s: float, limit: int) -> Sequence[Message]:
+        with self._state.lock:
+            return self._state.workflows.unpublished(before_s, limit, self._state.clock())
+
+    async def statuses(self, ids: Sequence[str]) -> Sequence[WorkflowStatus | None]:
+        with self._state.lock:
+            return [self._state.workflows.status(each) for each in ids]
+
+    async def latest(self, limit: int, state: WorkflowState | None = None, offset: int = 0) -> Sequence[WorkflowStatus]:
+        with self._state.lock:
+            return self._state.workflows.latest(limit, state, offset)
+
+    async def nodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]:
+        with self._state.lock:
+            return self._state.workflows.nodes(workflow, numbers)
+
+    async def inputs(self, members: Sequence[Member]) -> Sequence[Input | None]:
+        with self._state.lock:
+            found: list[Input | None] = []
+            for member in members:
+                gathering = self._gathered(member.workflow, Gathering(inputs=[member.node]))
+                found.append(gathering.input_of(member.node))
+            return found
+
+    async def value(self, workflow: str, node: int) -> Value:
+        with self._state.lock:
+            return self._gathered(workflow, Gathering(values=[node])).value_of(node)
+
+    def _gathered(self, workflow: str, gathering: Gathering) -> Gathering:
+        while missing := gathering.missing():
+            gathering.add(self._state.workflows.nodes(workflow, missing))
+        return gathering
+
+    async def cancel(self, workflow: str) -> Sequence[str]:
+        state, taken = self._state, StepTaken(publishes=False)
+        with state.lock:
+            now_s = state.clock()
+            sent = state.workflows.cancel(workflow, taken, now_s)
+            self._left(taken, now_s)
+            return sent
+
+    async def rerun(self, workflow: str, begun_at: Sequence[int] | None, broker: object) -> Sequence[Message]:
+        state, taken = self._state, self._step(broker)
+        with state.lock:
+            now_s = state.clock()
+            state.results.forget(state.workflows.rerun(workflow, begun_at, taken, now_s))
+            return self._left(taken, now_s)
+
+    async def forget(self, ids: Sequence[str]) -> int:
+        with self._state.lock:
+            return self._state.workflows.forget(ids)
+
+    def _step(self, broker: object) -> StepTaken:
+        return StepTaken(publishes=getattr(broker, "state", None) is self._state)
+
+    def _left(self, taken: StepTaken, now_s: float) -> Sequence[Message]:
+        """Carry out what can be done here; return what is left to the caller."""
+        self._state.bells.ring(carry_out(self._state, taken, now_s))
+        return () if taken.publishes else taken.messages
+
+
+def carry_out(state: MemoryState, taken: StepTaken, now_s: float) -> set[Hashable]:
+    """Record what ended, and publish what became ready where broker and backend are one; return what to ring."""
+    touched: set[Hashable] = {("result", record.id) for record in taken.records if state.results.record(record)}
+    for message in taken.messages if taken.publishes else ():
+        state.messages.add(message.id, message.queue, rank_of(message), message.due_at_s, encode(message), now_s)
+        touched.add(("queue", message.queue))
+    return touched

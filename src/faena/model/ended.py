@@ -1,0 +1,52 @@
+"""What the backend records of nodes that end without a run of their own. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from faena.errors import ChordError, TaskRevokedError
+from faena.model.result import Failure, ResultRecord, State
+from faena.model.workflow import REFERENCE, NodeState, Standing, Workflow, reference_to
+
+
+def ended_record(
+    workflow: Workflow,
+    number: int,
+    node_id: str,
+    name: str,
+    standing: Standing,
+    cause: tuple[str, Failure | None, str],
+    now_s: float,
+) -> ResultRecord:
+    """Return the record of a group, of a task that was replaced, or of one that was abandoned or revoked before it ran.
+
+    `cause` is the id of the task whose failure it suffers from, that failure, and the codec of its arguments.
+    """
+    value, content, failure, state = None, "json", None, State.FAILURE
+    cause_id, failed, codec = cause
+    match standing.state:
+        case NodeState.SUCCESS:
+            state, value, content = State.SUCCESS, reference_to(workflow.id, number), REFERENCE
+        case NodeState.REVOKED:
+            state = State.REVOKED
+            failure = Failure(TaskRevokedError.__module__, TaskRevokedError.__qualname__, f"task {node_id} was revoked")
+        case _:
+            failure = failed or Failure(
+                TaskRevokedError.__module__, TaskRevokedError.__qualname__, f"task {cause_id} was revoked"
+            )
+            content = codec or content
+            if standing.through_group:
+                failure, content = _of_group(cause_id, failure), "json"
+    return ResultRecord(
+        node_id, name, state, value, content, failure, finished_at_s=now_s, root_id=workflow.root_id or workflow.id,
+        expires_at_s=now_s + workflow.keep_s if workflow.keep_s else None,
+    )  # fmt: skip
+
+
+def _of_group(cause_id: str, failure: Failure) -> Failure:
+    """A task after a group does not fail with the error of one member: it could be taken for its own."""
+    text = f"{failure.type_name}({failure.message!r})" if failure.message else failure.type_name
+    message = f"task {cause_id} of the group before it failed: {text}"
+    return Failure(
+        ChordError.__module__, ChordError.__qualname__, message, msgspec.json.encode([message]), failure.traceback,
+    )  # fmt: skip

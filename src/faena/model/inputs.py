@@ -1,0 +1,148 @@
+"""What a node is given of those before it: which other nodes tell, and what they say. Pure.
+
+gathering = Gathering([5])
+while missing := gathering.missing():
+    gathering.add(<these nodes, read from wherever they are>)
+gathering.input_of(5)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from faena.model.result import Failure
+from faena.model.workflow import DONE_STATES, NodeState, NodeView, Takes
+
+
+class Encoded(Struct, frozen=True, gc=False):
+    """What a task returned, as encoded by the codec `content`. None stands for itself."""
+
+    value: bytes | None
+    content: str
+
+
+class Raised(Struct, frozen=True, gc=False):
+    """What a task raised, and the workflow tolerates."""
+
+    failure: Failure
+    content: str
+
+
+class Listed(Struct, frozen=True):
+    """The values of a group."""
+
+    items: tuple[Value, ...]
+
+
+class Nothing(Struct, frozen=True, gc=False):
+    """There is no value: what would have given one was skipped."""
+
+
+class FailedId(Struct, frozen=True, gc=False):
+    """The id of the task that failed: what a hook is given."""
+
+    task_id: str
+
+
+Value: TypeAlias = Encoded | Raised | Listed | Nothing
+Input: TypeAlias = Encoded | Raised | Listed | Nothing | FailedId
+
+
+class Gathering:
+    """Collects the nodes that say what some nodes are given, or what value they have."""
+
+    def __init__(self, inputs: Iterable[int] = (), values: Iterable[int] = ()) -> None:
+        self._nodes: dict[int, NodeView] = {}
+        self._absent: set[int] = set()
+        self._inputs, self._values = list(inputs), list(values)
+        self._missing = {*self._inputs, *self._values}
+
+    def missing(self) -> list[int]:
+        """Return the nodes to read next."""
+        return sorted(self._missing)
+
+    def add(self, views: Iterable[NodeView]) -> None:
+        """Take in what was read of those missing; what is not there does not exist."""
+        asked, self._missing = self._missing, set()
+        taken = []
+        for view in views:
+            self._nodes[view.number] = view
+            taken.append(view)
+        self._absent |= asked - self._nodes.keys()
+        starts = set(self._inputs)
+        for view in taken:
+            self._want(_told_by(view))
+            if view.number in starts:
+                self._want(view.needs if view.takes is Takes.VALUE else ())
+                if view.takes is Takes.FAILED and view.standing.cause is not None:
+                    self._want([view.standing.cause])
+
+    def input_of(self, number: int) -> Input | None:
+        """Return what a node is given before its own arguments; None: the workflow does not know it (any more)."""
+        view = self._nodes.get(number)
+        if view is None:
+            return None
+        match view.takes:
+            case Takes.VALUE:
+                return self.value_of(view.needs[0])
+            case Takes.FAILED:
+                cause = self._nodes.get(-1 if view.standing.cause is None else view.standing.cause)
+                return FailedId(cause.id if cause is not None else "")
+        return Nothing()
+
+    def value_of(self, number: int) -> Value:
+        """Return the value of a node that is done."""
+        while True:
+            view = self._nodes.get(number)
+            if view is None:
+                return Nothing()
+            following = _followed(view)
+            if following is None:
+                break
+            number = following
+        if view.standing.state not in (NodeState.SUCCESS, NodeState.SKIPPED):
+            return self._raised(view)
+        if view.standing.state is NodeState.SKIPPED:
+            return Nothing()
+        if view.links.is_virtual:
+            needs = view.needs if view.takes is Takes.LIST else ()
+            values = [self.value_of(need) for need in needs]
+            return Listed(tuple([value for value in values if not isinstance(value, Nothing)]))
+        return Encoded(view.value, view.content)
+
+    def _raised(self, view: NodeView) -> Value:
+        cause = self._nodes.get(view.number if view.standing.cause is None else view.standing.cause)
+        failed = cause if cause is not None and cause.failure is not None else view
+        if failed.failure is None:
+            return Nothing()
+        return Raised(failed.failure, failed.content or "json")
+
+    def _want(self, numbers: Iterable[int]) -> None:
+        self._missing.update([each for each in numbers if each not in self._nodes and each not in self._absent])
+
+
+def _followed(view: NodeView) -> int | None:
+    """Return the node that has the value in the place of this one; None: it is its own."""
+    standing = view.standing
+    if standing.state is NodeState.SUCCESS and standing.alias is not None:
+        return standing.alias
+    if standing.state is NodeState.SKIPPED:
+        return view.fallback
+    if standing.state is NodeState.SUCCESS and view.links.is_virtual and view.takes is Takes.VALUE:
+        return view.needs[0]
+    return None
+
+
+def _told_by(view: NodeView) -> Iterable[int]:
+    """Return the nodes that say what the value of this one is."""
+    following = _followed(view)
+    if following is not None:
+        return [following]
+    if view.standing.state is NodeState.SUCCESS and view.links.is_virtual:
+        return view.needs if view.takes is Takes.LIST else ()
+    if view.standing.state not in DONE_STATES or view.standing.state is NodeState.TOLERATED:
+        return [] if view.standing.cause is None else [view.standing.cause]
+    return []
