@@ -146,8 +146,10 @@ class _EagerWorkflow:
             self._store.start(completion.start, taken, now_s)
         self._take(taken)
 
-    def result_of(self, shape: Shape) -> Any:
-        parent = self.result_of(shape.parent) if shape.parent is not None else None
+    def result_of(self, shape: Shape, parent: Any = None) -> Any:
+        """Return the result of a part of the workflow."""
+        for step in shape.before:
+            parent = self.result_of(step, parent)
         record = self._records.get(shape.id) or ResultRecord(shape.id, shape.name, State.SUCCESS)
         value = self._value_of(record)
         if shape.members is not None:

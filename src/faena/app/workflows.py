@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
@@ -24,6 +24,8 @@ from faena.tasks.values import decoded
 
 if TYPE_CHECKING:
     from faena.app.app import Faena
+
+_Handle: TypeAlias = AsyncResult[Any] | GroupResult[Any]
 
 _SAVED = "SAVED"  # the state of a record that keeps which calls belong to a group
 _NAME_LENGTH = 100
@@ -186,15 +188,16 @@ class AppWorkflows:
         return await link.backend.workflows.rerun(workflow, begun_at, link.broker)
 
 
-def _handle(shape: Shape, workflow: WorkflowHandle, *, is_end: bool = False) -> AsyncResult[Any] | GroupResult[Any]:
+def _handle(shape: Shape, workflow: WorkflowHandle, before: _Handle | None = None, *, is_end: bool = False) -> _Handle:
+    for step in shape.before:
+        before = _handle(step, workflow, before)
     results = workflow._results
-    parent = _handle(shape.parent, workflow) if shape.parent is not None else None
     if shape.members is not None:
         members: Any = [_handle(member, workflow) for member in shape.members]
-        return GroupResult(shape.id, members, results, workflow=workflow, parent=parent)
+        return GroupResult(shape.id, members, results, workflow=workflow, parent=before)
     if is_end:
-        return ChainResult(workflow, shape.id, results, task_name=shape.name, ignored=shape.ignored, parent=parent)
-    return AsyncResult(shape.id, results, task_name=shape.name, ignored=shape.ignored, parent=parent)
+        return ChainResult(workflow, shape.id, results, task_name=shape.name, ignored=shape.ignored, parent=before)
+    return AsyncResult(shape.id, results, task_name=shape.name, ignored=shape.ignored, parent=before)
 
 
 def _members(messages: Sequence[Message]) -> list[Member]:

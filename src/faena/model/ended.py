@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import Struct
 
 from faena.errors import ChordError, TaskRevokedError
 from faena.model.result import Failure, ResultRecord, State
 from faena.model.workflow import REFERENCE, NodeState, Standing, Workflow, reference_to
+
+
+class Cause(Struct, frozen=True):
+    """The task whose failure a node suffers from. `content` is the codec of the failure's arguments."""
+
+    id: str = ""
+    failure: Failure | None = None
+    content: str = "json"
 
 
 def ended_record(
@@ -15,15 +24,11 @@ def ended_record(
     node_id: str,
     name: str,
     standing: Standing,
-    cause: tuple[str, Failure | None, str],
+    cause: Cause,
     now_s: float,
 ) -> ResultRecord:
-    """Return the record of a group, of a task that was replaced, or of one that was abandoned or revoked before it ran.
-
-    `cause` is the id of the task whose failure it suffers from, that failure, and the codec of its arguments.
-    """
+    """Return the record of a group, of a task that was replaced, or of one that was abandoned or revoked before it ran."""
     value, content, failure, state = None, "json", None, State.FAILURE
-    cause_id, failed, codec = cause
     match standing.state:
         case NodeState.SUCCESS:
             state, value, content = State.SUCCESS, reference_to(workflow.id, number), REFERENCE
@@ -31,12 +36,12 @@ def ended_record(
             state = State.REVOKED
             failure = Failure(TaskRevokedError.__module__, TaskRevokedError.__qualname__, f"task {node_id} was revoked")
         case _:
-            failure = failed or Failure(
-                TaskRevokedError.__module__, TaskRevokedError.__qualname__, f"task {cause_id} was revoked"
+            failure = cause.failure or Failure(
+                TaskRevokedError.__module__, TaskRevokedError.__qualname__, f"task {cause.id} was revoked"
             )
-            content = codec or content
+            content = cause.content
             if standing.through_group:
-                failure, content = _of_group(cause_id, failure), "json"
+                failure, content = _of_group(cause.id, failure), "json"
     return ResultRecord(
         node_id, name, state, value, content, failure, finished_at_s=now_s, root_id=workflow.root_id or workflow.id,
         expires_at_s=now_s + workflow.keep_s if workflow.keep_s else None,

@@ -56,22 +56,25 @@ class Gathering:
 
     def __init__(self, inputs: Iterable[int] = (), values: Iterable[int] = ()) -> None:
         self._nodes: dict[int, NodeView] = {}
+        self._returned: dict[int, Encoded] = {}  # by tasks that ran and succeeded themselves: nearly all there is
         self._absent: set[int] = set()
         self._inputs, self._values = list(inputs), list(values)
         self._missing = {*self._inputs, *self._values}
 
     def missing(self) -> list[int]:
         """Return the nodes to read next."""
-        return sorted(self._missing)
+        return list(self._missing)
+
+    def add_returned(self, returned: Iterable[tuple[int, Encoded]]) -> None:
+        """Take in what tasks returned that ran and succeeded themselves; not of those asked for inputs."""
+        self._returned.update(returned)
 
     def add(self, views: Iterable[NodeView]) -> None:
         """Take in what was read of those missing; what is not there does not exist."""
         asked, self._missing = self._missing, set()
-        taken = []
-        for view in views:
-            self._nodes[view.number] = view
-            taken.append(view)
-        self._absent |= asked - self._nodes.keys()
+        taken = list(views)
+        self._nodes.update([(view.number, view) for view in taken])
+        self._absent |= asked - self._nodes.keys() - self._returned.keys()
         starts = set(self._inputs)
         for view in taken:
             self._want(_told_by(view))
@@ -96,6 +99,9 @@ class Gathering:
     def value_of(self, number: int) -> Value:
         """Return the value of a node that is done."""
         while True:
+            returned = self._returned.get(number)
+            if returned is not None:
+                return returned
             view = self._nodes.get(number)
             if view is None:
                 return Nothing()
@@ -121,7 +127,10 @@ class Gathering:
         return Raised(failed.failure, failed.content or "json")
 
     def _want(self, numbers: Iterable[int]) -> None:
-        self._missing.update([each for each in numbers if each not in self._nodes and each not in self._absent])
+        unread = set(numbers)
+        unread -= self._nodes.keys()
+        unread -= self._returned.keys()
+        self._missing |= unread - self._absent
 
 
 def _followed(view: NodeView) -> int | None:

@@ -12,7 +12,7 @@ What begins first needs nothing; where a canvas comes after another, everything 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -40,7 +40,7 @@ class Shape(Struct, gc=False):
     name: str
     ignored: bool = False  # its result is not kept
     members: list[Shape] | None = None  # of a group
-    parent: Shape | None = None  # the part before it in its chain
+    before: Sequence[Shape] = ()  # the parts before it in its chain
     out: int = 0  # what comes after it needs this node
 
 
@@ -158,21 +158,18 @@ class _Builder:
     def _add_steps(
         self, steps: Iterable[Canvas[Any]], entry: _Entry, down: Mapping[str, Any], own_id: str | None, whole: Canvas[Any]
     ) -> Shape:
-        shape: Shape | None = None
-        steps = tuple(steps)
+        steps, shapes = tuple(steps), list[Shape]()
         for index, step in enumerate(steps):
-            after = self._add(step, entry, down, own_id if index == len(steps) - 1 else None)
-            innermost = after
-            while innermost.parent is not None:
-                innermost = innermost.parent
-            if innermost is not shape:
-                innermost.parent = shape
-            shape = after
-            entry = _Entry(after.out, Takes.VALUE)
-            down = {name: value for name, value in down.items() if name not in ("countdown", "eta")}
-        if shape is None:
+            shape = self._add(step, entry, down, own_id if index == len(steps) - 1 else None)
+            shapes.append(shape)
+            entry = _Entry(shape.out, Takes.VALUE)
+            if index == 0:
+                down = {name: value for name, value in down.items() if name not in ("countdown", "eta")}
+        if not shapes:
             raise WorkflowError("", f"a chain needs at least one step: {whole!r}")
-        return shape
+        last = shapes.pop()
+        last.before = [*shapes, *last.before]
+        return last
 
     def _add_group(self, group: Group, entry: _Entry, down: Mapping[str, Any], own_id: str | None) -> Shape:
         self._group += 1
@@ -188,7 +185,7 @@ class _Builder:
             self._enter(join, entry)
             join.takes = Takes.NOTHING  # an empty list, whatever came before
         self._link(join, group.options)
-        return Shape(join.number, join.id, "group", False, members, None, join.number)
+        return Shape(join.number, join.id, "group", False, members, (), join.number)
 
     def _add_task(self, signature: Signature[Any], entry: _Entry, down: Mapping[str, Any], own_id: str | None) -> Shape:
         context, options = self._context, cast("dict[str, Any]", {**down, **signature.options})
@@ -210,7 +207,7 @@ class _Builder:
         call = Call(signature.task, signature.args, signature.kwargs, plain)
         draft.message = build_message(call, context.sender, now_s=context.now_s, new_id=draft.id, parent=None)
         self._link(draft, signature.options)
-        return Shape(draft.number, draft.id, signature.task, self._ignored(task, draft.message), None, None, draft.number)
+        return Shape(draft.number, draft.id, signature.task, self._ignored(task, draft.message), None, (), draft.number)
 
     def _gate(self, source: int, policy: Policy, fallback: int | None, options: Mapping[str, Any]) -> int:
         gate = self._draft("", "", policy)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from faena.backend import NewWorkflow
 from faena.errors import WorkflowError
-from faena.model.ended import ended_record
+from faena.model.ended import Cause, ended_record
 from faena.model.message import Member, Message
 from faena.model.rerun import plan_rerun
 from faena.model.result import Failure, ResultRecord
@@ -230,7 +230,7 @@ class Workflows:
             kept = one.nodes[number]
             if kept.node.id:
                 cause = one.nodes.get(-1 if kept.standing.cause is None else kept.standing.cause)
-                failed = (cause.node.id, cause.failure, cause.content) if cause is not None else ("", None, "")
+                failed = Cause(cause.node.id, cause.failure, cause.content or "json") if cause is not None else Cause()
                 record = ended_record(one.workflow, number, kept.node.id, kept.node.name, kept.standing, failed, now_s)
                 taken.records.append(record)
             kept.finished_at_s = now_s

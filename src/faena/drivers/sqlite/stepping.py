@@ -13,11 +13,13 @@ from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver
 from faena.drivers.sqlite.results import RESULTS, ids_json
 from faena.drivers.sqlite.workflows import WORKFLOWS, Effects
-from faena.model.inputs import Gathering, Input, Value
+from faena.model.inputs import Encoded, Gathering, Input, Value
 from faena.model.message import Member, Message
 from faena.model.rerun import plan_rerun
 from faena.model.result import ResultRecord
 from faena.model.workflow import Ending, NodeState, NodeView, Standing, Step, WorkflowState, WorkflowStatus
+
+_FEW = 16  # nodes: fewer are read with everything that is known of them
 
 
 class SqliteWorkflows:
@@ -186,9 +188,26 @@ def _inputs(connection: Connection, members: Sequence[Member]) -> list[Input | N
 
 
 def _gathered(connection: Connection, workflow: str, gathering: Gathering) -> Gathering:
+    found = workflows.find(connection, workflow)
     while missing := gathering.missing():
-        gathering.add(_views(connection, workflow, missing))
+        others = set(missing)
+        if found is not None and len(missing) > _FEW:
+            returned = _returned(connection, found, missing)
+            gathering.add_returned(returned)
+            others.difference_update([number for number, _ in returned])
+        gathering.add(_views(connection, workflow, list(others)) if others else ())
     return gathering
+
+
+def _returned(connection: Connection, found: workflows.Found, numbers: list[int]) -> list[tuple[int, Encoded]]:
+    """Read the values of those among many nodes that succeeded themselves."""
+    numbers.sort()
+    first, last = numbers[0], numbers[-1]
+    if last - first == len(numbers) - 1:
+        rows = connection.execute(WORKFLOWS.returned, (found.key(first), found.key(last)))
+    else:
+        rows = connection.execute(WORKFLOWS.returned_some, (found.keys(numbers),))
+    return [(workflows.node_of(key), Encoded(value, content)) for key, value, content in rows]
 
 
 def _views(connection: Connection, workflow: str, numbers: Sequence[int] | None) -> list[NodeView]:

@@ -16,7 +16,7 @@ from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.results import ids_json
 from faena.drivers.sqlite.statements import statements_of
 from faena.errors import WorkflowError
-from faena.model.ended import ended_record
+from faena.model.ended import Cause, ended_record
 from faena.model.message import Message
 from faena.model.result import Failure, ResultRecord
 from faena.model.workflow import (
@@ -300,16 +300,14 @@ def _note_ended(connection: Connection, found: Found, step: Step, effects: Effec
         for key, body, failure, content in connection.execute(WORKFLOWS.made, (keys,)).fetchall():
             made[node_of(key)] = decode_made(body)
             if failure is not None:
-                failures[node_of(key)] = (decode_failure(failure), content)
+                failures[node_of(key)] = (decode_failure(failure), content or "json")
     for node in step.ended:
         own = made[node]
         if own.id:
             standing = found.standing(node)
-            cause = (
-                (made[standing.cause].id, *failures.get(standing.cause, (None, "")))
-                if standing.cause is not None
-                else ("", None)
-            )
+            cause = Cause()
+            if standing.cause is not None:
+                cause = Cause(made[standing.cause].id, *failures.get(standing.cause, (None, "json")))
             effects.records.append(ended_record(found.workflow, node, own.id, own.name, standing, cause, effects.now_s))
 
 

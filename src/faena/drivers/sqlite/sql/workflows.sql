@@ -73,6 +73,14 @@ SELECT n.key, n.state, n.waits, n.run, n.cause, n.through_group, n.alias, n.sinc
     n.made, n.value, n.content, n.failure, j.needs
 FROM nodes n LEFT JOIN joins j ON j.key = n.key WHERE n.key IN (SELECT value FROM json_each(?))
 
+-- name: returned
+SELECT key, value, content FROM nodes
+WHERE key BETWEEN ? AND ? AND state = 3 AND alias IS NULL AND message IS NOT NULL
+
+-- name: returned_some
+SELECT key, value, content FROM nodes
+WHERE key IN (SELECT value FROM json_each(?)) AND state = 3 AND alias IS NULL AND message IS NOT NULL
+
 -- name: at_rest
 SELECT number FROM workflows WHERE active = 0 AND id IN (SELECT value FROM json_each(?))
 
