@@ -152,8 +152,8 @@ class Workflows(Protocol):
         """Return these nodes, or all, by number; those that do not exist are left out."""
         ...
 
-    async def inputs(self, members: Sequence[Member]) -> Sequence[Input | None]:
-        """Return what each node is given of those before it; None: its workflow is not known any more."""
+    async def inputs(self, members: Sequence[Member]) -> Sequence[Input]:
+        """Return what each node is given of those before it; Outdated: it does not want this run (any more)."""
         ...
 
     async def value(self, workflow: str, node: int) -> Value:

@@ -13,7 +13,7 @@ from faena.backend import NewWorkflow
 from faena.errors import InvalidArguments
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord, State
-from faena.model.workflow import NodeView, Workflow, WorkflowState, WorkflowStatus, node_id, referred
+from faena.model.workflow import NodeState, NodeView, Workflow, WorkflowState, WorkflowStatus, node_id, referred
 from faena.tasks.canvas import Canvas
 from faena.tasks.compile import Compiled, Context, Shape, compile_canvas
 from faena.tasks.context import current_request
@@ -181,10 +181,12 @@ class AppWorkflows:
 
     async def _cancel(self, link: Link, workflow: str, terminate: bool) -> None:
         sent = await link.backend.workflows.cancel(workflow)
-        await self._app.control.take_back(link, workflow, list(sent), terminate)
+        await self._app.control.take_back(link, sent, terminate)
 
     async def _rerun(self, link: Link, workflow: str, begun_at: Sequence[int] | None) -> Sequence[Message]:
-        await link.backend.revocations.remove([workflow])  # it may have been cancelled
+        nodes = await link.backend.workflows.nodes(workflow)
+        revoked = [node.id for node in nodes if node.id and node.standing.state is NodeState.REVOKED]
+        await self._app.control.unrevoke(link, revoked)
         return await link.backend.workflows.rerun(workflow, begun_at, link.broker)
 
 

@@ -98,7 +98,7 @@ class Runner:
             return Ended(delivery, Revoked("expired before it began"), task)
         try:
             args, kwargs = self._codecs.decode(message.content, message.body)
-            if message.member is not None and message.member.takes:
+            if message.member is not None:
                 args = self._with_input(delivery, args)
             args, kwargs = task.arguments.coerce(args, kwargs)
         except (CodecError, InvalidArguments, WorkflowError) as error:
@@ -145,7 +145,7 @@ class Runner:
         member = delivery.message.member
         assert member is not None
         if delivery.input is None:
-            raise WorkflowError(member.workflow, f"it was forgotten before its node {member.node} could run")
+            raise WorkflowError(member.workflow, f"nobody has read what its node {member.node} is given")
         if isinstance(delivery.input, Nothing):
             return args
         return [decoded(delivery.input, self._codecs.decode), *args]

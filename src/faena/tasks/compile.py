@@ -259,9 +259,8 @@ class _Builder:
             tuple(draft.dependents), tuple(draft.hooks), draft.policy, message is None, draft.is_join, draft.timing
         )
         if message is not None:
-            takes = draft.takes is not Takes.NOTHING
             before = self._drafts[draft.needs[0]].id if draft.needs else ""
-            member = Member(context.workflow, draft.number, 0, takes, bool(draft.dependents), draft.is_grouped)
+            member = Member(context.workflow, draft.number, 0, bool(draft.dependents), draft.is_grouped)
             message = replace(
                 message,
                 id=draft.id,

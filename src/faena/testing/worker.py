@@ -20,11 +20,10 @@ from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.completion import Completer, FourSteps
 from faena.engine.hooks import call_hooks
 from faena.engine.outcome import Outcome, Revoked
-from faena.model.delivery import Bury, DeadReason, Delivery, Malformed
+from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed
 from faena.model.event import Event, EventKind
-from faena.worker.connection import takes_input
+from faena.model.inputs import Outdated
 from faena.worker.core import Core, CoreOptions
-from faena.worker.coroutines import is_named
 from faena.worker.slots import Slots
 
 _LEASE_S = 3600.0  # nobody takes a test's work away
@@ -51,8 +50,11 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
             if isinstance(item, Malformed):
                 run(consumer.settle([Bury(item, DeadReason.MALFORMED, item.reason)]))
                 continue
-            if takes_input(item) and item.message.member is not None:
+            if item.message.member is not None:
                 item = replace(item, input=run(link.backend.workflows.inputs([item.message.member]))[0])
+                if isinstance(item.input, Outdated):
+                    run(consumer.settle([Ack(item)]))
+                    continue
             completion, event = completer.complete(*_run_one(runner, item, revoked))
             run(settler.complete([completion]))
             events.append(event)
@@ -66,7 +68,7 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
 
 def _run_one(runner: Runner, delivery: Delivery, revoked: set[str]) -> tuple[Attempt | Ended, Outcome]:
     begun = runner.begin(delivery)
-    if is_named(delivery.message, revoked):
+    if delivery.message.id in revoked:
         return begun, Revoked("was revoked")
     if not isinstance(begun, Attempt):
         return begun, begun.outcome

@@ -41,6 +41,7 @@ from faena.worker.wire import (
     Revoke,
     Stop,
     ToSupervisor,
+    Unrevoke,
     pack,
     receive,
     receive_blocking,
@@ -157,8 +158,10 @@ class _Process:
                     self._core.stop()
                 case Interrupt():
                     self._core.interrupt()
-                case Revoke(ids=ids, terminate=terminate):
-                    self._core.revoke(ids, terminate)
+                case Revoke(ids=ids, terminate=terminate, remember=remember):
+                    self._core.revoke(ids, terminate, remember)
+                case Unrevoke(ids=ids):
+                    self._core.unrevoke(ids)
                 case Query(number=number, name=name, arguments=arguments):
                     self._say(self._answer(number, name, arguments))
 

@@ -63,12 +63,12 @@ class MemoryWorkflows:
         with self._state.lock:
             return self._state.workflows.nodes(workflow, numbers)
 
-    async def inputs(self, members: Sequence[Member]) -> Sequence[Input | None]:
+    async def inputs(self, members: Sequence[Member]) -> Sequence[Input]:
         with self._state.lock:
-            found: list[Input | None] = []
+            found: list[Input] = []
             for member in members:
                 gathering = self._gathered(member.workflow, Gathering(inputs=[member.node]))
-                found.append(gathering.input_of(member.node))
+                found.append(gathering.input_of(member.node, member.run))
             return found
 
     async def value(self, workflow: str, node: int) -> Value:

@@ -66,7 +66,7 @@ class SqliteWorkflows:
     async def nodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]:
         return await self._driver.read(lambda sql: _views(sql, workflow, numbers))
 
-    async def inputs(self, members: Sequence[Member]) -> Sequence[Input | None]:
+    async def inputs(self, members: Sequence[Member]) -> Sequence[Input]:
         return await self._driver.read(lambda sql: _inputs(sql, members))
 
     async def value(self, workflow: str, node: int) -> Value:
@@ -177,14 +177,14 @@ def _cancel(connection: Connection, found: workflows.Found, effects: Effects) ->
     return [view.id for view in _views(connection, found.workflow.id, active)]
 
 
-def _inputs(connection: Connection, members: Sequence[Member]) -> list[Input | None]:
+def _inputs(connection: Connection, members: Sequence[Member]) -> list[Input]:
     of_workflows: dict[str, list[int]] = {}
     for member in members:
         of_workflows.setdefault(member.workflow, []).append(member.node)
     gathered = {
         workflow: _gathered(connection, workflow, Gathering(inputs=nodes)) for workflow, nodes in of_workflows.items()
     }
-    return [gathered[member.workflow].input_of(member.node) for member in members]
+    return [gathered[member.workflow].input_of(member.node, member.run) for member in members]
 
 
 def _gathered(connection: Connection, workflow: str, gathering: Gathering) -> Gathering:
