@@ -86,8 +86,10 @@ class Control:
 
         What a worker has taken already, it drops: the node does not want it any more.
         """
-        if link.broker.capabilities.cancels and sent:
-            await link.broker.cancel(sent)
+        if sent:
+            await link.backend.journal.unpark(sent)
+            if link.broker.capabilities.cancels:
+                await link.broker.cancel(sent)
         if terminate and sent:
             arguments = {"ids": list(sent), "terminate": True, "signal": "", "remember": False}
             await link.backend.mailbox.send(_command("revoke", arguments, (), 60.0))
@@ -122,6 +124,7 @@ class Control:
         now_s = time.time()
         until_s = now_s + self._conf.worker_revokes_expire
         await link.backend.revocations.add([Revocation(task_id, terminate, signal, now_s, until_s) for task_id in ids])
+        await self._end_revoked(link, await link.backend.journal.unpark(ids), now_s)
         if link.broker.capabilities.cancels:
             await self._end_revoked(link, await link.broker.cancel(ids), now_s)
         arguments = {"ids": ids, "terminate": terminate, "signal": signal}

@@ -25,6 +25,7 @@ from faena.engine.outcome import (
     Retried,
     Revoked,
     Succeeded,
+    Suspended,
 )
 from faena.errors import (
     CodecError,
@@ -37,7 +38,7 @@ from faena.errors import (
 )
 from faena.model.delivery import Delivery, VerdictKind
 from faena.model.inputs import Nothing
-from faena.signals import ControlSignal, Ignore, Reject, Replace, Retry, Terminated
+from faena.signals import ControlSignal, Ignore, Reject, Replace, Retry, Suspend, Terminated
 from faena.signals import Interrupted as InterruptedSignal
 from faena.tasks.canvas import Canvas
 from faena.tasks.context import Request, current_request
@@ -247,6 +248,8 @@ def _outcome_of_signal(signal: ControlSignal) -> Outcome:
             return Ignored()
         case Replace():
             return Replaced(signal.signature)
+        case Suspend():
+            return Suspended(signal.due_at_s, signal.event)
         case Terminated():
             return Revoked("was revoked while it ran")
         case InterruptedSignal():

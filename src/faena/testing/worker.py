@@ -16,6 +16,8 @@ from msgspec.structs import replace
 
 from faena._lib.drive import run
 from faena.app.app import Faena
+from faena.app.links import Link
+from faena.broker import Consumer
 from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.completion import Completer, FourSteps
 from faena.engine.hooks import call_hooks
@@ -23,6 +25,7 @@ from faena.engine.outcome import Outcome, Revoked
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed
 from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
+from faena.scheduler.loop import do_duties
 from faena.worker.core import Core, CoreOptions
 from faena.worker.slots import Slots
 
@@ -45,7 +48,7 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
     revoked = {revocation.task_id for revocation in revocations}
     events: list[Event] = []
     try:
-        while batch := run(consumer.receive(1, 0.0)):
+        while batch := _next(link, consumer):
             item = batch[0]
             if isinstance(item, Malformed):
                 run(consumer.settle([Bury(item, DeadReason.MALFORMED, item.reason)]))
@@ -64,6 +67,15 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
         run(consumer.close())
         run(link.broker.leases.recover(holder, {}))
     return events
+
+
+def _next(link: Link, consumer: Consumer) -> Sequence[Delivery | Malformed]:
+    """Return the next message, if one is due now; those that a scheduler would wake are."""
+    batch = run(consumer.receive(1, 0.0))
+    if not batch:
+        run(do_duties(link, grace_s=0.0))
+        batch = run(consumer.receive(1, 0.0))
+    return batch
 
 
 def _run_one(runner: Runner, delivery: Delivery, revoked: set[str]) -> tuple[Attempt | Ended, Outcome]:

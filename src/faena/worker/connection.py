@@ -155,6 +155,10 @@ class Connection:
         except BROKEN as error:
             log.warning("the states of %d tasks were not recorded: %s", len(records), error)
 
+    async def link(self) -> Link:
+        """Return the open broker and backend."""
+        return (await self._ready()).link
+
     async def close(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:

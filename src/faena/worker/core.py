@@ -33,6 +33,7 @@ from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed, Rel
 from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
 from faena.model.result import ResultRecord
+from faena.scheduler.loop import Scheduler
 from faena.signals import Interrupted, Terminated
 from faena.sink import Sink
 from faena.worker.connection import Connection
@@ -71,6 +72,7 @@ class CoreOptions(Struct, frozen=True):
     track_started: bool = False
     soft_time_limit_s: float | None = None
     time_limit_s: float | None = None
+    schedules: bool = True  # takes part in holding the scheduler's lease
 
 
 class Core:
@@ -191,6 +193,9 @@ class Core:
             async with asyncio.TaskGroup() as group:
                 self._coroutines.group = group
                 loops = [group.create_task(self._flush_forever()), group.create_task(self._tick_forever())]
+                if self.options.schedules:
+                    scheduler = Scheduler(self.options.hostname, self._connection.link)
+                    loops.append(group.create_task(scheduler.run_forever()))
                 group.create_task(self._fetch())
                 await self._ended.wait()
                 for loop in loops:

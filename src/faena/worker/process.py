@@ -125,6 +125,7 @@ class _Process:
             track_started=conf.task_track_started,
             soft_time_limit_s=conf.task_soft_time_limit,
             time_limit_s=conf.task_time_limit,
+            schedules=boot.index == 0,
         )
         sinks: list[Sink] = [LogSink(conf.worker_log_tasks, boot.index)]
         self._core = Core(app, options, slots, sinks=sinks, main_lane=True, on_end=self._on_end, on_limit=self._on_limit)
