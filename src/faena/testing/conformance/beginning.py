@@ -159,7 +159,8 @@ class Beginning:
         sketch = Sketch()
         sketch.task(
             body=bytes(range(256)), content="pickle", expires_at_s=9e9, due_at_s=8e9, retries=3, root_id="root",
-            origin="1@x", parent_id="parent", soft_time_limit_s=1.5, time_limit_s=2.5, ignore_result=True, headers={"añadir": [1]},
+            origin="1@x", parent_id="parent", soft_time_limit_s=1.5, time_limit_s=2.5, ignore_result=True,
+            headers={"añadir": [1]},
         )  # fmt: skip
         new = sketch.new()
         assert as_drawn(await backend.workflows.start(new, ELSEWHERE)) == [new.graph.nodes[0].message]
