@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from faena.errors import WorkflowError
 from faena.model.workflow import ACTIVE_STATES, DONE_STATES, NodeState, NodeView, Standing
 
+_ANSWERED = frozenset({NodeState.FAILURE, NodeState.ABANDONED, NodeState.SKIPPED, NodeState.TOLERATED})
+
 
 def plan_rerun(workflow: str, nodes: Mapping[int, NodeView], begun_at: Iterable[int] | None) -> dict[int, Standing]:
     """Return the new standings of the nodes to run again: those of `begun_at` and all that comes after them.
@@ -21,17 +23,41 @@ def plan_rerun(workflow: str, nodes: Mapping[int, NodeView], begun_at: Iterable[
     if not starts:
         raise WorkflowError(workflow, "nothing in it has failed; name the node to run it from")
     again = _with_all_after(nodes, starts)
+    if begun_at is None:
+        starts = [number for number in starts if not nodes[number].is_hook or not _is_guarded_in(nodes, number, again)]
     for number in sorted(again):
         _check(workflow, nodes, number, again)
     return {number: _standing(nodes, number, again, number in starts) for number in sorted(again)}
 
 
 def _failed(nodes: Mapping[int, NodeView]) -> list[int]:
-    return [
-        number
-        for number, node in nodes.items()
-        if node.standing.state in (NodeState.FAILURE, NodeState.REVOKED) and node.standing.cause in (None, number)
-    ]
+    """Return what has failed or was revoked of itself; of hooks, and of what comes after them, what had its turn."""
+    failed: list[int] = []
+    unasked: set[int] = set()  # hooks of what did not fail: a cancelled workflow has ended them, too
+    for number, node in sorted(nodes.items()):
+        standing = node.standing
+        had_no_turn = node.is_hook and _failure_of(nodes, number) is None
+        if had_no_turn or not unasked.isdisjoint(node.needs):
+            unasked.add(number)
+        elif standing.state in (NodeState.FAILURE, NodeState.REVOKED) and standing.cause in (None, number):
+            failed.append(number)
+    return failed
+
+
+def _guards(nodes: Mapping[int, NodeView], hook: int) -> list[NodeView]:
+    return [node for node in nodes.values() if hook in node.links.hooks]
+
+
+def _failure_of(nodes: Mapping[int, NodeView], hook: int) -> int | None:
+    """Return the node whose failure a hook answers; its own standing forgets it when it fails itself."""
+    for guard in _guards(nodes, hook):
+        if guard.standing.state in _ANSWERED:
+            return guard.standing.cause
+    return None
+
+
+def _is_guarded_in(nodes: Mapping[int, NodeView], hook: int, again: set[int]) -> bool:
+    return any(guard.number in again for guard in _guards(nodes, hook))
 
 
 def _with_all_after(nodes: Mapping[int, NodeView], starts: Iterable[int]) -> set[int]:
@@ -48,7 +74,9 @@ def _with_all_after(nodes: Mapping[int, NodeView], starts: Iterable[int]) -> set
 
 def _check(workflow: str, nodes: Mapping[int, NodeView], number: int, again: set[int]) -> None:
     node = nodes[number]
-    if node.standing.state in ACTIVE_STATES:
+    alias = node.standing.alias
+    goes_on_elsewhere = alias is not None and alias not in again and node.standing.state is NodeState.WAITING
+    if node.standing.state in ACTIVE_STATES or goes_on_elsewhere:
         raise WorkflowError(workflow, f"node {number} ({node.name}) waits or runs; cancel the workflow first, or wait")
     for need in node.needs:
         if need not in again and nodes[need].standing.state not in DONE_STATES:
@@ -67,6 +95,7 @@ def _standing(nodes: Mapping[int, NodeView], number: int, again: set[int], is_st
     if alias is not None:
         return Standing(NodeState.WAITING, 1, old.run, alias=alias)
     if node.is_hook:
-        return Standing(NodeState.WAITING, 0 if is_start else 1, old.run + 1, cause=old.cause if is_start else None)
+        cause = _failure_of(nodes, number) if is_start else None
+        return Standing(NodeState.WAITING, 0 if is_start else 1, old.run + 1, cause=cause)
     waits = sum(need in again for need in node.needs)
     return Standing(NodeState.WAITING, waits, old.run + 1)

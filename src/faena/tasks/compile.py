@@ -277,8 +277,8 @@ class _Builder:
         """Return what the steps of a part are handed down: what it says itself goes before what the whole says."""
         own = _handed_down(canvas.options, self._context.now_s)
         for name in ("countdown", "eta"):
-            if canvas.options.get(name) is not None:
-                own[name] = canvas.options[name]
+            if (said := canvas.options.get(name)) is not None:
+                own[name] = said
         return {**down, **own} if own else down
 
     def _ignored(self, task: Any, message: Message) -> bool:
