@@ -302,8 +302,8 @@ class Advancing:
         event = ending(new, 0, replaced_by=inner.graph(join))
         ready = await backend.workflows.advance([], [event])
         assert [(each.id, each.member) for each in ready] == [
-            (f"{workflow}.2", Member(workflow, 2, 0, takes=False, feeds=True)),
-            (f"{workflow}.3", Member(workflow, 3, 0, takes=False, feeds=True)),
+            (f"{workflow}.2", Member(workflow, 2, 0, feeds=True)),
+            (f"{workflow}.3", Member(workflow, 3, 0, feeds=True)),
         ]
         await backend.workflows.published([Member(workflow, 2), Member(workflow, 3)])
         assert await step(backend, event) == []

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from faena.errors import WorkflowError
-from faena.model.inputs import Encoded, FailedId, Listed
+from faena.model.inputs import Encoded, FailedId, Listed, Outdated
 from faena.model.message import Member
 from faena.model.result import State
 from faena.model.workflow import NodeState, WorkflowState, node_id
@@ -93,7 +93,7 @@ class Redoing:
         await begin(backend, new)
         assert await play(backend, ending(new, kept, b"1"), failed(new, failing)) == [[], []]
         ready = await other.workflows.rerun(sketch.id, None, ELSEWHERE)
-        assert members_of(ready) == [Member(sketch.id, failing, 1, takes=False, feeds=True)]
+        assert members_of(ready) == [Member(sketch.id, failing, 1, feeds=True)]
         assert await states(backend, sketch.id) == [
             NodeState.SUCCESS, NodeState.READY, NodeState.WAITING, NodeState.WAITING,
         ]  # fmt: skip
@@ -106,7 +106,7 @@ class Redoing:
         assert await play(backend, failed(new, failing), ending(new, failing, b"old")) == [[], []]
         assert await step(backend, ending(new, failing, b"2", run=1)) == [body]
         given = Listed((Encoded(b"1", "json"), Encoded(b"2", "json")))
-        assert list(await backend.workflows.inputs([Member(sketch.id, body)])) == [given]
+        assert list(await backend.workflows.inputs([Member(sketch.id, body, 1)])) == [given]
         assert await play(backend, ending(new, body, b"no"), ending(new, body, b"3", run=1)) == [[], []]
         (status,) = await backend.workflows.statuses([sketch.id])
         assert status is not None
@@ -138,10 +138,10 @@ class Redoing:
         await backend.workflows.published(members_of(ready))
         assert (await standing(backend, sketch.id, hook)).state is NodeState.WAITING
         assert await play(backend, failed(new, 0), failed(new, 0, run=1), failed(new, 0, run=1)) == [[], [hook], []]
-        assert list(await backend.workflows.inputs([Member(sketch.id, hook)])) == [FailedId(node_id(sketch.id, 0))]
+        assert list(await backend.workflows.inputs([Member(sketch.id, hook, 1)])) == [FailedId(node_id(sketch.id, 0))]
         assert await step(backend, ending(new, hook, run=1)) == []
         assert sent(await backend.workflows.rerun(sketch.id, [hook], ELSEWHERE)) == [hook]
-        assert list(await backend.workflows.inputs([Member(sketch.id, hook)])) == [FailedId(node_id(sketch.id, 0))]
+        assert list(await backend.workflows.inputs([Member(sketch.id, hook, 2)])) == [FailedId(node_id(sketch.id, 0))]
 
     @staged
     async def test_what_was_cancelled_runs_again_without_the_hooks_of_what_has_not_failed(self, stage: Stage) -> None:
@@ -200,7 +200,7 @@ class Redoing:
         assert sent(await backend.workflows.rerun(workflow, [0], ELSEWHERE)) == [0]
         again = view.standing.run + 1
         assert await step(backend, ending(new, 0, b"own", run=again)) == [1]
-        assert list(await backend.workflows.inputs([Member(workflow, 1)])) == [Encoded(b"own", "json")]
+        assert list(await backend.workflows.inputs([Member(workflow, 1, 2)])) == [Encoded(b"own", "json")]
 
     @staged
     async def test_what_still_runs_in_the_place_of_a_task_keeps_it_from_running_again(self, stage: Stage) -> None:
@@ -230,7 +230,7 @@ class Redoing:
         assert await backend.workflows.forget(names) == 1
         assert [each is None for each in await backend.workflows.statuses(names)] == [True, False, True]
         assert list(await backend.workflows.nodes(names[0])) == []
-        assert list(await backend.workflows.inputs([Member(names[0], 0)])) == [None]
+        assert list(await backend.workflows.inputs([Member(names[0], 0)])) == [Outdated()]
         assert len(await backend.workflows.nodes(names[1])) == 2
         assert [each.workflow.id for each in await backend.workflows.latest(10)] == [names[1]]
         assert await backend.workflows.forget([]) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faena.model.inputs import Encoded, Listed, Nothing, Raised
+from faena.model.inputs import Encoded, Listed, Outdated, Raised
 from faena.model.message import Member
 from faena.model.workflow import (
     Links,
@@ -119,7 +119,7 @@ class Seeing:
             Member(one.workflow.id, 9), Member(two.workflow.id, 1),
         ]  # fmt: skip
         assert list(await backend.workflows.inputs(asked)) == [
-            Encoded(b"2", "pickle"), None, Encoded(b"1", "json"), Nothing(), None, Encoded(b"2", "pickle"),
+            Encoded(b"2", "pickle"), Outdated(), Encoded(b"1", "json"), Outdated(), Outdated(), Encoded(b"2", "pickle"),
         ]  # fmt: skip
         assert list(await backend.workflows.inputs([])) == []
 

@@ -61,7 +61,7 @@ class Sketch:
         if takes is None:
             takes = Takes.FAILED if hooked else Takes.VALUE if needs else Takes.NOTHING
         own_id = node_id(self.id, number) if task_id is None else task_id
-        member = Member(self.id, number, 0, takes is not Takes.NOTHING, feeds=True)
+        member = Member(self.id, number, 0, feeds=True)
         sent = message(id=own_id, queue=self._queue, member=member, **fields)
         links = Links((), (), policy, timing=timing)
         self._add(

@@ -67,7 +67,7 @@ class WorkflowConformance(Beginning, Advancing, Seeing, Redoing):
         assert list(await settler.complete(_ended(received))) == [True] * 10
         for number in (11, 12):
             (delivery,) = await take(consumer, 1)
-            assert delivery.message.member == Member(sketch.id, number, 0, takes=True, feeds=True)
+            assert delivery.message.member == Member(sketch.id, number, 0, feeds=True)
             assert list(await settler.complete(_ended([delivery]))) == [True]
         assert await nothing_more(consumer)
         (status,) = await backend.workflows.statuses([sketch.id])
@@ -315,7 +315,7 @@ class JointWorkflowConformance:
         await settler.complete(_ended(await take(consumer, 1)))
         assert list(await backend.workflows.rerun(new.workflow.id, [0], broker)) == []
         (again,) = await take(consumer, 1)
-        assert again.message.member == Member(new.workflow.id, 0, 1, takes=False, feeds=True)
+        assert again.message.member == Member(new.workflow.id, 0, 1, feeds=True)
         assert sent(await backend.workflows.unpublished(LATER_S, 9)) == []
         assert list(await settler.complete(_ended([again]))) == [True]
         assert sent(await backend.workflows.rerun(new.workflow.id, [0], ELSEWHERE)) == [0]
