@@ -13,7 +13,7 @@ from faena.backend import NewWorkflow
 from faena.errors import InvalidArguments
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord, State
-from faena.model.workflow import NodeView, Workflow, WorkflowState, WorkflowStatus, node_id, referred
+from faena.model.workflow import NodeStates, NodeView, Workflow, WorkflowState, WorkflowStatus, node_id, referred
 from faena.tasks.canvas import Canvas
 from faena.tasks.compile import Compiled, Context, Shape, compile_canvas
 from faena.tasks.context import current_request
@@ -127,6 +127,9 @@ class AppWorkflows:
 
     async def anodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]:
         return await (await self._app.links.asyncio()).backend.workflows.nodes(workflow, numbers)
+
+    def states(self, workflow: str) -> NodeStates | None:
+        return run(self._app.links.blocking().backend.workflows.states(workflow))
 
     def save(self, group: str, ids: Sequence[str]) -> None:
         app = self._app
