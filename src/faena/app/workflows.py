@@ -13,7 +13,7 @@ from faena.backend import NewWorkflow
 from faena.errors import InvalidArguments
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord, State
-from faena.model.workflow import NodeStates, NodeView, Workflow, WorkflowState, WorkflowStatus, node_id, referred
+from faena.model.workflow import NodeState, NodeStates, NodeView, Workflow, WorkflowState, WorkflowStatus, node_id, referred
 from faena.tasks.canvas import Canvas
 from faena.tasks.compile import Compiled, Context, Shape, compile_canvas
 from faena.tasks.context import current_request
@@ -187,8 +187,17 @@ class AppWorkflows:
         await self._app.control.take_back(link, workflow, list(sent), terminate)
 
     async def _rerun(self, link: Link, workflow: str, begun_at: Sequence[int] | None) -> Sequence[Message]:
+        before_s = self._app.clock()
         await link.backend.revocations.remove([workflow])  # it may have been cancelled
-        return await link.backend.workflows.rerun(workflow, begun_at, link.broker)
+        failed = await self._failed(link, workflow, begun_at)
+        ready = await link.backend.workflows.rerun(workflow, begun_at, link.broker)
+        if failed and link.broker.capabilities.dead_letters:  # what runs again is not dead; what failed since is
+            await link.broker.dead_letters.purge(None, failed, before_s)
+        return ready
+
+    async def _failed(self, link: Link, workflow: str, begun_at: Sequence[int] | None) -> list[str]:
+        nodes = await link.backend.workflows.nodes(workflow, begun_at)
+        return [node.id for node in nodes if node.standing.state is NodeState.FAILURE and not node.links.is_virtual]
 
 
 def _handle(shape: Shape, workflow: WorkflowHandle, before: _Handle | None = None, *, is_end: bool = False) -> _Handle:
