@@ -85,9 +85,7 @@ def requeue_members(session: Session, sorted_letters: Sorted) -> tuple[int, bool
         count += len(nodes)
         session.out.remark(f"workflow {workflow} runs again from {', '.join(nodes[each] for each in sorted(nodes))}")
     for task_id, workflow in sorted_letters.lost:
-        session.out.stderr.write(
-            f"faena: task {task_id} cannot run: its workflow {workflow}, which it needs, was forgotten\n"
-        )
+        session.out.stderr.write(f"faena: task {task_id} cannot run: its workflow {workflow} was forgotten\n")
     for task_id in sorted_letters.stale:
         session.out.remark(f"task {task_id} has been run again by its workflow since; its dead letter was thrown away")
     return count, is_well

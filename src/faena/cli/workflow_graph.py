@@ -8,7 +8,7 @@ from faena._lib.drawing import Edge, Vertex, dot, mermaid
 from faena.cli.workflow_rows import Shown, counted
 from faena.cli.workflow_tree import Beside, Branch, Fold, Item, Kind, Steps
 
-STYLES = {
+STYLES: Mapping[str, str] = {
     Shown.WAITING: "#eeeeee",
     Shown.READY: "#ddeeff",
     Shown.SENT: "#cfe2ff",

@@ -59,7 +59,9 @@ class Look:
     def summary(self) -> str:
         """Say how far it is in a line."""
         if self.is_at_rest:
-            counts = {state: count for state, count in self.counts.items() if state is not NodeState.WAITING}
+            counts: dict[NodeState, int] = {
+                state: count for state, count in self.counts.items() if state is not NodeState.WAITING
+            }
             return counted(counts)
         found = progress_of(self.counts, is_at_rest=False)
         parts = [f"{found['done']:,} of {found['tasks']:,} tasks done"]
