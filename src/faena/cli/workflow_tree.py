@@ -156,7 +156,7 @@ class _Reader:
                 failed.append(index)
             elif state in ACTIVE_STATES and len(active) < _ACTIVE:
                 active.append(index)
-        return {*failed, *active, *range(_FIRST), len(numbers) - 1}
+        return {*failed, *active, *range(min(_FIRST, len(numbers))), len(numbers) - 1}
 
     def _state(self, number: int) -> NodeState:
         """Return the state of a node; one that was added since the states were read waits."""

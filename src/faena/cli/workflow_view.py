@@ -118,7 +118,8 @@ class WorkflowView:
         """Return what it is at now; `whole`: every node, whether or not it is shown."""
         workflows = self._session.connected_app.workflows
         for _ in range(2):
-            states, status = workflows.states(self.workflow), workflows.status(self.workflow)
+            # in this order: what is at rest has the states that it ends with
+            status, states = workflows.status(self.workflow), workflows.states(self.workflow)
             if states is None or status is None:
                 break
             self._refresh(states, everything=whole or self._fold_above is None)

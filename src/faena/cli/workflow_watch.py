@@ -79,38 +79,47 @@ def show_live(session: Session, view: WorkflowView) -> Look:
 
 def show_changes(session: Session, view: WorkflowView) -> Look:
     """Follow where nobody looks at a terminal: the tree once, then a line for each change."""
-    out = session.out
-    seen: dict[str, tuple[Shown | None, str]] = {}
-    next_note_s: dict[str, float] = {}
-
-    def draw(look: Look) -> None:
-        rows = [row for row in look.rows() if row.state is not None]
-        if not seen:
-            for line in _lines(out, look):
-                out.line(line)
-        for row in rows if seen else ():
-            if _is_news(row, seen.get(row.key), next_note_s):
-                out.line(f"{local(look.now_s)[11:19]}  {text.change(row)}")
-                seen[row.key] = (row.state, row.note)
-                next_note_s[row.key] = time.monotonic() + _NOTE_EVERY_S
-        for row in rows:
-            seen.setdefault(row.key, (row.state, row.note))
-        out.stdout.flush()
-
-    look = follow(session, view, draw)
-    for line in text.head(out, look)[2:]:
-        out.line(line)
+    changes = Changes(session.out)
+    look = follow(session, view, changes.draw)
+    if changes.looks > 1:
+        for line in text.head(session.out, look)[2:]:
+            session.out.line(line)
     return look
 
 
-def _is_news(row: Row, before: tuple[Shown | None, str] | None, next_note_s: dict[str, float]) -> bool:
-    if before == (row.state, row.note):
-        return False
-    if row.is_folded and row.state not in FAILED:
-        return False  # which ones are shown of many changes all the time
-    if before is not None and before[0] is row.state:
-        return time.monotonic() >= next_note_s.get(row.key, 0.0)
-    return True
+class Changes:
+    """Writes the tree at the first look, and at each later one what has changed since."""
+
+    def __init__(self, out: Output, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out, self._clock = out, clock
+        self.looks = 0
+        self._seen: dict[str, tuple[Shown | None, str]] = {}
+        self._next_note_s: dict[str, float] = {}
+
+    def draw(self, look: Look) -> None:
+        self.looks += 1
+        rows = [row for row in look.rows() if row.state is not None]
+        if self.looks == 1:
+            for line in _lines(self._out, look):
+                self._out.line(line)
+        for row in rows if self.looks > 1 else ():
+            if self._is_news(row):
+                self._out.line(f"{local(look.now_s)[11:19]}  {text.change(row)}")
+                self._seen[row.key] = (row.state, row.note)
+                self._next_note_s[row.key] = self._clock() + _NOTE_EVERY_S
+        for row in rows:
+            self._seen.setdefault(row.key, (row.state, row.note))
+        self._out.stdout.flush()
+
+    def _is_news(self, row: Row) -> bool:
+        before = self._seen.get(row.key)
+        if before == (row.state, row.note):
+            return False
+        if row.is_folded and row.state not in FAILED:
+            return False  # which ones are shown of many changes all the time
+        if before is not None and before[0] is row.state:
+            return self._clock() >= self._next_note_s.get(row.key, 0.0)
+        return True
 
 
 def _lines(out: Output, look: Look) -> list[str]:

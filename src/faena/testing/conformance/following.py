@@ -15,10 +15,12 @@ class Following:
             assert await workflows.states("w") is None
             await workflows.start(NewWorkflow(Workflow("w", "group", 2, 1.0), _pair()), None)
             begun = await workflows.states("w")
+            assert begun is not None
             assert begun == NodeStates((NodeState.READY, NodeState.READY, NodeState.WAITING), frozenset({2}))
             assert begun.counts() == {NodeState.READY: 2}
             await workflows.advance((), [Ending("w", 0, 0, NodeState.SUCCESS), Ending("w", 1, 0, NodeState.FAILURE)])
             ended = await workflows.states("w")
+            assert ended is not None
             assert ended == NodeStates((NodeState.SUCCESS, NodeState.FAILURE, NodeState.ABANDONED), frozenset({2}))
             assert ended.counts() == {NodeState.SUCCESS: 1, NodeState.FAILURE: 1}
 
