@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from faena._lib.drive import run
 from faena.errors import FaenaError, WorkflowError, did_you_mean
-from faena.model.workflow import WorkflowStatus, node_id
+from faena.model.workflow import REFERENCE, WorkflowStatus, node_id, referred
 
 if TYPE_CHECKING:
     from faena.cli.session import Session
@@ -33,9 +33,14 @@ def workflow_of(session: Session, task_id: str) -> tuple[WorkflowStatus, int | N
     if workflow and number.isdigit() and (status := workflows.status(workflow)) is not None:
         return status, int(number)
     record = run(session.link.backend.read([task_id]))[0]
-    if record is None or record.root_id is None or (status := workflows.status(record.root_id)) is None:
+    if record is None:
         return None
-    return status, None
+    if record.content == REFERENCE and record.value is not None:  # a task that was replaced, by a workflow
+        candidate: str | None = referred(record.value)[0]
+    else:
+        candidate = record.root_id
+    status = None if candidate is None else workflows.status(candidate)
+    return None if status is None else (status, None)
 
 
 def node_number(session: Session, workflow: str, word: str) -> int:
@@ -56,7 +61,8 @@ def node_number(session: Session, workflow: str, word: str) -> int:
         if word in own:
             return own[word]
         known = did_you_mean(word, own)
-    raise WorkflowError(workflow, f"it has no node '{word}'{known}; see them with: faena workflow show {workflow}")
+    hint = known or f"; see them with: faena workflow show {workflow}"
+    raise WorkflowError(workflow, f"it has no node '{word}'{hint}")
 
 
 def _find(session: Session, word: str) -> WorkflowStatus:
@@ -86,7 +92,5 @@ def _begun_with(session: Session, word: str) -> WorkflowStatus:
         more = [f"... and {len(fitting) - _MOST_LISTED} more"] if len(fitting) > _MOST_LISTED else []
         listed = "\n  ".join([*ids, *more])
         raise FaenaError(f"{len(fitting)} workflows begin with {word}; give more of the id:\n  {listed}")
-    raise WorkflowError(
-        word,
-        f"it is not known here, or it was forgotten since{did_you_mean(word, known)}; list them with: faena workflow list",
-    )
+    hint = did_you_mean(word, known) or "; list them with: faena workflow list"
+    raise WorkflowError(word, f"it is not known here, or it was forgotten since{hint}")

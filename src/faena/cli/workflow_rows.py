@@ -192,8 +192,9 @@ class Rows:
                 return facts.progress
             case Shown.RETRYING if facts.record is not None:
                 return f"retry {facts.record.retries}: {error_line(facts.record.failure)}"
-            case Shown.ABANDONED if node.standing.cause is not None:
-                return f"because of {node.standing.cause} {self._names.get(node.standing.cause, '')}".rstrip()
+            case Shown.ABANDONED | Shown.FAILURE | Shown.SKIPPED | Shown.TOLERATED if node.failure is None:
+                cause = node.standing.cause
+                return "" if cause in (None, node.number) else f"because of {cause} {self._names.get(cause, '')}".rstrip()
         return error_line(node.failure)
 
 

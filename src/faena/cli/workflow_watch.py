@@ -66,8 +66,7 @@ def show_live(session: Session, view: WorkflowView) -> Look:
 
             def draw(look: Look) -> None:
                 last[:] = [look]
-                lines = _lines(out, look)
-                shown = text.cropped(lines, console.height - 1, _focus(look, len(lines)))
+                shown = _fitting(out, look, console.height - 1)
                 live.update(Text("\n").join([Text.from_ansi(line) for line in shown]), refresh=True)
 
             return follow(session, view, draw)
@@ -127,8 +126,12 @@ def _lines(out: Output, look: Look) -> list[str]:
     return [*text.head(out, look), "", *text.tree(out, look, width=width)]
 
 
-def _focus(look: Look, count: int) -> int:
-    """Return the line of the first node that is under way."""
+def _fitting(out: Output, look: Look, height: int) -> list[str]:
+    """Return as much as there is room for: how it stands, and what is around the first node that is under way."""
+    lines = _lines(out, look)
+    if len(lines) <= height:
+        return lines
     rows = look.rows()
-    busy = [index for index, row in enumerate(rows) if row.state in _BUSY]
-    return count - len(rows) + busy[0] if busy else 0
+    focus = next((index for index, row in enumerate(rows) if row.state in _BUSY), 0)
+    brief = text.head(out, look)[2:4]
+    return [*brief, *text.cropped(lines[-len(rows) :], height - len(brief), focus)]

@@ -14,7 +14,7 @@ def plan_rerun(workflow: str, nodes: Mapping[int, NodeView], begun_at: Iterable[
     `begun_at` None: where it has failed or was revoked. What had succeeded elsewhere is kept.
     Raises WorkflowError: there is no such node, nothing has failed, one still runs, or one needs what has not succeeded.
     """
-    starts = _failed(nodes) if begun_at is None else list(begun_at)
+    starts = failed(nodes) if begun_at is None else list(begun_at)
     for number in starts:
         if number not in nodes:
             raise WorkflowError(workflow, f"it has no node {number}; see them with: faena workflow show {workflow}")
@@ -26,7 +26,8 @@ def plan_rerun(workflow: str, nodes: Mapping[int, NodeView], begun_at: Iterable[
     return {number: _standing(nodes, number, again, number in starts) for number in sorted(again)}
 
 
-def _failed(nodes: Mapping[int, NodeView]) -> list[int]:
+def failed(nodes: Mapping[int, NodeView]) -> list[int]:
+    """Return the nodes at which a workflow broke: those that failed or were revoked themselves."""
     return [
         number
         for number, node in nodes.items()

@@ -15,7 +15,7 @@ from faena.cli.output import ago
 from faena.cli.session import Session
 from faena.cli.workflow_ids import find_workflow, find_workflows, node_number
 from faena.errors import UsageError, WorkflowError
-from faena.model.rerun import plan_rerun
+from faena.model.rerun import failed, plan_rerun
 from faena.model.workflow import NodeView, WorkflowState, WorkflowStatus
 
 Id = Annotated[str, Argument("Id of the workflow, or its beginning, or the id of a task in it.", metavar="ID")]
@@ -158,9 +158,7 @@ def retry(
         except WorkflowError as error:
             session.out.stderr.write(f"faena: {error}\n")
             continue
-        starts = [
-            nodes[number] for number in again if not set(nodes[number].needs) & again.keys() and not nodes[number].is_hook
-        ]
+        starts = [nodes[number] for number in (failed(nodes) if numbers is None else numbers)]
         done.append({"id": workflow, "from": [node.number for node in starts], "again": list(again)})
         if not json:
             session.out.line(f"{workflow} runs again from {_named(starts)}")
