@@ -26,7 +26,7 @@ from faena.model.inputs import Input, Value
 from faena.model.journal import Entry, Parked
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord
-from faena.model.workflow import Ending, Graph, NodeView, Workflow, WorkflowState, WorkflowStatus
+from faena.model.workflow import Ending, Graph, NodeStates, NodeView, Workflow, WorkflowState, WorkflowStatus
 
 
 class Watch(Protocol):
@@ -162,6 +162,10 @@ class Workflows(Protocol):
 
     async def nodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]:
         """Return these nodes, or all, by number; those that do not exist are left out."""
+        ...
+
+    async def states(self, workflow: str) -> NodeStates | None:
+        """Return the states alone, for those who follow a large workflow; None: it is not known."""
         ...
 
     async def inputs(self, members: Sequence[Member]) -> Sequence[Input]:

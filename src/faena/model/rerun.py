@@ -36,6 +36,11 @@ def plan_rerun(workflow: str, nodes: Mapping[int, NodeView], begun_at: Iterable[
     return {number: _standing(nodes, guards, number, again, number in begun) for number in sorted(again)}
 
 
+def failed(nodes: Mapping[int, NodeView]) -> list[int]:
+    """Return the nodes at which a workflow broke: those that failed or were revoked themselves."""
+    return _failed(nodes, _guards(nodes))
+
+
 def _failed(nodes: Mapping[int, NodeView], guards: Guards) -> list[int]:
     """Return what has failed or was revoked of itself; of hooks, and of what comes after them, what had its turn."""
     failed: list[int] = []

@@ -12,7 +12,7 @@ from faena.model.inputs import Gathering, Input, Value
 from faena.model.journal import Entry, Parked
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord
-from faena.model.workflow import Ending, NodeView, WorkflowState, WorkflowStatus
+from faena.model.workflow import Ending, NodeStates, NodeView, WorkflowState, WorkflowStatus
 
 
 class MemoryWorkflows:
@@ -63,6 +63,10 @@ class MemoryWorkflows:
     async def nodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]:
         with self._state.lock:
             return self._state.workflows.nodes(workflow, numbers)
+
+    async def states(self, workflow: str) -> NodeStates | None:
+        with self._state.lock:
+            return self._state.workflows.states(workflow)
 
     async def inputs(self, members: Sequence[Member]) -> Sequence[Input]:
         with self._state.lock:

@@ -17,6 +17,7 @@ from faena.model.workflow import (
     Links,
     Node,
     NodeState,
+    NodeStates,
     NodeView,
     Standing,
     Step,
@@ -190,6 +191,16 @@ class Workflows:
             return []
         wanted = sorted(one.nodes) if numbers is None else sorted(set(numbers))
         return [_seen(one.nodes[number]) for number in wanted if number in one.nodes]
+
+    def states(self, workflow: str) -> NodeStates | None:
+        one = self._all.get(workflow)
+        if one is None:
+            return None
+        kept = [one.nodes[number] for number in sorted(one.nodes)]
+        return NodeStates(
+            tuple([each.standing.state for each in kept]),
+            frozenset([each.node.number for each in kept if each.links.is_virtual]),
+        )
 
     def forget(self, ids: Iterable[str]) -> int:
         at_rest = [each for each in ids if each in self._all and not self._all[each].active]

@@ -17,7 +17,7 @@ from faena.model.inputs import Encoded, Gathering, Input, Value
 from faena.model.message import Member, Message
 from faena.model.rerun import plan_rerun
 from faena.model.result import ResultRecord
-from faena.model.workflow import Ending, NodeState, NodeView, Standing, Step, WorkflowState, WorkflowStatus
+from faena.model.workflow import Ending, NodeState, NodeStates, NodeView, Standing, Step, WorkflowState, WorkflowStatus
 
 _FEW = 16  # nodes: fewer are read with everything that is known of them
 
@@ -65,6 +65,9 @@ class SqliteWorkflows:
 
     async def nodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]:
         return await self._driver.read(lambda sql: _views(sql, workflow, numbers))
+
+    async def states(self, workflow: str) -> NodeStates | None:
+        return await self._driver.read(lambda sql: _states(sql, workflow))
 
     async def inputs(self, members: Sequence[Member]) -> Sequence[Input]:
         return await self._driver.read(lambda sql: _inputs(sql, members))
@@ -219,6 +222,17 @@ def _views(connection: Connection, workflow: str, numbers: Sequence[int] | None)
     else:
         rows = connection.execute(WORKFLOWS.view_some, (found.keys(numbers),)).fetchall()
     return sorted(map(_view, rows), key=lambda view: view.number)
+
+
+def _states(connection: Connection, workflow: str) -> NodeStates | None:
+    found = workflows.find(connection, workflow)
+    if found is None:
+        return None
+    rows = connection.execute(WORKFLOWS.states, workflows.bounds(found.number)).fetchall()
+    return NodeStates(
+        tuple([workflows.STATES[state] for _, state, _ in rows]),
+        frozenset([workflows.node_of(key) for key, _, is_virtual in rows if is_virtual]),
+    )
 
 
 def _view(row: tuple[Any, ...]) -> NodeView:
