@@ -63,11 +63,16 @@ class Gathering:
         self._returned: dict[int, Encoded] = {}  # by tasks that ran and succeeded themselves: nearly all there is
         self._absent: set[int] = set()
         self._inputs, self._values = list(inputs), list(values)
+        self._asked = frozenset(self._inputs)
         self._missing = {*self._inputs, *self._values}
 
     def missing(self) -> list[int]:
         """Return the nodes to read next."""
         return list(self._missing)
+
+    def is_asked(self, number: int) -> bool:
+        """Whether the input of this node is asked for: then its value alone is not enough."""
+        return number in self._asked
 
     def add_returned(self, returned: Iterable[tuple[int, Encoded]]) -> None:
         """Take in what tasks returned that ran and succeeded themselves; not of those asked for inputs."""

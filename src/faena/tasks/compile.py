@@ -64,7 +64,7 @@ class _Entry(Struct, frozen=True):
 class _Draft:
     """A node in the making."""
 
-    __slots__ = ("dependents", "fallback", "hooks", "id", "is_aside", "is_grouped", "is_hook", "is_join", "message", "name",
+    __slots__ = ("aside", "dependents", "fallback", "hooks", "id", "is_grouped", "is_hook", "is_join", "message", "name",
                  "needs", "number", "policy", "takes", "timing")  # fmt: skip
 
     def __init__(self, number: int, node_id: str, name: str, policy: Policy) -> None:
@@ -74,7 +74,8 @@ class _Draft:
         self.hooks: list[int] = []
         self.takes = Takes.NOTHING
         self.fallback: int | None = None
-        self.is_hook = self.is_aside = self.is_join = self.is_grouped = False
+        self.is_hook = self.is_join = self.is_grouped = False
+        self.aside = 0  # how deep in branches beside
         self.message: Message | None = None
         self.timing: Timing | None = None
 
@@ -235,7 +236,7 @@ class _Builder:
     def _draft(self, own_id: str | None, name: str, policy: Policy) -> _Draft:
         number = len(self._drafts)
         draft = _Draft(number, node_id(self._context.workflow, number) if own_id is None else own_id, name, policy)
-        draft.is_aside, draft.is_grouped = self._aside > 0, self._group > 0
+        draft.aside, draft.is_grouped = self._aside, self._group > 0
         self._drafts.append(draft)
         return draft
 
@@ -256,7 +257,12 @@ class _Builder:
     def _finish(self, draft: _Draft) -> Node:
         context, message = self._context, draft.message
         links = Links(
-            tuple(draft.dependents), tuple(draft.hooks), draft.policy, message is None, draft.is_join, draft.timing
+            tuple(sorted(draft.dependents, key=self._depth_aside)),
+            tuple(draft.hooks),
+            draft.policy,
+            message is None,
+            draft.is_join,
+            draft.timing,
         )
         if message is not None:
             before = self._drafts[draft.needs[0]].id if draft.needs else ""
@@ -270,7 +276,7 @@ class _Builder:
             )
         return Node(
             draft.number, draft.id, draft.name, links, message, draft.needs, draft.takes, draft.fallback, draft.is_hook,
-            draft.is_aside,
+            draft.aside > 0,
         )  # fmt: skip
 
     def _merged(self, canvas: Canvas[Any], down: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -195,7 +195,7 @@ def _gathered(connection: Connection, workflow: str, gathering: Gathering) -> Ga
     while missing := gathering.missing():
         others = set(missing)
         if found is not None and len(missing) > _FEW:
-            returned = _returned(connection, found, missing)
+            returned = _returned(connection, found, [number for number in missing if not gathering.is_asked(number)])
             gathering.add_returned(returned)
             others.difference_update([number for number, _ in returned])
         gathering.add(_views(connection, workflow, list(others)) if others else ())
@@ -204,6 +204,8 @@ def _gathered(connection: Connection, workflow: str, gathering: Gathering) -> Ga
 
 def _returned(connection: Connection, found: workflows.Found, numbers: list[int]) -> list[tuple[int, Encoded]]:
     """Read the values of those among many nodes that succeeded themselves."""
+    if not numbers:
+        return []
     numbers.sort()
     first, last = numbers[0], numbers[-1]
     if last - first == len(numbers) - 1:

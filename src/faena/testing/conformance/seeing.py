@@ -124,6 +124,20 @@ class Seeing:
         assert list(await backend.workflows.inputs([])) == []
 
     @staged
+    async def test_many_inputs_are_answered_at_once_also_of_nodes_that_have_ended_meanwhile(self, stage: Stage) -> None:
+        """Messages come again after a crash, some of which have done their work."""
+        backend = await stage.backend()
+        sketch = Sketch()
+        first = sketch.task()
+        members = [sketch.task(first) for _ in range(100)]
+        new = sketch.new(sketch.join(*members))
+        await begin(backend, new)
+        await step(backend, ending(new, first, b"7"))
+        await step(backend, *[ending(new, number, b"8") for number in members[::2]])
+        asked = [Member(sketch.id, number) for number in members]
+        assert list(await backend.workflows.inputs(asked)) == [Encoded(b"7", "json")] * 100
+
+    @staged
     async def test_a_value_of_none_is_a_value(self, stage: Stage) -> None:
         backend = await stage.backend()
         sketch = Sketch()
