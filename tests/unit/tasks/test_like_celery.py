@@ -243,6 +243,8 @@ def test_a_forgotten_group_has_no_result_any_more():
     handle.forget()
     assert [app.AsyncResult(each).result for each in (handle.id, handle[0].id, handle[1].id)] == [None] * 3
     assert handle.maybe_throw() == [None, None]
+    with pytest.raises(ResultNotFound):
+        handle.get(timeout=5)
 
 
 def test_a_group_of_which_a_member_was_revoked_says_so():
