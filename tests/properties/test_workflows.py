@@ -4,7 +4,6 @@ computes every state anew from the endings so far, and the backends against both
 from __future__ import annotations
 
 import random
-from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings

@@ -121,6 +121,9 @@ class Completer:
                     ending = self._steps.ending(attempt, NodeState.SUCCESS, now_s, value=encoded)
             if message.on_success:
                 follow = self._follow(message, message.on_success, value, now_s)
+                if record is not None:
+                    children = (*record.children, *[each.id for each in follow])
+                    record = msgspec.structs.replace(record, children=children)
         except _UNSENDABLE as error:
             return self._failed(attempt, error)
         started_at_s = attempt.started_at_s if isinstance(attempt, Attempt) else now_s

@@ -42,9 +42,12 @@ class Nothing(Struct, frozen=True, gc=False):
 
 
 class FailedId(Struct, frozen=True, gc=False):
-    """The id of the task that failed: what a hook is given."""
+    """The id of the task that failed: what a hook is given; and what it failed with, for one that wants to know."""
 
     task_id: str
+    task: str = ""
+    failure: Failure | None = None
+    content: str = "json"
 
 
 class Outdated(Struct, frozen=True, gc=False):
@@ -102,7 +105,9 @@ class Gathering:
                 return self.value_of(view.needs[0])
             case Takes.FAILED:
                 cause = self._nodes.get(-1 if view.standing.cause is None else view.standing.cause)
-                return FailedId(cause.id if cause is not None else "")
+                if cause is None:
+                    return FailedId("")
+                return FailedId(cause.id, cause.name, cause.failure, cause.content or "json")
         return Nothing()
 
     def value_of(self, number: int) -> Value:

@@ -45,6 +45,7 @@ class NodeState(StrEnum):
 
 
 ACTIVE_STATES = frozenset({NodeState.READY, NodeState.SENT})
+UNENDED_STATES = frozenset({NodeState.WAITING, NodeState.READY, NodeState.SENT})
 DONE_STATES = frozenset({NodeState.SUCCESS, NodeState.SKIPPED, NodeState.TOLERATED})
 BROKEN_STATES = frozenset({NodeState.FAILURE, NodeState.REVOKED, NodeState.ABANDONED})
 

@@ -25,11 +25,14 @@ from faena.model.workflow import Graph, Links, Node, Policy, Takes, Timing, node
 from faena.tasks.call import Call, Sender, build_message
 from faena.tasks.canvas import Canvas, Chain, Chord, Group, links_in
 from faena.tasks.dispatcher import Dispatcher
+from faena.tasks.errback import check_errback
 from faena.tasks.options import seconds
 from faena.tasks.signature import Signature
 
 _OF_ONE = frozenset({"task_id", "countdown", "eta", "link", "link_error", "retry", "retry_policy", "root_id", "parent_id"})
 """Options that are not handed down from a whole to its steps."""
+
+_LINKS = ("link", "link_error")
 
 
 class Shape(Struct, gc=False):
@@ -54,7 +57,7 @@ class _Entry(Struct, frozen=True):
 
     source: int | None = None
     takes: Takes = Takes.NOTHING
-    guards: _Draft | None = None  # it begins when that one fails
+    guards: tuple[_Draft, ...] = ()  # it begins when the first of those fails
 
     @property
     def is_hook(self) -> bool:
@@ -102,12 +105,19 @@ def compile_canvas(canvas: Canvas[Any], context: Context, options: Mapping[str, 
 
 
 def needs_workflow(signature: Signature[Any], options: Mapping[str, Any]) -> bool:
-    """Whether sending one call takes a workflow: what is linked to it is more than a call, or its failure is tolerated."""
+    """Whether sending one call takes a workflow.
+
+    It does where what is linked to it is more than a call, where an errback wants to know more than the message of the call
+    can tell it, and where its failure is tolerated.
+    """
     if signature.policy is not Policy.FAIL:
         return True
     both = (signature.options, options) if options else (signature.options,)
-    linked = [link for given in both for name in ("link", "link_error") if name in given for link in links_in(given, name)]
-    return not all(isinstance(link, Signature) and link.is_linkable for link in linked)
+    linked = [(name, link) for given in both for name in _LINKS if name in given for link in links_in(given, name)]
+    return not all(
+        isinstance(link, Signature) and link.is_linkable and not (name == "link_error" and link.wants_failure)
+        for name, link in linked
+    )
 
 
 def canvas_of(call: Call, dispatcher: Dispatcher) -> Signature[Any] | None:
@@ -203,7 +213,9 @@ class _Builder:
         self._enter(draft, entry)
         if signature.immutable:
             draft.takes = Takes.NOTHING
-        if task is not None and task.typing and draft.takes is Takes.NOTHING:
+        if entry.is_hook:
+            check_errback(signature, context.tasks)
+        elif task is not None and task.typing and draft.takes is Takes.NOTHING:
             task.arguments.check(signature.args, signature.kwargs)
         call = Call(signature.task, signature.args, signature.kwargs, plain)
         draft.message = build_message(call, context.sender, now_s=context.now_s, new_id=draft.id, parent=None)
@@ -227,9 +239,16 @@ class _Builder:
         for callback in callbacks:
             self._add(callback, _Entry(draft.number, Takes.VALUE), {})
         for errback in errbacks:
-            self._add(errback, _Entry(None, Takes.FAILED, draft), {})
+            self._add(errback, _Entry(None, Takes.FAILED, self._guarded(draft)), {})
         self._aside -= 1
         self._group = group
+
+    def _guarded(self, draft: _Draft) -> tuple[_Draft, ...]:
+        """Return the nodes whose failure is one of `draft`: its own, and that of a group whose body it is, as in Celery."""
+        header = self._drafts[draft.needs[0]] if draft.message is not None and draft.needs else None
+        if header is not None and header.is_join and header.policy is Policy.FAIL:
+            return draft, header
+        return (draft,)
 
     # -- drafts --------------------------------------------------------------------------------------------
 
@@ -243,9 +262,10 @@ class _Builder:
     def _enter(self, draft: _Draft, entry: _Entry) -> None:
         draft.takes = entry.takes
         draft.fallback = entry.source
-        if entry.guards is not None:
+        if entry.guards:
             draft.is_hook = True
-            entry.guards.hooks.append(draft.number)
+            for guarded in entry.guards:
+                guarded.hooks.append(draft.number)
         elif entry.source is not None:
             self._need(draft, (entry.source,))
 
