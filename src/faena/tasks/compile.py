@@ -299,6 +299,9 @@ class _Builder:
             draft.aside > 0,
         )  # fmt: skip
 
+    def _depth_aside(self, number: int) -> int:
+        return self._drafts[number].aside
+
     def _merged(self, canvas: Canvas[Any], down: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the steps of a part are handed down: what it says itself goes before what the whole says."""
         own = _handed_down(canvas.options, self._context.now_s)
