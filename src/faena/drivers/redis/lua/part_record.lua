@@ -1,0 +1,53 @@
+-- Keep results. The first terminal state wins: a value begins with T if its state is terminal, with N if not.
+local RECENT, RECENT_KEPT_MS = 10000, 604800000
+local changed = {}
+local function record(id, value, ttl_ms)
+  local key, stays, unit = P .. 'r:' .. id, ttl_ms == '', 'PX'
+  if not stays and tonumber(ttl_ms) <= 0 then
+    unit, ttl_ms = 'PXAT', 1  -- its time was over before it came
+  end
+  local is_new
+  if stays then
+    is_new = redis.call('SET', key, value, 'NX')
+  else
+    is_new = redis.call('SET', key, value, unit, ttl_ms, 'NX')
+  end
+  if not is_new then
+    if redis.call('GETRANGE', key, 0, 0) == 'T' then return false end
+    if stays then
+      redis.call('SET', key, value)
+    else
+      redis.call('SET', key, value, unit, ttl_ms)
+    end
+  end
+  changed[#changed + 1] = id
+  changed[id] = string.byte(value) == 84
+  return true
+end
+
+local function tell()
+  -- Those who watch one of these have left the name of their channel; who is gone is forgotten.
+  if #changed == 0 then return end
+  for from = 1, #changed, 1000 do
+    redis.call('LPUSH', P .. 'recent', unpack(changed, from, math.min(#changed, from + 999)))
+  end
+  redis.call('LTRIM', P .. 'recent', 0, RECENT - 1)
+  redis.call('PEXPIRE', P .. 'recent', RECENT_KEPT_MS)
+  if redis.call('EXISTS', P .. 'watch') == 0 then return end
+  local watching = redis.call('HMGET', P .. 'watch', unpack(changed))
+  local channels = {}
+  for i = 1, #changed do
+    if watching[i] then
+      for channel in string.gmatch(watching[i], '%S+') do
+        local news = channels[channel]
+        if not news then
+          news = {}
+          channels[channel] = news
+        end
+        news[#news + 1] = (changed[changed[i]] and 'T' or 'N') .. changed[i]
+      end
+      if changed[changed[i]] then redis.call('HDEL', P .. 'watch', changed[i]) end
+    end
+  end
+  for channel, news in pairs(channels) do redis.call('PUBLISH', P .. channel, cmsgpack.pack(news)) end
+end
