@@ -169,7 +169,7 @@ class RedisConsumer:
         claim = f"{self._claim_head}{self._claim_number:x}"
         keys = [self._driver.prefix, self._held, *(key for of_queue in lists for key in of_queue)]
         words: tuple[str | int, ...] = (self._holder, claim, limit, *queues)
-        lost = note_lost(self._driver, self._holder, self._waiter.client_id, claim)
+        lost = note_lost(self._driver, self._holder, self._waiter.client, claim)
         if wait_s > 0:
             reply = await self._waiter.run_after(
                 self._wake, wait_s, max(0.0, self._due_in_s - time.monotonic()), self._alarm, "fetch", keys, words

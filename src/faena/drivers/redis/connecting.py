@@ -126,7 +126,7 @@ async def _nothing_asyncio(connection: Any) -> None:
 
 async def _log_in(wire: Wire, location: Location, deadline: float) -> None:
     await _authenticate(wire, location, (location.username, location.password), deadline)
-    commands: list[tuple[str, ...]] = [("CLIENT", "ID"), ("CLIENT", "SETNAME", "faena")]
+    commands: list[tuple[str, ...]] = [("CLIENT", "ID"), ("CLIENT", "SETNAME", wire.name)]
     if location.database:
         commands.append(("SELECT", str(location.database)))
     replies = await wire.replies(wire.send(b"".join([pack(command) for command in commands]), len(commands), deadline))

@@ -13,16 +13,17 @@ from typing import TypeAlias
 
 from faena.drivers.redis.driver import Driver
 
-_Entry: TypeAlias = "tuple[dict[str, int | None], str]"
+_Client: TypeAlias = tuple[int, str] | None
+_Entry: TypeAlias = tuple[dict[str, _Client], str]
 
 # By process and holder, claim -> connection. A consumer is made anew after each error, so it cannot remember by itself.
-_open: dict[tuple[int, str, str], dict[str, int | None]] = {}
+_open: dict[tuple[int, str, str], dict[str, _Client]] = {}
 
 
-def note_lost(driver: Driver, holder: str, client_id: int | None, claim: str) -> _Entry:
+def note_lost(driver: Driver, holder: str, client: _Client, claim: str) -> _Entry:
     """Note a fetch that is about to be sent."""
     claims = _open.setdefault((os.getpid(), driver.prefix, holder), {})
-    claims[claim] = client_id
+    claims[claim] = client
     return claims, claim
 
 
@@ -38,8 +39,11 @@ async def take_lost(driver: Driver, holder: str) -> None:
     if not claims:
         return
     asked = dict(claims)
-    for client_id in {each for each in asked.values() if each is not None}:
-        await driver.command("CLIENT", "KILL", "ID", client_id)
+    for number, name in {each for each in asked.values() if each is not None}:
+        # A server that has started anew numbers from one again: that number may be somebody else's by now.
+        listed = await driver.command("CLIENT", "LIST", "ID", number)
+        if f" name={name} ".encode() in listed:
+            await driver.command("CLIENT", "KILL", "ID", number)
     await driver.run("reclaim", *asked, held=holder)
     for claim in asked:
         claims.pop(claim, None)

@@ -29,8 +29,10 @@ class Waiter:
         self._wire: Wire | None = None
 
     @property
-    def client_id(self) -> int | None:
-        return None if self._wire is None else self._wire.client_id
+    def client(self) -> tuple[int, str] | None:
+        """Return number and name of the connection, as the server knows it."""
+        wire = self._wire
+        return None if wire is None or wire.client_id is None else (wire.client_id, wire.name)
 
     async def connected(self) -> bool:
         """Connect if there is no connection; say whether a new one was made."""

@@ -10,6 +10,7 @@ it. A wire that failed stays broken: make another one.
 
 from __future__ import annotations
 
+import secrets
 import select
 import socket
 import time
@@ -47,7 +48,8 @@ class Call:
 class Wire(Protocol):
     """See above. `on_push` takes what comes without having been asked for (messages of a subscription)."""
 
-    client_id: int | None
+    client_id: int | None  # what the server numbers it by, until it starts anew
+    name: str  # what the server is told to call it
 
     @property
     def is_broken(self) -> bool: ...
@@ -79,6 +81,7 @@ class BlockingWire:
         self._error: FaenaError | None = None
         self._pushed: list[Reply] = []
         self.client_id: int | None = None
+        self.name = f"faena-{secrets.token_hex(6)}"
 
     @property
     def is_broken(self) -> bool:
@@ -184,6 +187,7 @@ class _ProtocolWire:
         self._push_waiter: asyncio.Future[None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self.client_id: int | None = None
+        self.name = f"faena-{secrets.token_hex(6)}"
         transport.set_protocol(self)
 
     @property

@@ -1,4 +1,4 @@
---! moment wake push back known record
+--! clock moment wake push back known record
 -- Let go of deliveries, keep their results, send what follows: each wholly, and only if its delivery is still ours. The
 -- fence is the claim in the holder's hash: repeated, or after the holder was ended, it changes nothing.
 -- KEYS: prefix, held   ARGV for each, in a row:
@@ -48,13 +48,20 @@ local function bury(id, from)
 end
 
 for i = 1, #items do
-  local from, result = items[i][1], items[i][2]
-  local id, kind = ids[i], ARGV[from + 2]
-  local is_ours = claims[i] == ARGV[from + 1] and not done[id]
+  local id = ids[i]
+  local is_ours = claims[i] == ARGV[items[i][1] + 1] and not done[id]
   answers[i] = is_ours and '1' or '0'
   if is_ours then
     done[id] = true
     unheld[#unheld + 1] = id
+  end
+end
+-- The first write takes no memory. So a server that has none left lets all of it happen: work that ends makes room.
+if #unheld > 0 then redis.call('HDEL', held, unpack(unheld)) end
+for i = 1, #items do
+  local from, result = items[i][1], items[i][2]
+  local id, kind = ids[i], ARGV[from + 2]
+  if answers[i] == '1' then
     if kind == 'a' then
       gone[#gone + 1] = id
     elseif kind == 'r' then
@@ -78,7 +85,6 @@ for i = 1, #items do
   end
 end
 if #unheld > 0 then
-  redis.call('HDEL', held, unpack(unheld))
   if #gone > 0 then
     redis.call('HDEL', P .. 'm', unpack(gone))
     if any_known then redis.call('HDEL', P .. 'x', unpack(gone)) end

@@ -1,4 +1,4 @@
---! moment
+--! clock moment
 -- Commands to workers, their answers, who is there, what must not run. KEYS: prefix   ARGV: verb, arguments
 -- Everything has its own end, and the key that holds it ends with the last of it. A moment is kept in milliseconds.
 local verb = ARGV[1]
@@ -11,13 +11,13 @@ local function ms(number) return string.format('%.3f', number) end
 
 if verb == 'announce' then  -- worker, milliseconds, info
   redis.call('ZADD', P .. 'workers', ms(now_ms + ARGV[3]), ARGV[2])
-  redis.call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', ms(now_ms - GRACE_MS))
-  lives(P .. 'workers', ARGV[3] + GRACE_MS)
+  redis.call('PEXPIRE', P .. 'workers', string.format('%.0f', ARGV[3] + GRACE_MS))
   redis.call('SET', P .. 'i:' .. ARGV[2], ARGV[4], 'PX', string.format('%.0f', math.max(1, ARGV[3])))
 elseif verb == 'withdraw' then  -- worker
   redis.call('ZREM', P .. 'workers', ARGV[2])
   redis.call('DEL', P .. 'i:' .. ARGV[2], P .. 'c:' .. ARGV[2], P .. 'cw:' .. ARGV[2])
 elseif verb == 'workers' then
+  redis.call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', ms(now_ms - GRACE_MS))
   local found = {}
   for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'workers', '(' .. ms(now_ms), '+inf')) do
     found[#found + 1] = redis.call('GET', P .. 'i:' .. name) or nil

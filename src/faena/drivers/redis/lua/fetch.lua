@@ -1,4 +1,4 @@
---! moment wake ripen
+--! clock wake ripen
 -- Hand out up to `limit` messages to a holder whose lease stands: in the order of the queues given, the higher priority
 -- first. What is handed out is marked in the holder's hash with the claim, which no other fetch has.
 -- KEYS: prefix, held, ten lists and the delayed of each queue   ARGV: holder, claim, limit, queues
@@ -8,6 +8,7 @@ local queues = #ARGV - 3
 if not redis.call('ZSCORE', P .. 'leases', ARGV[1]) then return redis.error_reply('LEASELOST ' .. ARGV[1]) end
 local ids, values, next_due, marks = {}, {}, -1, {}
 if redis.call('EXISTS', unpack(KEYS, 3)) == 0 then return {ids, values, false, -1} end
+look_at_clock()  -- not before: who waits for nothing costs the server next to nothing
 local any_paused = redis.call('EXISTS', P .. 'paused') == 1
 
 local function take(key)

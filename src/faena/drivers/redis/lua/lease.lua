@@ -1,4 +1,4 @@
---! moment
+--! clock moment
 -- KEYS: prefix   ARGV: verb, milliseconds, holders
 -- open: register one.  renew: those that stand run on from now; returns them.  ended: returns those whose time is over.
 if ARGV[1] == 'ended' then
@@ -12,7 +12,8 @@ end
 local kept = {}
 for i = 3, #ARGV do
   if redis.call('ZSCORE', P .. 'leases', ARGV[i]) then
-    redis.call('ZADD', P .. 'leases', 'XX', until_ms, ARGV[i])
+    redis.call('ZREM', P .. 'leases', ARGV[i])  -- takes no memory, so that a full server lets the next one pass, too
+    redis.call('ZADD', P .. 'leases', until_ms, ARGV[i])
     kept[#kept + 1] = ARGV[i]
   end
 end

@@ -1,4 +1,4 @@
---! moment wake push
+--! clock moment wake push
 -- Dead letters. KEYS: prefix   ARGV: verb, arguments
 -- list: queue ('' for all), reason, before (seconds), from (place among all, the latest first), most to look at
 --   returns ids with their letters, and how many were looked at

@@ -1,4 +1,4 @@
---! moment place
+--! clock moment place
 -- KEYS: prefix   ARGV: ids   Returns for each: waiting, delayed, held, dead, or nothing.
 local values = redis.call('HMGET', P .. 'm', unpack(ARGV))
 local held, places = held_of(ARGV), {}

@@ -1,4 +1,4 @@
---! moment wake push
+--! clock moment wake push
 -- Take messages. A message whose id is here is not taken again, so sending this twice takes nothing twice.
 -- KEYS: prefix   ARGV: five for each message (see push)
 local rows = {}

@@ -1,4 +1,4 @@
---! moment wake ripen place
+--! clock moment wake ripen place
 -- Looking at queues, and changing them as a whole.
 -- KEYS: prefix   ARGV: verb, arguments
 local verb, queue = ARGV[1], ARGV[2]

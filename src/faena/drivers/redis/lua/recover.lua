@@ -1,4 +1,4 @@
---! moment wake back known
+--! clock moment wake back known
 -- End a holder: everything it held goes back to where it was, at once. Repeating it changes nothing.
 -- KEYS: prefix, held   ARGV: holder, whether only if its lease has ended ('1'), then for each verdict: id, 1 if it counts a
 -- crash, verdict.  Returns how many went back; -1: its lease stands.
