@@ -27,6 +27,7 @@ from faena.types import Io
 
 _AT_ONCE, _AT_ONCE_BYTES = 1000, 8 * 1024 * 1024  # in one script: nobody else is served meanwhile
 _MOST = 1000  # messages in one fetch
+_LOOK_S = 5.0  # leases are looked through this often: others may open short ones
 _STALE_S = 10.0  # a wake-up may have been missed by who did not look for so long (tokens expire)
 
 
@@ -199,15 +200,18 @@ class _Leases:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._no_end_before_s = -inf  # no lease ends before, as far as we know
 
     async def open_holder(self, owner: str, lease_s: float) -> Holder:  # noqa: ARG002 - its name is not kept here
         holder = new_id()
+        self._no_end_before_s = -inf
         await self._driver.run("lease", "open", round(lease_s * 1000), holder)
         return holder
 
     async def renew(self, holders: Sequence[Holder], lease_s: float) -> Sequence[Holder]:
         if not holders:
             return ()
+        self._no_end_before_s = -inf
         kept = await self._driver.run("lease", "renew", round(lease_s * 1000), *holders)
         return [holder.decode() for holder in kept]
 
@@ -219,8 +223,13 @@ class _Leases:
         return count
 
     async def reap(self) -> int:
+        if time.monotonic() < self._no_end_before_s:
+            return 0
         total = 0
-        for holder in await self._driver.run("lease", "ended"):
+        ended, next_ms = await self._driver.run("lease", "ended")
+        quiet_s = _LOOK_S if next_ms < 0 else min(_LOOK_S, next_ms / 1000)
+        self._no_end_before_s = time.monotonic() + quiet_s
+        for holder in ended:
             name = holder.decode()
             total += max(0, await self._driver.run("recover", name, "1", held=name))  # it may have been renewed meanwhile
         return total

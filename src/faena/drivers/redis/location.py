@@ -21,7 +21,7 @@ Address: TypeAlias = tuple[str, int]
 
 _PORT, _SENTINEL_PORT = 6379, 26379
 _TEXTS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "sentinel_username", "sentinel_password")
-_SECONDS = ("timeout_s", "connect_timeout_s")
+_SECONDS = ("timeout_s", "connect_timeout_s", "dead_letters_kept_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Location:
     timeout_s: float = 5.0  # of one call, connecting included
     connect_timeout_s: float = 2.0
     largest_message_bytes: int = 128 * 1024 * 1024
+    dead_letters_kept_s: float = 30 * 86400.0  # memory is not a disk: nothing stays in it for ever
     ssl_ca_certs: str | None = None
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None

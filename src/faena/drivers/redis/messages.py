@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from faena.drivers.redis.location import Location
 from faena.errors import MessageTooLarge
 from faena.model.delivery import Ack, Bury, Delivery, Malformed, Release, Settlement, Verdict
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
@@ -104,7 +105,7 @@ def _known_of(text: bytes) -> tuple[int, int, Verdict | None, float | None]:
     )
 
 
-def settlement_words(settlement: Settlement, largest_bytes: int) -> Words:
+def settlement_words(settlement: Settlement, location: Location) -> Words:
     """Return the words of a settlement for the script `complete`."""
     task_id, claim = settlement.delivery.grip
     match settlement:
@@ -113,8 +114,8 @@ def settlement_words(settlement: Settlement, largest_bytes: int) -> Words:
         case Release(message=None):
             return [task_id, claim, "r"]
         case Release(message=message) if message is not None:
-            queue, rank, due, _, value = row_of(message, largest_bytes)
+            queue, rank, due, _, value = row_of(message, location.largest_message_bytes)
             return [task_id, claim, "c", queue, rank, due, value]
         case Bury(reason=reason, detail=detail):
-            return [task_id, claim, "b", str(reason), detail]
+            return [task_id, claim, "b", str(reason), detail, round(location.dead_letters_kept_s * 1000)]
     raise AssertionError(f"no settlement: {settlement!r}")

@@ -20,12 +20,11 @@ decode_record = msgspec.msgpack.Decoder(ResultRecord).decode
 
 
 async def settle(driver: Driver, holder: str, settlements: Sequence[Settlement]) -> list[bool]:
-    largest_bytes = driver.location.largest_message_bytes
     answers: list[bool] = []
     for at in range(0, len(settlements), AT_ONCE):
         words: Words = []
         for settlement in settlements[at : at + AT_ONCE]:
-            words += settlement_words(settlement, largest_bytes)
+            words += settlement_words(settlement, driver.location)
             words += ("", "", 0)
         answers += _read(await driver.run("complete", *words, held=holder))
     return answers
@@ -45,7 +44,7 @@ class RedisJoint:
         return answers
 
     def _words(self, completions: Sequence[Completion]) -> Words:
-        largest_bytes = self._driver.location.largest_message_bytes
+        location = self._driver.location
         words: Words = []
         for each in completions:
             settlement, record = each.settlement, each.result
@@ -53,10 +52,10 @@ class RedisJoint:
                 words += settlement.delivery.grip
                 words.append("a")
             else:
-                words += settlement_words(settlement, largest_bytes)
+                words += settlement_words(settlement, location)
             words += ("", "") if record is None else record_words(record)
             if each.publish:
-                rows = rows_of(each.publish, largest_bytes)
+                rows = rows_of(each.publish, location.largest_message_bytes)
                 words.append(len(rows) // ROW)
                 words += rows
             else:

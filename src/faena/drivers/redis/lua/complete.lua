@@ -2,13 +2,13 @@
 -- Let go of deliveries, keep their results, send what follows: each wholly, and only if its delivery is still ours. The
 -- fence is the claim in the holder's hash: repeated, or after the holder was ended, it changes nothing.
 -- KEYS: prefix, held   ARGV for each, in a row:
---   id, claim, kind: a (acknowledge) | r (put back) | c, queue, rank, due, value (put back changed) | b, reason, detail (bury)
+--   id, claim, kind: a (acknowledge) | r (put back) | c, queue, rank, due, value (put back changed) | b, reason, detail, milliseconds it is kept (bury)
 --   result ('' for none), its milliseconds to live ('' for ever)
 --   number of messages that follow, five for each (see push)
 -- Returns a text of 0 and 1: whether each was ours.
 local held = KEYS[2]
 local items, ids, at = {}, {}, 1
-local LENGTH = {a = 3, r = 3, c = 7, b = 5}
+local LENGTH = {a = 3, r = 3, c = 7, b = 6}
 while at <= #ARGV do
   local item = {at, at + LENGTH[ARGV[at + 2]]}  -- where it begins, where its result is
   items[#items + 1], ids[#ids + 1] = item, ARGV[at]
@@ -44,6 +44,14 @@ local function bury(id, from)
   redis.call('HSET', P .. 'dead', id, cmsgpack.pack({
     queue, ARGV[from], ARGV[from + 1], string.format('%.6f', now_ms / 1000), returned + 1, crashes, value}))
   redis.call('ZADD', P .. 'deads', string.format('%.0f', order), id)
+  local kept_ms = ARGV[from + 2]
+  local over = redis.call('ZRANGEBYSCORE', P .. 'deads', '-inf', (now_ms - kept_ms) * 1000, 'LIMIT', 0, 100)
+  if #over > 0 then
+    redis.call('HDEL', P .. 'dead', unpack(over))
+    redis.call('ZREM', P .. 'deads', unpack(over))
+  end
+  redis.call('PEXPIRE', P .. 'dead', kept_ms)  -- the letter that has just come is the last to go
+  redis.call('PEXPIRE', P .. 'deads', kept_ms)
   register(queue)
 end
 
