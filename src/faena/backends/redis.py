@@ -65,6 +65,8 @@ class RedisBackend:
 
     async def read(self, ids: Sequence[str]) -> Sequence[ResultRecord | None]:
         head = f"{self.driver.prefix}r:"
+        if len(ids) == 1 and (kept := self.driver.take_kept(ids[0])) is not None:
+            return [record_of(kept)]
         found: list[ResultRecord | None] = []
         for at in range(0, len(ids), _READ_AT_ONCE):
             keys = [head + task_id for task_id in ids[at : at + _READ_AT_ONCE]]
@@ -90,6 +92,8 @@ class RedisBackend:
 
     async def forget(self, ids: Sequence[str]) -> int:
         head, gone = f"{self.driver.prefix}r:", 0
+        for task_id in ids:
+            self.driver.take_kept(task_id)
         for at in range(0, len(ids), _READ_AT_ONCE):
             gone += await self.driver.command("UNLINK", *[head + task_id for task_id in ids[at : at + _READ_AT_ONCE]])
         return gone

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -25,6 +26,7 @@ from faena.types import Io
 
 _MOVED = re.compile(r"(?:^|\s|-)MOVED \d+ (\S*):(\d+)")
 _LOST_ROLE = re.compile(r"\b(?:READONLY|MASTERDOWN|UNBLOCKED|CLUSTERDOWN)\b")
+_KEPT_MOST, _KEPT_S = 1000, 1.0
 
 
 class Driver:
@@ -40,7 +42,20 @@ class Driver:
         self._lock: Any = threading.Lock() if io == "blocking" else nullcontext()
         self._connecting: Any = None  # of an event loop: those who come together make one connection
         self._users = 0
+        self._kept: dict[str, tuple[bytes, float]] = {}
         self.subscription: Any = None  # of those who watch results (`subscription.Subscription`)
+
+    # -- records that came along with the news of them -------------------------------------------------------
+
+    def keep(self, task_id: str, value: bytes) -> None:
+        """Keep a record that does not change any more for the `read` that follows the news of it."""
+        if len(self._kept) >= _KEPT_MOST:
+            self._kept.clear()
+        self._kept[task_id] = (value, time.monotonic() + _KEPT_S)
+
+    def take_kept(self, task_id: str) -> bytes | None:
+        found = self._kept.pop(task_id, None) if self._kept else None
+        return None if found is None or found[1] < time.monotonic() else found[0]
 
     # -- calls ---------------------------------------------------------------------------------------------
 
@@ -77,7 +92,7 @@ class Driver:
                 try:
                     (reply,) = await wire.replies(wire.send(data, 1, deadline))
                 except ServerUnavailable as error:
-                    if is_new or attempt == 2 or isinstance(error.__cause__, TimeoutError):
+                    if is_new or attempt == 2 or isinstance(error.__cause__, TimeoutError | BlockingIOError):
                         raise
                     continue
                 if attempt == 1 and isinstance(reply, ReplyError) and self.is_moved(reply):

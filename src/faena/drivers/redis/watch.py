@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Sequence
-
-import msgspec
 
 from faena.drivers.memory.bell import Bell
 from faena.drivers.redis.driver import Driver
@@ -17,7 +16,8 @@ _ADD_AT_ONCE = 1000  # ids in one script, so that others get their turn
 _RENEW_S = 3600.0  # a watch is registered again before its registration ends
 _LONGEST_S = 3600.0
 
-_news_of = msgspec.msgpack.Decoder(list[str]).decode
+_TERMINAL = ord("T")
+_SIZES = struct.Struct(">II")
 
 
 class RedisWatch:
@@ -38,9 +38,18 @@ class RedisWatch:
 
     def take_news(self, news: bytes) -> None:
         """Take what was told to our channel. Called by whoever reads."""
-        found = {text[1:]: text[0] == "T" for text in _news_of(news) if text[1:] in self.watched}
+        at, found = 0, False
+        while at < len(news):
+            id_bytes, value_bytes = _SIZES.unpack_from(news, at + 1)
+            begin = at + 1 + _SIZES.size
+            end = begin + id_bytes
+            task_id = news[begin:end].decode()
+            if task_id in self.watched:
+                found, self._news[task_id] = True, news[at] == _TERMINAL
+                if value_bytes:
+                    self._driver.keep(task_id, news[end : end + value_bytes])
+            at = end + value_bytes
         if found:
-            self._news.update(found)
             self.bell.ring()
 
     def miss(self) -> None:

@@ -1,6 +1,6 @@
 -- Keep results. The first terminal state wins: a value begins with T if its state is terminal, with N if not.
 local RECENT, RECENT_KEPT_MS = 10000, 604800000
-local changed = {}
+local changed, small = {}, {}
 local function record(id, value, ttl_ms)
   local key, stays, unit = P .. 'r:' .. id, ttl_ms == '', 'PX'
   if not stays and tonumber(ttl_ms) <= 0 then
@@ -22,6 +22,7 @@ local function record(id, value, ttl_ms)
   end
   changed[#changed + 1] = id
   changed[id] = string.byte(value) == 84
+  small[id] = #value <= 4096 and value or nil
   return true
 end
 
@@ -44,10 +45,13 @@ local function tell()
           news = {}
           channels[channel] = news
         end
-        news[#news + 1] = (changed[changed[i]] and 'T' or 'N') .. changed[i]
+        local id, is_terminal = changed[i], changed[changed[i]]
+        -- a small record that will not change travels along: who waits for it need not ask
+        local value = is_terminal and small[id] or ''
+        news[#news + 1] = (is_terminal and 'T' or 'N') .. struct.pack('>I4I4', #id, #value) .. id .. value
       end
       if changed[changed[i]] then redis.call('HDEL', P .. 'watch', changed[i]) end
     end
   end
-  for channel, news in pairs(channels) do redis.call('PUBLISH', P .. channel, cmsgpack.pack(news)) end
+  for channel, news in pairs(channels) do redis.call('PUBLISH', P .. channel, table.concat(news)) end
 end
