@@ -302,7 +302,7 @@ def test_a_client_waits_no_longer_than_its_one_deadline(redis_of):
         begun = time.monotonic()
         with pytest.raises(BrokerUnavailable):
             app.send_task("t")
-        assert 0.6 <= time.monotonic() - begun < 1.5
+        assert 0.5 < time.monotonic() - begun < 1.5
 
         async def send():
             with pytest.raises(BrokerUnavailable):
@@ -311,7 +311,7 @@ def test_a_client_waits_no_longer_than_its_one_deadline(redis_of):
 
         begun = time.monotonic()
         asyncio.run(send())
-        assert 0.6 <= time.monotonic() - begun < 1.5
+        assert 0.5 < time.monotonic() - begun < 1.5
     server.stop()
     begun = time.monotonic()
     with pytest.raises(BrokerUnavailable, match="cannot be reached"):
