@@ -1,4 +1,4 @@
-"""Make connections: redis-py opens the socket (TCP, TLS, unix), the rest of the way is ours (`wire`).
+"""Make connections: over TCP, TLS or a unix socket, and logged in within one round trip.
 
 A server that sentinels know is asked for anew with each connection. In a cluster all our keys lie on one node, which any
 other node names when it is asked for one of them (MOVED).
@@ -6,17 +6,13 @@ other node names when it is asked for one of them (MOVED).
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import Any
 
-import redis.connection as blocking
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
 from faena.drivers.redis.faults import translated, unreachable
 from faena.drivers.redis.location import Address, Location
-from faena.drivers.redis.wire import BlockingWire, ReplyError, Wire, pack, protocol_wire
+from faena.drivers.redis.wire import BlockingWire, ProtocolWire, ReplyError, Wire, pack
 from faena.errors import ServerUnavailable
 from faena.types import Io
 
@@ -73,55 +69,58 @@ async def _connect_by_sentinels(location: Location, io: Io, deadline: float) -> 
 
 
 async def _opened(location: Location, io: Io, address: Address | None, deadline: float) -> Wire:
-    kind, arguments = _kind_of(location, io, address, deadline)
-    connection = kind(**arguments)
+    left_s = max(0.001, min(location.connect_timeout_s, deadline - time.monotonic()))
     try:
         if io == "blocking":
-            connection.connect()
-            return BlockingWire(connection, connection._sock, location.shown)
-        await connection.connect()
-        wire: Wire = protocol_wire(connection, connection._writer.transport, location.shown)
-        return wire
-    except (RedisError, OSError) as error:
-        raise unreachable(location.shown, error.__cause__ or error) from error
+            return BlockingWire(_socket_to(location, address, left_s), location.shown)
+        return await _opened_in_loop(location, address, left_s)
+    except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
+        raise unreachable(location.shown, error) from error
 
 
-def _kind_of(location: Location, io: Io, address: Address | None, deadline: float) -> tuple[Any, dict[str, Any]]:
-    module: Any = blocking
-    never: Any = Retry(NoBackoff(), 0)
-    if io == "asyncio":
-        import redis.asyncio.connection as module  # synchronous programs do not pay for asyncio
-        from redis.asyncio import retry
-
-        never = retry.Retry(NoBackoff(), 0)
-    left_s = max(0.001, min(location.connect_timeout_s, deadline - time.monotonic()))
-    arguments: dict[str, Any] = {
-        "socket_timeout": left_s,
-        "socket_connect_timeout": left_s,
-        "retry": never,
-        "redis_connect_func": _nothing if io == "blocking" else _nothing_asyncio,
-        "protocol": 2,
-    }
+def _socket_to(location: Location, address: Address | None, timeout_s: float) -> socket.socket:
     if address is None:
-        return module.UnixDomainSocketConnection, arguments | {"path": location.path}
-    arguments |= {"host": address[0], "port": address[1], "socket_keepalive": True}
-    if not location.is_tls:
-        return module.Connection, arguments
-    return module.SSLConnection, arguments | {
-        "ssl_ca_certs": location.ssl_ca_certs,
-        "ssl_certfile": location.ssl_certfile,
-        "ssl_keyfile": location.ssl_keyfile,
-        "ssl_cert_reqs": "required" if location.ssl_check else "none",
-        "ssl_check_hostname": location.ssl_check,
-    }
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(timeout_s)
+        try:
+            sock.connect(location.path)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+    sock = socket.create_connection(address, timeout_s)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return _tls_of(location).wrap_socket(sock, server_hostname=address[0]) if location.is_tls else sock
+    except (OSError, ValueError):
+        sock.close()
+        raise
 
 
-def _nothing(connection: Any) -> None:
-    """Log in ourselves, in one round trip."""
+async def _opened_in_loop(location: Location, address: Address | None, timeout_s: float) -> Wire:
+    import asyncio  # 50 ms that synchronous programs do not pay
+
+    loop: Any = asyncio.get_running_loop()  # our protocol is one by its methods: to derive from it, we had to import it
+    wire = ProtocolWire(loop, location.shown)
+    async with asyncio.timeout(timeout_s):
+        if address is None:
+            await loop.create_unix_connection(lambda: wire, location.path)
+        else:
+            context = _tls_of(location) if location.is_tls else None
+            await loop.create_connection(lambda: wire, *address, ssl=context)
+    return wire
 
 
-async def _nothing_asyncio(connection: Any) -> None:
-    """The same."""
+def _tls_of(location: Location) -> Any:
+    import ssl  # 10 ms that others do not pay
+
+    context = ssl.create_default_context(cafile=location.ssl_ca_certs)
+    if not location.ssl_check:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if location.ssl_certfile is not None:
+        context.load_cert_chain(location.ssl_certfile, location.ssl_keyfile)
+    return context
 
 
 async def _log_in(wire: Wire, location: Location, deadline: float) -> None:

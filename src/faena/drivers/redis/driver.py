@@ -159,8 +159,8 @@ class Driver:
         self._users -= was_open
         if self._users <= 0:
             subscription, self.subscription = self.subscription, None
-            if subscription is not None and self.io == "asyncio":
-                subscription.close()  # a blocking one belongs to the process, and ends with the last who holds it
+            if subscription is not None:
+                subscription.leave()
             self._drop()
 
 

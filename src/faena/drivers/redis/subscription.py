@@ -43,7 +43,7 @@ class Subscription:
     """See above. `channel` is what the server is told to send news to."""
 
     def __init__(self, driver: Driver) -> None:
-        self._driver = weakref.ref(driver)  # which owns us
+        self._users = 0
         self._io: Io = driver.io
         self.channel = f"c:{secrets.token_hex(8)}"
         self._name = f"{driver.prefix}{self.channel}"
@@ -98,6 +98,14 @@ class Subscription:
                 self._dispatch(await self._read(driver, left_s))
             finally:
                 self._hand_on()
+
+    def leave(self) -> None:
+        """Close it with the last driver that uses it."""
+        with self._mutex:
+            self._users -= 1
+            is_last = self._users <= 0
+        if is_last:
+            self.close()
 
     def close(self) -> None:
         wire, self._wire = self._wire, None
@@ -186,11 +194,13 @@ _finding = threading.Lock()
 
 
 def subscription_for(driver: Driver) -> Subscription:
-    if driver.io == "asyncio":
-        return Subscription(driver)
+    """Return the subscription for a driver, which has to `leave` it."""
     key = (driver.location, os.getpid())
     with _finding:
-        found = _subscriptions.get(key)
+        found = _subscriptions.get(key) if driver.io == "blocking" else None
         if found is None:
-            found = _subscriptions[key] = Subscription(driver)
+            found = Subscription(driver)
+            if driver.io == "blocking":
+                _subscriptions[key] = found
+        found._users += 1
         return found

@@ -1,8 +1,7 @@
 """One connection to a server: bytes out, replies in, with a deadline, blocking or on an event loop.
 
-redis-py makes the connection (TCP, TLS, unix sockets); what goes through it is read and written here, because a client
-library costs more than anything else on the way (docs/internals/redis.md). Whoever sends says how many replies belong to
-it. A wire that failed stays broken: make another one.
+A client library would cost more than anything else on the way (docs/internals/redis.md): only its parser is used, which is
+written in C. Whoever sends says how many replies belong to it. A wire that failed stays broken: make another one.
 
     send(data, count) ─▶ call      await ready(call, ...)    whether its first reply is there
                                    await replies(call, ...)  all of them; errors of the server are values
@@ -76,8 +75,8 @@ class Wire(Protocol):
 class BlockingWire:
     """Waits on the calling thread. Used by one thread at a time."""
 
-    def __init__(self, connection: Any, sock: socket.socket, shown: str) -> None:
-        self._connection, self._sock, self._shown = connection, sock, shown
+    def __init__(self, sock: socket.socket, shown: str) -> None:
+        self._sock, self._shown = sock, shown
         self._reader = hiredis.Reader()
         # Python bounds a wait by polling before each read and write; the kernel does it for nothing. Not under TLS, whose
         # reads are made of several.
@@ -135,7 +134,10 @@ class BlockingWire:
     def close(self) -> None:
         if self._error is None:
             self._error = unreachable(self._shown, ConnectionError("the connection was closed"))
-        self._connection.disconnect()
+        self._sock.close()
+
+    def __del__(self) -> None:
+        self._sock.close()  # threads come and go, and what they held goes with them
 
     def _is_readable(self, timeout_s: float, alarm: Alarm | None) -> bool:
         if self._error is not None:
@@ -176,22 +178,16 @@ class BlockingWire:
         if isinstance(error, FaenaError):
             return error
         self._error = unreachable(self._shown, TimeoutError() if isinstance(error, BlockingIOError) else error)
-        self._connection.disconnect()
+        self._sock.close()
         return self._error
 
 
-def protocol_wire(connection: Any, transport: Any, shown: str) -> Any:
-    """Return a wire that takes over the transport of an asyncio connection."""
-    import asyncio  # 50 ms that synchronous programs do not pay
-
-    return _ProtocolWire(asyncio.get_running_loop(), connection, transport, shown)
-
-
-class _ProtocolWire:
+class ProtocolWire:
     """A protocol on an event loop. What is sent first in a turn of the loop goes out at once, the rest in one write."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Any, transport: Any, shown: str) -> None:
-        self._loop, self._connection, self._transport, self._shown = loop, connection, transport, shown
+    def __init__(self, loop: asyncio.AbstractEventLoop, shown: str) -> None:
+        self._loop, self._shown = loop, shown
+        self._transport: Any = None
         self._reader = hiredis.Reader()
         self._calls: deque[Call] = deque()
         self._out: list[bytes] = []
@@ -202,7 +198,6 @@ class _ProtocolWire:
         self._watchdog: asyncio.TimerHandle | None = None
         self.client_id: int | None = None
         self.name = f"faena-{secrets.token_hex(6)}"
-        transport.set_protocol(self)
 
     @property
     def is_broken(self) -> bool:
@@ -290,7 +285,7 @@ class _ProtocolWire:
     # -- asyncio.Protocol ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
-        """The connection is there already."""
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader
@@ -344,8 +339,8 @@ class _ProtocolWire:
         self._error = unreachable(self._shown, error)
         if self._watchdog is not None:
             self._watchdog.cancel()
-        self._transport.abort()
-        self._connection._reader = self._connection._writer = None  # it has nothing to close any more
+        if self._transport is not None:
+            self._transport.abort()
         calls, self._calls = self._calls, deque()
         for call in calls:
             if call.future is not None:
