@@ -59,3 +59,21 @@ class TestRedisBrokerApart(_Apart, BrokerConformance):
 
 class TestRedisBackendApart(_Apart, BackendConformance):
     pass
+
+
+class _Oldest(_Redis):
+    @pytest.fixture(autouse=True)
+    def _server(self, oldest_redis_server):
+        self.url = oldest_redis_server.url
+
+
+class TestOldestRedisBroker(_Oldest, BrokerConformance):
+    corrupt = _Redis.corrupt
+
+
+class TestOldestRedisBackend(_Oldest, BackendConformance):
+    pass
+
+
+class TestOldestRedisJoint(_Oldest, JointConformance):
+    pass

@@ -24,6 +24,14 @@ def redis_of(tmp_path_factory):
         server.stop()
 
 
+@pytest.fixture(params=["sqlite", "redis"])
+def site_anywhere(request, site):
+    """A site on each broker."""
+    if request.param == "redis":
+        site.url = request.getfixturevalue("redis_of")().url
+    return site
+
+
 @pytest.fixture
 def proxy_to():
     """Put a proxy before a port; it ends with the test."""

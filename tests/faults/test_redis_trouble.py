@@ -1,6 +1,7 @@
 """Redis in trouble: what a client sees, what is kept, and that everything goes on by itself afterwards."""
 
 import asyncio
+import os
 import random
 import signal
 import threading
@@ -331,6 +332,86 @@ def test_a_jump_of_the_clock_of_a_client_moves_nothing(redis_of, set_of, monkeyp
     assert run(ours.broker.leases.reap()) == 0
     (status,) = run(ours.broker.queues.status())
     assert (status.waiting, status.delayed) == (0, 1)
+
+
+def test_a_server_that_loads_its_data_is_waited_for(redis_of, set_of):
+    server = redis_of("--save", "900 1")
+    ours = set_of(server.url)
+    ours.publish("1")
+    run(ours.backend.record([record(str(number)) for number in range(3000)]))
+    # so that it takes long enough to be seen: microseconds for each key
+    server.options = (*server.options, "--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024")
+    try:
+        server.restart()
+    except RuntimeError:
+        pytest.skip("this server cannot be made to load slowly")
+    begun, seen = time.monotonic(), set()
+    while time.monotonic() - begun < 30.0:
+        try:
+            ours.publish("after")
+            break
+        except ServerUnavailable as error:
+            seen.add(str(error))
+    assert any("it is still loading its data" in text for text in seen)
+    assert ours.locate("1", "after") == [Place.WAITING, Place.WAITING]
+
+
+def test_threads_send_and_wait_each_on_connections_of_their_own(redis_of):
+    server = redis_of()
+    app = Faena("client", broker=server.url, set_as_current=False)
+    worker = Set(server.url)
+    sent, failed = [], []
+
+    def client(number):
+        try:
+            results = [app.send_task("t", queue="default") for _ in range(25)]
+            sent.extend(result.id for result in results)
+            for result in results:
+                result.get(timeout=20)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    done = []
+    while len(done) < 200:
+        batch = worker.take(32, 5.0)
+        assert batch or not failed, failed
+        assert all(
+            worker.complete(*[Completion(Ack(each), replace(record(each.message.id), value=b"1")) for each in batch])
+        )
+        done += ids(batch)
+    for thread in threads:
+        thread.join(20)
+    assert failed == []
+    assert sorted(done) == sorted(sent)
+    worker.close()
+    app.close()
+
+
+def test_a_forked_process_makes_connections_of_its_own(redis_of):
+    server = redis_of()
+    app = Faena("client", broker=server.url, set_as_current=False)
+    ids_sent = [app.send_task("t", queue="default").id]
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for _ in range(20):
+                os.write(write_end, app.send_task("t", queue="default").id.encode() + b"\n")
+        finally:
+            os._exit(0)
+    ids_sent += [app.send_task("t", queue="default").id for _ in range(20)]
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        ids_sent += pipe.read().split()
+    os.waitpid(pid, 0)
+    worker = Set(server.url)
+    assert sorted(ids(worker.take(100))) == sorted(ids_sent)
+    assert len(ids_sent) == 41
+    worker.close()
+    app.close()
 
 
 # -- who may come in ---------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import select
 import socket
 import struct
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
@@ -77,6 +78,7 @@ class BlockingWire:
 
     def __init__(self, sock: socket.socket, shown: str) -> None:
         self._sock, self._shown = sock, shown
+        weakref.finalize(self, sock.close)  # threads come and go, and what they held goes with them
         self._reader = hiredis.Reader()
         # Python bounds a wait by polling before each read and write; the kernel does it for nothing. Not under TLS, whose
         # reads are made of several.
@@ -135,9 +137,6 @@ class BlockingWire:
         if self._error is None:
             self._error = unreachable(self._shown, ConnectionError("the connection was closed"))
         self._sock.close()
-
-    def __del__(self) -> None:
-        self._sock.close()  # threads come and go, and what they held goes with them
 
     def _is_readable(self, timeout_s: float, alarm: Alarm | None) -> bool:
         if self._error is not None:
