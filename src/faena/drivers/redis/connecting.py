@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
+from functools import lru_cache
 from typing import Any
 
 from faena.drivers.redis.faults import translated, unreachable
@@ -112,6 +113,7 @@ async def _opened_in_loop(location: Location, address: Address | None, timeout_s
     return wire
 
 
+@lru_cache(maxsize=16)
 def _tls_of(location: Location) -> Any:
     import ssl  # 10 ms that others do not pay
 

@@ -42,6 +42,7 @@ class Driver:
         self._lock: Any = threading.Lock() if io == "blocking" else nullcontext()
         self._connecting: Any = None  # of an event loop: those who come together make one connection
         self._users = 0
+        self._is_closed = False
         self._kept: dict[str, tuple[bytes, float]] = {}
         self.subscription: Any = None  # of those who watch results (`subscription.Subscription`)
 
@@ -81,6 +82,13 @@ class Driver:
 
     async def call(self, data: bytes) -> Reply:
         """Send one command; return its reply, which may be an error."""
+        try:
+            return await self._call(data)
+        finally:
+            if self._is_closed:  # called late, by one who was waiting when it was closed: leave nothing open
+                self._drop()
+
+    async def _call(self, data: bytes) -> Reply:
         deadline = deadline_in(self.location.timeout_s)
         with self._lock:
             for attempt in (1, 2):
@@ -151,6 +159,7 @@ class Driver:
 
     async def open(self) -> None:
         """Connect; say at once where that cannot be."""
+        self._is_closed = False
         await self.command("EXISTS", f"{self.prefix}leases")
         self._users += 1
 
@@ -158,6 +167,7 @@ class Driver:
         """Close with the last of those who opened it; who uses it again connects again."""
         self._users -= was_open
         if self._users <= 0:
+            self._is_closed = True
             subscription, self.subscription = self.subscription, None
             if subscription is not None:
                 subscription.leave()

@@ -7,12 +7,15 @@
 --   number of messages that follow, five for each (see push)
 -- Returns a text of 0 and 1: whether each was ours.
 local held = KEYS[2]
-local items, ids, at = {}, {}, 1
+local begins, results_at, ids, count, at, words = {}, {}, {}, 0, 1, #ARGV
 local LENGTH = {a = 3, r = 3, c = 7, b = 6}
-while at <= #ARGV do
-  local item = {at, at + LENGTH[ARGV[at + 2]]}  -- where it begins, where its result is
-  items[#items + 1], ids[#ids + 1] = item, ARGV[at]
-  at = item[2] + 3 + 5 * ARGV[item[2] + 2]
+while at <= words do
+  count = count + 1
+  local result = at + LENGTH[ARGV[at + 2]]
+  begins[count], results_at[count], ids[count] = at, result, ARGV[at]
+  local follow = ARGV[result + 2]
+  at = result + 3
+  if follow ~= '0' then at = at + 5 * follow end
 end
 local claims = redis.call('HMGET', held, unpack(ids))
 local answers, gone, unheld, entries, rows = {}, {}, {}, {}, {}
@@ -55,9 +58,9 @@ local function bury(id, from)
   register(queue)
 end
 
-for i = 1, #items do
+for i = 1, count do
   local id = ids[i]
-  local is_ours = claims[i] == ARGV[items[i][1] + 1] and not done[id]
+  local is_ours = claims[i] == ARGV[begins[i] + 1] and not done[id]
   answers[i] = is_ours and '1' or '0'
   if is_ours then
     done[id] = true
@@ -66,8 +69,8 @@ for i = 1, #items do
 end
 -- The first write takes no memory. So a server that has none left lets all of it happen: work that ends makes room.
 if #unheld > 0 then redis.call('HDEL', held, unpack(unheld)) end
-for i = 1, #items do
-  local from, result = items[i][1], items[i][2]
+for i = 1, count do
+  local from, result = begins[i], results_at[i]
   local id, kind = ids[i], ARGV[from + 2]
   if answers[i] == '1' then
     if kind == 'a' then
@@ -87,7 +90,7 @@ for i = 1, #items do
     end
     local kept = ARGV[result] == '' or record(id, ARGV[result], ARGV[result + 1])
     -- A step of a workflow belongs here: only where the result was kept, and its messages join `rows`.
-    if kept then
+    if kept and ARGV[result + 2] ~= '0' then
       for row = result + 3, result + 2 + 5 * ARGV[result + 2], 5 do rows[#rows + 1] = row end
     end
   end

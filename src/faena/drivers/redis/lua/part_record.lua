@@ -1,28 +1,25 @@
 -- Keep results. The first terminal state wins: a value begins with T if its state is terminal, with N if not.
 local RECENT, RECENT_KEPT_MS = 10000, 604800000
-local changed, small = {}, {}
+local changed, values = {}, {}
+local call, results = redis.call, P .. 'r:'
 local function record(id, value, ttl_ms)
-  local key, stays, unit = P .. 'r:' .. id, ttl_ms == '', 'PX'
-  if not stays and tonumber(ttl_ms) <= 0 then
-    unit, ttl_ms = 'PXAT', 1  -- its time was over before it came
-  end
-  local is_new
-  if stays then
-    is_new = redis.call('SET', key, value, 'NX')
+  local key, unit = results .. id, 'PX'
+  if ttl_ms == '' then
+    if not call('SET', key, value, 'NX') then
+      if call('GETRANGE', key, 0, 0) == 'T' then return false end
+      call('SET', key, value)
+    end
   else
-    is_new = redis.call('SET', key, value, unit, ttl_ms, 'NX')
-  end
-  if not is_new then
-    if redis.call('GETRANGE', key, 0, 0) == 'T' then return false end
-    if stays then
-      redis.call('SET', key, value)
-    else
-      redis.call('SET', key, value, unit, ttl_ms)
+    if string.byte(ttl_ms) == 45 or ttl_ms == '0' then
+      unit, ttl_ms = 'PXAT', '1'  -- its time was over before it came
+    end
+    if not call('SET', key, value, unit, ttl_ms, 'NX') then
+      if call('GETRANGE', key, 0, 0) == 'T' then return false end
+      call('SET', key, value, unit, ttl_ms)
     end
   end
-  changed[#changed + 1] = id
-  changed[id] = string.byte(value) == 84
-  small[id] = #value <= 4096 and value or nil
+  local at = #changed + 1
+  changed[at], values[at] = id, value
   return true
 end
 
@@ -45,12 +42,13 @@ local function tell()
           news = {}
           channels[channel] = news
         end
-        local id, is_terminal = changed[i], changed[changed[i]]
+        local id, value = changed[i], values[i]
+        local is_terminal = string.byte(value) == 84
         -- a small record that will not change travels along: who waits for it need not ask
-        local value = is_terminal and small[id] or ''
+        if not is_terminal or #value > 4096 then value = '' end
         news[#news + 1] = (is_terminal and 'T' or 'N') .. struct.pack('>I4I4', #id, #value) .. id .. value
       end
-      if changed[changed[i]] then redis.call('HDEL', P .. 'watch', changed[i]) end
+      if string.byte(values[i]) == 84 then redis.call('HDEL', P .. 'watch', changed[i]) end
     end
   end
   for channel, news in pairs(channels) do redis.call('PUBLISH', P .. channel, table.concat(news)) end
