@@ -414,6 +414,38 @@ def test_a_forked_process_makes_connections_of_its_own(redis_of):
     app.close()
 
 
+@pytest.mark.parametrize("io", ["blocking", "asyncio"])
+def test_watches_of_those_who_have_gone_are_swept_and_those_who_wait_are_kept(redis_of, set_of, proxy_to, io):
+    server = redis_of()
+    proxy = proxy_to(server.port)
+    ours = set_of(server.url)
+
+    async def play():
+        gone = RedisBackend.connect(proxy.url, io=io)
+        here = RedisBackend.connect(server.url, io=io)
+        watch = here.watch()
+        await gone.watch().add(["1", "2"])
+        await watch.add(["2", "3"])
+        proxy.refuses = True
+        proxy.cut()  # as when its process is killed
+        left = -1
+        for _ in range(200):
+            await here.expire(100)
+            left = await here.driver.command("HLEN", "{faena}:watch")
+            if left == 2:
+                break
+        assert left == 2
+        await here.record([record("2"), record("3")])
+        changed = set(await watch.changed(5.0))
+        assert changed | set(await watch.changed(5.0)) == {"2", "3"}
+        await watch.close()
+        await here.close()
+        await gone.close()
+
+    run(play()) if io == "blocking" else asyncio.run(play())
+    assert run(ours.broker.driver.command("EXISTS", "{faena}:watch")) == 0
+
+
 # -- who may come in ---------------------------------------------------------------------------------------
 
 

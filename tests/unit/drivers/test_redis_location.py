@@ -41,6 +41,7 @@ def test_credentials_may_hold_anything_that_is_quoted():
 def test_what_is_shown_has_no_secrets():
     found = locate("redis+sentinel://me:secret@a,b/ours?sentinel_password=hidden", {})
     assert (found.shown, found.sentinel_password) == ("redis+sentinel://me:***@a,b/ours", "hidden")
+    assert not {"secret", "hidden"} & set(repr(found).replace("'", " ").split())
 
 
 def test_options_stand_in_the_query_or_are_given_and_those_given_win():

@@ -10,7 +10,7 @@ redis+cluster://[user:password@]host:port,host:port                      (rediss
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
@@ -35,7 +35,7 @@ class Location:
     service: str = ""  # the name that sentinels know the server by
     is_tls: bool = False
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     database: int = 0
     namespace: str = "faena"
     timeout_s: float = 5.0  # of one call, connecting included
@@ -47,7 +47,7 @@ class Location:
     ssl_keyfile: str | None = None
     ssl_check: bool = True
     sentinel_username: str | None = None
-    sentinel_password: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
 
     @property
     def prefix(self) -> str:

@@ -13,8 +13,8 @@ from faena.drivers.redis.subscription import Subscription
 from faena.model.result import ResultRecord
 
 _ADD_AT_ONCE = 1000  # ids in one script, so that others get their turn
-_RENEW_S = 3600.0  # a watch is registered again before its registration ends
-_LONGEST_S = 3600.0
+_RENEW_S = 60.0
+"""Who waits that long registers again and looks, should a registration have been lost (a cluster moved our keys)."""
 
 _TERMINAL = ord("T")
 _SIZES = struct.Struct(">II")
@@ -87,7 +87,7 @@ class RedisWatch:
                 await self._look()
             if self._news:
                 return self._taken()
-            left_s = _LONGEST_S if deadline is None else deadline - time.monotonic()
+            left_s = _RENEW_S if deadline is None else deadline - time.monotonic()
             if left_s <= 0:
                 return ()
             await self._subscription.wait(self, self._driver, min(left_s, _RENEW_S))
