@@ -446,6 +446,37 @@ def test_watches_of_those_who_have_gone_are_swept_and_those_who_wait_are_kept(re
     assert run(ours.broker.driver.command("EXISTS", "{faena}:watch")) == 0
 
 
+class _BrokenOff(BaseException):
+    """As a time limit breaks off a task."""
+
+
+def test_a_call_that_is_broken_off_in_the_middle_does_not_answer_the_next(redis_of, set_of):
+    server = redis_of()
+    ours = set_of(server.url)
+    ours.publish("1")
+    assert not ours.take(0)
+    watch = ours.backend.watch()
+    run(watch.add(["2"]))
+
+    def break_off(*_):
+        raise _BrokenOff
+
+    before = signal.signal(signal.SIGALRM, break_off)
+    try:
+        for step in (lambda: ours.locate("1"), lambda: ours.take(1), lambda: run(watch.changed(20))):
+            with server.suspended():
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+                with pytest.raises(_BrokenOff):
+                    step()
+            assert run(ours.broker.driver.command("ECHO", "mine")) == b"mine"
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert ids(ours.take(1, 1.0)) == ["1"]  # what the fetch took that was broken off was put back
+    run(ours.backend.record([record("2")]))
+    assert list(run(watch.changed(5.0))) == ["2"]
+    run(watch.close())
+
+
 # -- who may come in ---------------------------------------------------------------------------------------
 
 

@@ -103,11 +103,22 @@ class Driver:
                     if is_new or attempt == 2 or isinstance(error.__cause__, TimeoutError | BlockingIOError):
                         raise
                     continue
+                except BaseException:
+                    self.break_off(wire)
+                    raise
                 if attempt == 1 and isinstance(reply, ReplyError) and self.is_moved(reply):
                     self._drop()
                     continue
                 return reply
         raise AssertionError("unreachable")
+
+    def break_off(self, wire: Wire) -> None:
+        """Give a connection up that was left in the middle of a call: by a time limit, or by Ctrl-C.
+
+        A blocking one would read the reply of that call for that of the next; one on an event loop counts replies.
+        """
+        if self.io == "blocking":
+            wire.close()
 
     def is_moved(self, error: ReplyError) -> bool:
         """Note where our keys are now, if that is what the error says."""

@@ -96,6 +96,10 @@ class Subscription:
                 continue
             try:
                 self._dispatch(await self._read(driver, left_s))
+            except BaseException:
+                if self._io == "blocking":
+                    self.close()  # left in the middle of a read, by Ctrl-C or a time limit: news may be lost
+                raise
             finally:
                 self._hand_on()
 

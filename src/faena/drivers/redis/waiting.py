@@ -44,8 +44,12 @@ class Waiter:
     async def run(self, name: str, keys: Sequence[str], words: Words) -> Reply:
         """Run a script at once."""
         await self.connected()
-        call = self._sent(_packed(name, keys, words), 1, deadline_in(self._driver.location.timeout_s))
-        return await self._last_of(call, name, keys, words)
+        try:
+            call = self._sent(_packed(name, keys, words), 1, deadline_in(self._driver.location.timeout_s))
+            return await self._last_of(call, name, keys, words)
+        except BaseException:
+            self._break_off()
+            raise
 
     async def run_after(
         self,
@@ -59,6 +63,22 @@ class Waiter:
     ) -> Reply:
         """Run a script after a token came, `wait_s` or `rest_s` is over, or the alarm rang."""
         await self.connected()
+        try:
+            return await self._after(wake, wait_s, rest_s, alarm, name, keys, words)
+        except BaseException:
+            self._break_off()
+            raise
+
+    async def _after(
+        self,
+        wake: Sequence[str],
+        wait_s: float,
+        rest_s: float,
+        alarm: Alarm | None,
+        name: str,
+        keys: Sequence[str],
+        words: Words,
+    ) -> Reply:
         timeout_s = self._driver.location.timeout_s
         data = pack(("BLPOP", *wake, f"{max(0.001, wait_s):.3f}")) + _packed(name, keys, words)
         call = self._sent(data, 2, time.monotonic() + wait_s + timeout_s)
@@ -84,6 +104,10 @@ class Waiter:
             self.close()
             raise error
         return reply
+
+    def _break_off(self) -> None:
+        if self._wire is not None:
+            self._driver.break_off(self._wire)
 
     def close(self) -> None:
         wire, self._wire = self._wire, None
