@@ -137,13 +137,17 @@ def test_what_failed_and_what_runs_is_shown_of_a_large_group_and_the_rest_counte
     ]  # fmt: skip
 
 
-def test_the_steps_of_a_long_chain_are_counted_where_they_stand():
+def long_chain(done):
     nodes = {
-        number: node(number, SUCCESS if number < 60 else WAITING, needs=(number - 1,) if number else ())
+        number: node(number, SUCCESS if number < done else WAITING, needs=(number - 1,) if number else ())
         for number in range(100)
     }
-    nodes[60].standing.state = SENT
-    lines = [line.split("  ")[0] for line in tree(plain(), look_at(nodes), width=None)]
+    nodes[done].standing.state = SENT
+    return nodes
+
+
+def test_the_steps_of_a_long_chain_are_counted_where_they_stand():
+    lines = [line.split("  ")[0] for line in tree(plain(), look_at(long_chain(60)), width=None)]
     assert lines == [
         "0 t", "1 t", "2 t", "… 57 more steps: 57 success", "60 t", "… 38 more steps: 38 waiting", "99 t"
     ]  # fmt: skip
@@ -217,6 +221,26 @@ def test_changes_are_told_once_and_progress_now_and_then():
     now_s[0] = 5.0
     assert told(two, "3/4") == ["0 t  running  3/4  w.0"]
     assert told({0: node(0, SUCCESS), 1: node(1, needs=(0,))}) == ["0 t  success  w.0", "1 t  sent  w.1"]
+
+
+def test_of_the_steps_of_a_long_chain_it_is_told_now_and_then_how_many_are_done():
+    now_s = [0.0]
+    out = plain()
+    changes = Changes(out, lambda: now_s[0])
+
+    def told(done):
+        changes.draw(look_at(long_chain(done)))
+        said = out.stdout.getvalue()
+        out.stdout.seek(0)
+        out.stdout.truncate()
+        return [line[10:] for line in said.splitlines()]
+
+    told(30)
+    assert told(40) == ["40 of 100 tasks done, 1 running, 59 waiting"]
+    assert told(41) == []
+    now_s[0] = 5.0
+    assert told(42) == ["42 of 100 tasks done, 1 running, 57 waiting"]
+    assert told(42) == []
 
 
 def test_of_folded_members_only_failures_are_told():
