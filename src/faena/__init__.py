@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from faena.runner.watchers import FailingResponder as FailingResponder
     from faena.runner.watchers import Responder as Responder
     from faena.runner.watchers import StreamWatcher as StreamWatcher
+    from faena.tasks.signature import Signature as Signature
 
 __version__ = "0.1.0.dev0"
 
@@ -46,6 +47,7 @@ _EXPORTS = {
     "group": "faena.app.canvas",
     "shared_task": "faena.app.current",
     "signature": "faena.app.canvas",
+    "Signature": "faena.tasks.signature",
     # the runner
     "Argument": "faena._lib.arguments.marks",
     "Call": "faena.runner.task",

@@ -14,6 +14,7 @@ from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app.control import Control
 from faena.app.current import declare_shared_in, set_current
+from faena.app.journal import AppJournal
 from faena.app.links import Link, Links
 from faena.app.publishing import apublish, publish
 from faena.app.results import AppResults
@@ -27,11 +28,11 @@ from faena.model.message import Message
 from faena.model.result import ResultRecord
 from faena.tasks.builtin import declare_builtin
 from faena.tasks.call import Call, Sender, build_message
-from faena.tasks.canvas import Canvas
+from faena.tasks.canvas import Canvas, links_in
 from faena.tasks.compile import canvas_of, needs_workflow
 from faena.tasks.context import current_request
-from faena.tasks.group_result import GroupResult as _GroupResult
-from faena.tasks.group_result import ResultSet, WorkflowHandle
+from faena.tasks.errback import check_errback
+from faena.tasks.group_result import GroupResults, ResultSet, WorkflowHandle
 from faena.tasks.options import SendOptions, TaskOptions, check_task_options, seconds
 from faena.tasks.registry import Registry
 from faena.tasks.result import AsyncResult as _AsyncResult
@@ -190,9 +191,10 @@ class Faena:
         """Return the handle of a call that was sent before, by anybody."""
         return _AsyncResult(task_id, self.results)
 
-    def GroupResult(self, group_id: str) -> _GroupResult[Any]:  # noqa: N802 - Celery's name
-        """Return the handle of a group that was sent before. Raises ResultNotFound: nothing is known of it."""
-        return _GroupResult.restore(group_id, self)
+    @property
+    def GroupResult(self) -> GroupResults:  # noqa: N802 - Celery's name
+        """Gives the handle of a group that was sent before: `app.GroupResult(id)`, or `app.GroupResult.restore(id)`."""
+        return GroupResults(self)
 
     def results_of(self, ids: Iterable[str]) -> ResultSet[Any]:
         """Return the handles of calls that were sent before."""
@@ -306,6 +308,22 @@ class Faena:
         """Workflows that were sent: look at them, cancel them, run them again."""
         return AppWorkflows(self)
 
+    @cached_property
+    def journal(self) -> AppJournal:
+        """What tasks remember of their finished steps, and events."""
+        return AppJournal(self)
+
+    def signal_event(self, name: str, value: Any = None) -> None:
+        """Let an event happen, once: every task that waits for it, or will (`self.wait_for_event`), goes on with `value`.
+
+        A name belongs to one event: put into it what it is about, such as `f"paid-{order_id}"`.
+        """
+        self.journal.signal(name, value)
+
+    async def asignal_event(self, name: str, value: Any = None) -> None:
+        """Do as `signal_event`, without blocking the event loop."""
+        await self.journal.asignal(name, value)
+
     def workflow(self, workflow_id: str) -> WorkflowHandle:
         """Return the handle of a workflow that was sent before, by anybody."""
         return WorkflowHandle(workflow_id, self.results)
@@ -377,6 +395,9 @@ class Faena:
     def _message(self, call: Call) -> Message:
         if not call.options and (task := self.tasks.get(call.task)) is not None and task._defaults:
             call = Call(call.task, call.args, call.kwargs, task._defaults)
+        for errback in links_in(call.options, "link_error") if "link_error" in call.options else ():
+            if isinstance(errback, Signature):
+                check_errback(errback, self.tasks, tells_failure=False)
         request = current_request.get()
         message = build_message(call, self.sender, now_s=self.clock(), new_id=new_id(), parent=request)
         if request is not None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from faena.app.current import current_app
 from faena.tasks.canvas import Canvas, Chain, Chord, Group
 from faena.tasks.dispatcher import Dispatcher
-from faena.tasks.options import SendOptions
+from faena.tasks.options import SendOptions, check_send_options
 from faena.tasks.serialise import canvas_from
 from faena.tasks.signature import Signature
 
@@ -50,12 +50,18 @@ def signature(
     *,
     immutable: bool = False,
     app: Dispatcher | None = None,
-    **options: Unpack[SendOptions],
+    options: SendOptions | None = None,
+    **more: Unpack[SendOptions],
 ) -> Canvas[Any]:
-    """Return a signature of a task by its name; its code need not be here. Also of what `as_dict` gave."""
+    """Return a signature of a task by its name; its code need not be here. Also of what `as_dict` gave.
+
+    Options are given by name, or together as `options`, as in Celery.
+    """
     if isinstance(task, Canvas):
         return task
     found = app or current_app()
     if isinstance(task, Mapping):
         return canvas_from(task, found)
-    return Signature(task, args, kwargs, options, immutable=immutable, dispatcher=found)
+    given = cast("SendOptions", {**(options or {}), **more})
+    check_send_options(task, given)
+    return Signature(task, args, kwargs, given, immutable=immutable, dispatcher=found)

@@ -13,6 +13,7 @@ from faena.app.workflows import AppWorkflows
 from faena.backend import Watch
 from faena.codecs.registry import Codecs
 from faena.model.result import ResultRecord
+from faena.model.workflow import UNENDED_STATES
 from faena.tasks.dispatcher import Workflows
 
 
@@ -98,7 +99,10 @@ async def _is_known(link: Link, task_id: str) -> bool | None:
     if (await link.broker.locate([task_id]))[0] is not None:
         return True
     workflow, _, number = task_id.rpartition(".")  # of a node that waits for others, no message stands anywhere
-    return bool(workflow and number.isdigit() and await link.backend.workflows.nodes(workflow, [int(number)]))
+    if not workflow or not number.isdigit():
+        return False
+    nodes = await link.backend.workflows.nodes(workflow, [int(number)])
+    return bool(nodes) and nodes[0].standing.state in UNENDED_STATES  # of one that has ended, the result was forgotten
 
 
 def _seen(records: Iterable[ResultRecord | None], pending: set[str]) -> Iterator[ResultRecord]:

@@ -184,20 +184,19 @@ class AppWorkflows:
 
     async def _cancel(self, link: Link, workflow: str, terminate: bool) -> None:
         sent = await link.backend.workflows.cancel(workflow)
-        await self._app.control.take_back(link, workflow, list(sent), terminate)
+        await self._app.control.take_back(link, sent, terminate)
 
     async def _rerun(self, link: Link, workflow: str, begun_at: Sequence[int] | None) -> Sequence[Message]:
         before_s = self._app.clock()
-        await link.backend.revocations.remove([workflow])  # it may have been cancelled
-        failed = await self._failed(link, workflow, begun_at)
+        nodes = await link.backend.workflows.nodes(workflow)
+        chosen = [node for node in nodes if begun_at is None or node.number in begun_at]
+        failed = [node.id for node in chosen if node.standing.state is NodeState.FAILURE and not node.links.is_virtual]
+        revoked = [node.id for node in nodes if node.id and node.standing.state is NodeState.REVOKED]
+        await self._app.control.unrevoke(link, revoked)
         ready = await link.backend.workflows.rerun(workflow, begun_at, link.broker)
         if failed and link.broker.capabilities.dead_letters:  # what runs again is not dead; what failed since is
             await link.broker.dead_letters.purge(None, failed, before_s)
         return ready
-
-    async def _failed(self, link: Link, workflow: str, begun_at: Sequence[int] | None) -> list[str]:
-        nodes = await link.backend.workflows.nodes(workflow, begun_at)
-        return [node.id for node in nodes if node.standing.state is NodeState.FAILURE and not node.links.is_virtual]
 
 
 def _handle(shape: Shape, workflow: WorkflowHandle, before: _Handle | None = None, *, is_end: bool = False) -> _Handle:

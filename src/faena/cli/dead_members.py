@@ -59,7 +59,7 @@ def sort(letters: Iterable[DeadLetter], nodes: dict[tuple[str, int], NodeView]) 
             continue
         member = message.member
         node = None if member is None else nodes.get((member.workflow, member.node))
-        if member is None or (node is None and not member.takes):
+        if member is None:
             found.plain.append(message.id)
         elif node is None:
             found.lost.append((message.id, member.workflow))

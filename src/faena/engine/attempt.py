@@ -25,6 +25,7 @@ from faena.engine.outcome import (
     Retried,
     Revoked,
     Succeeded,
+    Suspended,
 )
 from faena.errors import (
     CodecError,
@@ -36,11 +37,12 @@ from faena.errors import (
     WorkflowError,
 )
 from faena.model.delivery import Delivery, VerdictKind
-from faena.model.inputs import Nothing
-from faena.signals import ControlSignal, Ignore, Reject, Replace, Retry, Terminated
+from faena.model.inputs import FailedId, Nothing
+from faena.signals import ControlSignal, Ignore, Reject, Replace, Retry, Suspend, Terminated
 from faena.signals import Interrupted as InterruptedSignal
 from faena.tasks.canvas import Canvas
 from faena.tasks.context import Request, current_request
+from faena.tasks.errback import given_to
 from faena.tasks.task import Task
 from faena.tasks.values import decoded
 
@@ -98,8 +100,8 @@ class Runner:
             return Ended(delivery, Revoked("expired before it began"), task)
         try:
             args, kwargs = self._codecs.decode(message.content, message.body)
-            if message.member is not None and message.member.takes:
-                args = self._with_input(delivery, args)
+            if message.member is not None:
+                args = self._with_input(delivery, task, args, kwargs)
             args, kwargs = task.arguments.coerce(args, kwargs)
         except (CodecError, InvalidArguments, WorkflowError) as error:
             return Ended(delivery, Failed(error), task)
@@ -140,14 +142,16 @@ class Runner:
 
     # -- internals -----------------------------------------------------------------------------------------
 
-    def _with_input(self, delivery: Delivery, args: Any) -> Any:
+    def _with_input(self, delivery: Delivery, task: Task[..., Any], args: Any, kwargs: Any) -> Any:
         """Put what a node is given before its own arguments."""
         member = delivery.message.member
         assert member is not None
         if delivery.input is None:
-            raise WorkflowError(member.workflow, f"it was forgotten before its node {member.node} could run")
+            raise WorkflowError(member.workflow, f"nobody has read what its node {member.node} is given")
         if isinstance(delivery.input, Nothing):
             return args
+        if isinstance(delivery.input, FailedId):
+            return given_to(task, delivery.input, args, kwargs, self._codecs.decode)
         return [decoded(delivery.input, self._codecs.decode), *args]
 
     def _start(self, attempt: Attempt) -> Request:
@@ -247,6 +251,8 @@ def _outcome_of_signal(signal: ControlSignal) -> Outcome:
             return Ignored()
         case Replace():
             return Replaced(signal.signature)
+        case Suspend():
+            return Suspended(signal.due_at_s, signal.event)
         case Terminated():
             return Revoked("was revoked while it ran")
         case InterruptedSignal():

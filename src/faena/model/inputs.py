@@ -3,7 +3,7 @@
 gathering = Gathering([5])
 while missing := gathering.missing():
     gathering.add(<these nodes, read from wherever they are>)
-gathering.input_of(5)
+gathering.input_of(5, run=0)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from faena.model.result import Failure
-from faena.model.workflow import DONE_STATES, NodeState, NodeView, Takes
+from faena.model.workflow import ACTIVE_STATES, DONE_STATES, NodeState, NodeView, Takes
 
 
 class Encoded(Struct, frozen=True, gc=False):
@@ -42,13 +42,20 @@ class Nothing(Struct, frozen=True, gc=False):
 
 
 class FailedId(Struct, frozen=True, gc=False):
-    """The id of the task that failed: what a hook is given."""
+    """The id of the task that failed: what a hook is given; and what it failed with, for one that wants to know."""
 
     task_id: str
+    task: str = ""
+    failure: Failure | None = None
+    content: str = "json"
+
+
+class Outdated(Struct, frozen=True, gc=False):
+    """The node does not want this run (any more): it has ended, was begun anew, or its workflow is gone."""
 
 
 Value: TypeAlias = Encoded | Raised | Listed | Nothing
-Input: TypeAlias = Encoded | Raised | Listed | Nothing | FailedId
+Input: TypeAlias = Encoded | Raised | Listed | Nothing | FailedId | Outdated
 
 
 class Gathering:
@@ -59,11 +66,16 @@ class Gathering:
         self._returned: dict[int, Encoded] = {}  # by tasks that ran and succeeded themselves: nearly all there is
         self._absent: set[int] = set()
         self._inputs, self._values = list(inputs), list(values)
+        self._asked = frozenset(self._inputs)
         self._missing = {*self._inputs, *self._values}
 
     def missing(self) -> list[int]:
         """Return the nodes to read next."""
         return list(self._missing)
+
+    def is_asked(self, number: int) -> bool:
+        """Whether the input of this node is asked for: then its value alone is not enough."""
+        return number in self._asked
 
     def add_returned(self, returned: Iterable[tuple[int, Encoded]]) -> None:
         """Take in what tasks returned that ran and succeeded themselves; not of those asked for inputs."""
@@ -83,17 +95,19 @@ class Gathering:
                 if view.takes is Takes.FAILED and view.standing.cause is not None:
                     self._want([view.standing.cause])
 
-    def input_of(self, number: int) -> Input | None:
-        """Return what a node is given before its own arguments; None: the workflow does not know it (any more)."""
+    def input_of(self, number: int, run: int) -> Input:
+        """Return what a node is given before its own arguments in this run."""
         view = self._nodes.get(number)
-        if view is None:
-            return None
+        if view is None or view.standing.run != run or view.standing.state not in ACTIVE_STATES:
+            return Outdated()
         match view.takes:
             case Takes.VALUE:
                 return self.value_of(view.needs[0])
             case Takes.FAILED:
                 cause = self._nodes.get(-1 if view.standing.cause is None else view.standing.cause)
-                return FailedId(cause.id if cause is not None else "")
+                if cause is None:
+                    return FailedId("")
+                return FailedId(cause.id, cause.name, cause.failure, cause.content or "json")
         return Nothing()
 
     def value_of(self, number: int) -> Value:

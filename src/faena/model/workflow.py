@@ -45,6 +45,7 @@ class NodeState(StrEnum):
 
 
 ACTIVE_STATES = frozenset({NodeState.READY, NodeState.SENT})
+UNENDED_STATES = frozenset({NodeState.WAITING, NodeState.READY, NodeState.SENT})
 DONE_STATES = frozenset({NodeState.SUCCESS, NodeState.SKIPPED, NodeState.TOLERATED})
 BROKEN_STATES = frozenset({NodeState.FAILURE, NodeState.REVOKED, NodeState.ABANDONED})
 
@@ -76,7 +77,7 @@ class Timing(Struct, frozen=True, gc=False, array_like=True):
 class Links(Struct, frozen=True, gc=False, array_like=True):
     """What the law has to know of a node besides its standing."""
 
-    dependents: tuple[int, ...] = ()
+    dependents: tuple[int, ...] = ()  # the first is the next step of its chain or group; callbacks beside it come after
     hooks: tuple[int, ...] = ()  # nodes that run once if this one fails
     policy: Policy = Policy.FAIL
     is_virtual: bool = False
@@ -391,7 +392,7 @@ def placed(graph: Graph, base: int, workflow: str, dependents: tuple[int, ...]) 
         number = node.number + base
         links = msgspec.structs.replace(
             node.links,
-            dependents=shift(node.links.dependents) + (dependents if node.number == graph.output else ()),
+            dependents=(dependents if node.number == graph.output else ()) + shift(node.links.dependents),
             hooks=shift(node.links.hooks),
         )
         own_id = node_id(workflow, number) if node.id == node_id(workflow, node.number) else node.id

@@ -71,6 +71,16 @@ class ArgumentSpec:
             }
         return new_args, kwargs
 
+    def takes(self, count: int, kwargs: Mapping[str, Any]) -> bool:
+        """Whether the function can be called with `count` arguments by position and these by name."""
+        if not kwargs and self._least <= count <= self._most:
+            return True
+        try:
+            self._bind((None,) * count, kwargs)
+        except InvalidArguments:
+            return False
+        return True
+
     # -- internals -----------------------------------------------------------------------------------------
 
     def _fit(self, args: Sequence[Any]) -> bool:

@@ -142,8 +142,9 @@ class Canvas(Generic[R]):
     def _add_link(self, name: str, callback: Canvas[Any]) -> Canvas[Any]:
         if not isinstance(callback, Canvas):
             raise WorkflowError("", f"{name} takes a signature, such as task.s(), not {callback!r}")
-        options = cast("dict[str, Any]", dict(self.options))
-        options[name] = [*links_in(options, name), callback]
+        options, present = cast("dict[str, Any]", dict(self.options)), links_in(self.options, name)
+        if callback not in present:  # as in Celery: linked twice is linked once
+            options[name] = [*present, callback]
         self.options = cast("SendOptions", options)
         return callback
 

@@ -25,11 +25,14 @@ from faena.model.workflow import Graph, Links, Node, Policy, Takes, Timing, node
 from faena.tasks.call import Call, Sender, build_message
 from faena.tasks.canvas import Canvas, Chain, Chord, Group, links_in
 from faena.tasks.dispatcher import Dispatcher
+from faena.tasks.errback import check_errback
 from faena.tasks.options import seconds
 from faena.tasks.signature import Signature
 
 _OF_ONE = frozenset({"task_id", "countdown", "eta", "link", "link_error", "retry", "retry_policy", "root_id", "parent_id"})
 """Options that are not handed down from a whole to its steps."""
+
+_LINKS = ("link", "link_error")
 
 
 class Shape(Struct, gc=False):
@@ -54,7 +57,7 @@ class _Entry(Struct, frozen=True):
 
     source: int | None = None
     takes: Takes = Takes.NOTHING
-    guards: _Draft | None = None  # it begins when that one fails
+    guards: tuple[_Draft, ...] = ()  # it begins when the first of those fails
 
     @property
     def is_hook(self) -> bool:
@@ -64,7 +67,7 @@ class _Entry(Struct, frozen=True):
 class _Draft:
     """A node in the making."""
 
-    __slots__ = ("dependents", "fallback", "hooks", "id", "is_aside", "is_grouped", "is_hook", "is_join", "message", "name",
+    __slots__ = ("aside", "dependents", "fallback", "hooks", "id", "is_grouped", "is_hook", "is_join", "message", "name",
                  "needs", "number", "policy", "takes", "timing")  # fmt: skip
 
     def __init__(self, number: int, node_id: str, name: str, policy: Policy) -> None:
@@ -74,7 +77,8 @@ class _Draft:
         self.hooks: list[int] = []
         self.takes = Takes.NOTHING
         self.fallback: int | None = None
-        self.is_hook = self.is_aside = self.is_join = self.is_grouped = False
+        self.is_hook = self.is_join = self.is_grouped = False
+        self.aside = 0  # how deep in branches beside
         self.message: Message | None = None
         self.timing: Timing | None = None
 
@@ -101,12 +105,19 @@ def compile_canvas(canvas: Canvas[Any], context: Context, options: Mapping[str, 
 
 
 def needs_workflow(signature: Signature[Any], options: Mapping[str, Any]) -> bool:
-    """Whether sending one call takes a workflow: what is linked to it is more than a call, or its failure is tolerated."""
+    """Whether sending one call takes a workflow.
+
+    It does where what is linked to it is more than a call, where an errback wants to know more than the message of the call
+    can tell it, and where its failure is tolerated.
+    """
     if signature.policy is not Policy.FAIL:
         return True
     both = (signature.options, options) if options else (signature.options,)
-    linked = [link for given in both for name in ("link", "link_error") if name in given for link in links_in(given, name)]
-    return not all(isinstance(link, Signature) and link.is_linkable for link in linked)
+    linked = [(name, link) for given in both for name in _LINKS if name in given for link in links_in(given, name)]
+    return not all(
+        isinstance(link, Signature) and link.is_linkable and not (name == "link_error" and link.wants_failure)
+        for name, link in linked
+    )
 
 
 def canvas_of(call: Call, dispatcher: Dispatcher) -> Signature[Any] | None:
@@ -202,7 +213,9 @@ class _Builder:
         self._enter(draft, entry)
         if signature.immutable:
             draft.takes = Takes.NOTHING
-        if task is not None and task.typing and draft.takes is Takes.NOTHING:
+        if entry.is_hook:
+            check_errback(signature, context.tasks)
+        elif task is not None and task.typing and draft.takes is Takes.NOTHING:
             task.arguments.check(signature.args, signature.kwargs)
         call = Call(signature.task, signature.args, signature.kwargs, plain)
         draft.message = build_message(call, context.sender, now_s=context.now_s, new_id=draft.id, parent=None)
@@ -226,25 +239,33 @@ class _Builder:
         for callback in callbacks:
             self._add(callback, _Entry(draft.number, Takes.VALUE), {})
         for errback in errbacks:
-            self._add(errback, _Entry(None, Takes.FAILED, draft), {})
+            self._add(errback, _Entry(None, Takes.FAILED, self._guarded(draft)), {})
         self._aside -= 1
         self._group = group
+
+    def _guarded(self, draft: _Draft) -> tuple[_Draft, ...]:
+        """Return the nodes whose failure is one of `draft`: its own, and that of a group whose body it is, as in Celery."""
+        header = self._drafts[draft.needs[0]] if draft.message is not None and draft.needs else None
+        if header is not None and header.is_join and header.policy is Policy.FAIL:
+            return draft, header
+        return (draft,)
 
     # -- drafts --------------------------------------------------------------------------------------------
 
     def _draft(self, own_id: str | None, name: str, policy: Policy) -> _Draft:
         number = len(self._drafts)
         draft = _Draft(number, node_id(self._context.workflow, number) if own_id is None else own_id, name, policy)
-        draft.is_aside, draft.is_grouped = self._aside > 0, self._group > 0
+        draft.aside, draft.is_grouped = self._aside, self._group > 0
         self._drafts.append(draft)
         return draft
 
     def _enter(self, draft: _Draft, entry: _Entry) -> None:
         draft.takes = entry.takes
         draft.fallback = entry.source
-        if entry.guards is not None:
+        if entry.guards:
             draft.is_hook = True
-            entry.guards.hooks.append(draft.number)
+            for guarded in entry.guards:
+                guarded.hooks.append(draft.number)
         elif entry.source is not None:
             self._need(draft, (entry.source,))
 
@@ -256,12 +277,16 @@ class _Builder:
     def _finish(self, draft: _Draft) -> Node:
         context, message = self._context, draft.message
         links = Links(
-            tuple(draft.dependents), tuple(draft.hooks), draft.policy, message is None, draft.is_join, draft.timing
+            tuple(sorted(draft.dependents, key=self._depth_aside)),
+            tuple(draft.hooks),
+            draft.policy,
+            message is None,
+            draft.is_join,
+            draft.timing,
         )
         if message is not None:
-            takes = draft.takes is not Takes.NOTHING
             before = self._drafts[draft.needs[0]].id if draft.needs else ""
-            member = Member(context.workflow, draft.number, 0, takes, bool(draft.dependents), draft.is_grouped)
+            member = Member(context.workflow, draft.number, 0, bool(draft.dependents), draft.is_grouped)
             message = replace(
                 message,
                 id=draft.id,
@@ -271,15 +296,18 @@ class _Builder:
             )
         return Node(
             draft.number, draft.id, draft.name, links, message, draft.needs, draft.takes, draft.fallback, draft.is_hook,
-            draft.is_aside,
+            draft.aside > 0,
         )  # fmt: skip
+
+    def _depth_aside(self, number: int) -> int:
+        return self._drafts[number].aside
 
     def _merged(self, canvas: Canvas[Any], down: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the steps of a part are handed down: what it says itself goes before what the whole says."""
         own = _handed_down(canvas.options, self._context.now_s)
         for name in ("countdown", "eta"):
-            if canvas.options.get(name) is not None:
-                own[name] = canvas.options[name]
+            if (said := canvas.options.get(name)) is not None:
+                own[name] = said
         return {**down, **own} if own else down
 
     def _ignored(self, task: Any, message: Message) -> bool:

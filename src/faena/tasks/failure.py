@@ -62,11 +62,12 @@ def _rebuilt(failure: Failure, decode: Callable[[bytes], Any]) -> BaseException 
         found = getattr(found, part, None)
     if not (isinstance(found, type) and issubclass(found, BaseException)):
         return None
-    if failure.args is None or issubclass(found, SystemExit | KeyboardInterrupt):
+    is_own = issubclass(found, FaenaError)
+    if (failure.args is None and not is_own) or issubclass(found, SystemExit | KeyboardInterrupt):
         return None
     try:
-        args = decode(failure.args)
-        if issubclass(found, FaenaError):  # they make their text from facts: keep the text
+        args = [failure.message] if failure.args is None else decode(failure.args)
+        if is_own:  # they make their text from facts: keep the text
             error: BaseException = found.__new__(found, *args)
             BaseException.__init__(error, *args)
         else:

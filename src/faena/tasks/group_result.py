@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Self, TypeVar, cast, overload
 
 from faena.errors import ResultNotFound, ResultsIgnored, ResultTimeout, WorkflowError
@@ -129,14 +129,29 @@ class ResultSet(Sequence["AsyncResult[R]"]):
                 yield found
         self._check_all(by_id, timeout)
 
-    def join(self, timeout: float | None = None, propagate: bool = True, *, disable_sync_subtasks: bool = True) -> list[R]:
-        """Return all results in order; raises the first failure in order, or ResultTimeout."""
+    def join(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        *,
+        disable_sync_subtasks: bool = True,
+        callback: Callable[[str, R], object] | None = None,
+        interval: float | None = None,  # noqa: ARG002 - Celery's way to poll; here results are pushed
+    ) -> list[R]:
+        """Return all results in order; raises the first failure in order, or ResultTimeout.
+
+        `callback` is called with the id and the result of each, in order, and then an empty list is returned, as in Celery.
+        """
         refuse_inside_task(disable_sync_subtasks)
         for _ in self.as_completed(timeout):
             pass
+        if callback is not None:
+            for result in self._all:
+                callback(result.id, result.get(propagate=propagate))
+            return []
         return [result.get(propagate=propagate) for result in self._all]
 
-    get = join
+    get = join_native = join
 
     async def ajoin(self, timeout: float | None = None, propagate: bool = True) -> list[R]:
         async for _ in self.aas_completed(timeout):
@@ -171,7 +186,15 @@ class ResultSet(Sequence["AsyncResult[R]"]):
         self._reader.revoke([result.id for result in self._all], terminate=terminate, signal=signal)
 
     def forget(self) -> None:
+        for result in self._all:
+            result._let_go()
         self._reader.forget([result.id for result in self._all])
+
+    def maybe_throw(self, propagate: bool = True) -> list[Any]:
+        """Return the results so far in order, None where there is none yet; raises the first failure among them."""
+        return [result.maybe_throw(propagate) for result in self._all]
+
+    maybe_reraise = maybe_throw
 
     def _states(self) -> list[str]:
         states: list[str] = []
@@ -215,7 +238,15 @@ class GroupResult(ResultSet[R]):
         """The handles of the members, in order."""
         return self._all
 
-    def join(self, timeout: float | None = None, propagate: bool = True, *, disable_sync_subtasks: bool = True) -> list[R]:
+    def join(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        *,
+        disable_sync_subtasks: bool = True,
+        callback: Callable[[str, R], object] | None = None,
+        interval: float | None = None,
+    ) -> list[R]:
         """Return the results of all members in order.
 
         Unit: `timeout` in seconds; None waits for ever. `propagate=False` waits for every member and puts the exceptions of
@@ -223,11 +254,15 @@ class GroupResult(ResultSet[R]):
         Raises ResultTimeout; RuntimeError inside a task, unless `disable_sync_subtasks=False`.
         """
         refuse_inside_task(disable_sync_subtasks)
-        if self.workflow is None or not propagate:
-            return super().join(timeout, propagate, disable_sync_subtasks=disable_sync_subtasks)
-        return cast("list[R]", self._whole.get(timeout, disable_sync_subtasks=disable_sync_subtasks))
+        if self.workflow is not None and propagate:
+            values = cast("list[R]", self._whole.get(timeout, disable_sync_subtasks=disable_sync_subtasks))
+            if callback is None:
+                return values
+        return super().join(
+            timeout, propagate, disable_sync_subtasks=disable_sync_subtasks, callback=callback, interval=interval
+        )
 
-    get = join
+    get = join_native = join
 
     async def ajoin(self, timeout: float | None = None, propagate: bool = True) -> list[R]:
         """Do as `join`, without blocking the event loop."""
@@ -260,6 +295,15 @@ class GroupResult(ResultSet[R]):
         known = WorkflowHandle(workflow, reader) if number.isdigit() else None
         return cls(group_id, [AsyncResult(task_id, reader) for task_id in ids], reader, workflow=known)
 
+    def forget(self) -> None:
+        """Remove what is kept of the results of the group and of its members."""
+        super().forget()
+        self._whole.forget()
+
+    def delete(self) -> None:
+        """Remove what `save` has kept."""
+        self._whole.forget()
+
     @property
     def _record(self) -> Any:
         return self._whole._record
@@ -267,6 +311,11 @@ class GroupResult(ResultSet[R]):
     @_record.setter
     def _record(self, record: Any) -> None:
         self._whole._record = record
+
+    def _let_go(self) -> None:
+        for result in self._all:
+            result._let_go()
+        self._whole._let_go()
 
     @property
     def _parent(self) -> AsyncResult[Any] | GroupResult[Any] | None:
@@ -280,6 +329,21 @@ class GroupResult(ResultSet[R]):
 
     def __repr__(self) -> str:
         return f"<GroupResult: {self.id} of {len(self._all)}>"
+
+
+class GroupResults:
+    """What `app.GroupResult` is."""
+
+    __slots__ = ("_app",)
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def restore(self, group_id: str) -> GroupResult[Any]:
+        """Return the handle of a group by its id. Raises ResultNotFound: nothing is known of it."""
+        return GroupResult.restore(group_id, self._app)
+
+    __call__ = restore
 
 
 _ENDED = frozenset({State.SUCCESS, State.FAILURE, State.REVOKED})

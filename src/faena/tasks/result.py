@@ -52,10 +52,13 @@ class AsyncResult(Generic[R]):
         *,
         disable_sync_subtasks: bool = True,
         on_progress: Callable[[Any], None] | None = None,
+        callback: Callable[[str, Any], object] | None = None,
+        interval: float | None = None,  # noqa: ARG002 - Celery's way to poll; here results are pushed
     ) -> R:
         """Wait for the result and return it, or raise what the task raised.
 
-        Unit: `timeout` in seconds; None waits for ever. `propagate=False` returns the exception.
+        Unit: `timeout` in seconds; None waits for ever. `propagate=False` returns the exception. `callback` is called with
+        the id and the result; `interval` is taken for Celery's sake, and nothing is polled.
         Raises ResultTimeout; ResultNotFound: nothing is known of this id; TaskRevokedError; RuntimeError inside a task,
         where waiting can lock a worker up, unless `disable_sync_subtasks=False`.
         """
@@ -65,13 +68,17 @@ class AsyncResult(Generic[R]):
                 return cast("R", None)
             refuse_inside_task(disable_sync_subtasks)
             record = self._wait(timeout, on_progress)
-        return cast("R", self._outcome(record, propagate))
+        value = self._outcome(record, propagate)
+        if callback is not None:
+            callback(self.id, value)
+        return cast("R", value)
 
     async def aget(
         self,
         timeout: float | None = None,
         propagate: bool = True,
         *,
+        disable_sync_subtasks: bool = True,
         on_progress: Callable[[Any], None] | None = None,
     ) -> R:
         """Do as `get`, without blocking the event loop."""
@@ -79,6 +86,7 @@ class AsyncResult(Generic[R]):
         if record is None:
             if self.ignored:
                 return cast("R", None)
+            refuse_inside_task(disable_sync_subtasks)
             record = await self._await(timeout, on_progress)
         return cast("R", self._outcome(record, propagate))
 
@@ -178,6 +186,17 @@ class AsyncResult(Generic[R]):
 
     info = result
 
+    def maybe_throw(self, propagate: bool = True) -> Any:
+        """Return what `result` is, or raise it if the task has failed; never waits."""
+        record = self._read()
+        return None if record is None else self._outcome(record, propagate) if record.is_terminal else self._info(record)
+
+    maybe_reraise = maybe_throw
+
+    @property
+    def task_id(self) -> str:
+        return self.id
+
     def _info(self, record: ResultRecord) -> Any:
         if record.failure is not None or record.state == State.REVOKED:
             return self._error(record)
@@ -250,12 +269,15 @@ class AsyncResult(Generic[R]):
 
     def forget(self) -> None:
         """Remove what the backend keeps of this task."""
-        self._record = None
+        self._let_go()
         self._results.forget([self.id])
 
     async def aforget(self) -> None:
-        self._record = None
+        self._let_go()
         await self._results.aforget([self.id])
+
+    def _let_go(self) -> None:
+        self._record = self._resolved = None
 
     def revoke(self, terminate: bool = False, signal: str = "") -> None:
         """Never begin this task; with `terminate`, stop it when it runs (`signal`: kill its process with that)."""

@@ -11,6 +11,7 @@ from faena.model.workflow import Policy
 from faena.tasks.call import Call, Sender
 from faena.tasks.canvas import Canvas
 from faena.tasks.dispatcher import Dispatcher
+from faena.tasks.errback import wants_failure
 from faena.tasks.options import SendOptions, check_send_options
 
 if TYPE_CHECKING:
@@ -73,6 +74,12 @@ class Signature(Canvas[R]):
         """Return the call that sending this now, with more arguments and options, would make."""
         whole = self.clone(args, kwargs, **options) if args or kwargs or options else self
         return Call(whole.task, whole.args, whole.kwargs, whole.options)
+
+    @property
+    def wants_failure(self) -> bool:
+        """Whether its function, if its code is here, is an errback that takes more than the id of what failed."""
+        task = self._dispatcher.tasks.get(self.task) if self._dispatcher is not None else None
+        return task is not None and not self.immutable and wants_failure(task, self.args, self.kwargs)
 
     @property
     def is_linkable(self) -> bool:

@@ -45,7 +45,7 @@ class Project:
         done = subprocess.run(
             [program, *words[1:]], cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=timeout_s
         )
-        assert done.returncode == code, f"{done.stdout}\n{done.stderr}\n{self._logs()}"
+        assert done.returncode == code, f"{done.stdout}\n{done.stderr}\n{self.logs()}"
         return done
 
     def stop_workers(self) -> None:
@@ -58,9 +58,10 @@ class Project:
             except subprocess.TimeoutExpired:
                 process.kill()
                 codes.append(process.wait())
-        assert codes == [0] * len(codes), self._logs()
+        assert codes == [0] * len(codes), self.logs()
 
-    def _logs(self) -> str:
+    def logs(self) -> str:
+        """Return what the workers have written."""
         return "\n".join(f"{log.name}:\n{log.read_text()}" for _, log in self._workers)
 
 

@@ -69,7 +69,7 @@ class SqliteWorkflows:
     async def states(self, workflow: str) -> NodeStates | None:
         return await self._driver.read(lambda sql: _states(sql, workflow))
 
-    async def inputs(self, members: Sequence[Member]) -> Sequence[Input | None]:
+    async def inputs(self, members: Sequence[Member]) -> Sequence[Input]:
         return await self._driver.read(lambda sql: _inputs(sql, members))
 
     async def value(self, workflow: str, node: int) -> Value:
@@ -180,14 +180,14 @@ def _cancel(connection: Connection, found: workflows.Found, effects: Effects) ->
     return [view.id for view in _views(connection, found.workflow.id, active)]
 
 
-def _inputs(connection: Connection, members: Sequence[Member]) -> list[Input | None]:
+def _inputs(connection: Connection, members: Sequence[Member]) -> list[Input]:
     of_workflows: dict[str, list[int]] = {}
     for member in members:
         of_workflows.setdefault(member.workflow, []).append(member.node)
     gathered = {
         workflow: _gathered(connection, workflow, Gathering(inputs=nodes)) for workflow, nodes in of_workflows.items()
     }
-    return [gathered[member.workflow].input_of(member.node) for member in members]
+    return [gathered[member.workflow].input_of(member.node, member.run) for member in members]
 
 
 def _gathered(connection: Connection, workflow: str, gathering: Gathering) -> Gathering:
@@ -195,7 +195,7 @@ def _gathered(connection: Connection, workflow: str, gathering: Gathering) -> Ga
     while missing := gathering.missing():
         others = set(missing)
         if found is not None and len(missing) > _FEW:
-            returned = _returned(connection, found, missing)
+            returned = _returned(connection, found, [number for number in missing if not gathering.is_asked(number)])
             gathering.add_returned(returned)
             others.difference_update([number for number, _ in returned])
         gathering.add(_views(connection, workflow, list(others)) if others else ())
@@ -204,6 +204,8 @@ def _gathered(connection: Connection, workflow: str, gathering: Gathering) -> Ga
 
 def _returned(connection: Connection, found: workflows.Found, numbers: list[int]) -> list[tuple[int, Encoded]]:
     """Read the values of those among many nodes that succeeded themselves."""
+    if not numbers:
+        return []
     numbers.sort()
     first, last = numbers[0], numbers[-1]
     if last - first == len(numbers) - 1:
