@@ -37,6 +37,5 @@ def test_a_letter_of_an_earlier_run_has_nothing_to_say(state, run):
     assert sort([letter(Member("w", 3))], node(state, run)) == Sorted(stale=["id"])
 
 
-def test_of_a_workflow_that_is_not_known_only_what_needs_nothing_of_it_can_run():
-    assert sort([letter(Member("w", 3, takes=True))], {}) == Sorted(lost=[("id", "w")])
-    assert sort([letter(Member("w", 3))], {}) == Sorted(plain=["id"])
+def test_of_a_workflow_that_is_not_known_any_more_nothing_can_run():
+    assert sort([letter(Member("w", 3))], {}) == Sorted(lost=[("id", "w")])
