@@ -92,6 +92,8 @@ class Faena:
         self.tasks = Registry(main or "faena")
         self.links = Links(self.conf)
         self.control = Control(self.links, self.conf)
+        self.workflows = AppWorkflows(self)  # those that were sent: look at them, cancel them, run them again
+        self.journal = AppJournal(self)  # what tasks remember of their finished steps, and events
         self._results: AppResults | None = None
         self._sender: Sender | None = None
         self._sender_revision = -1
@@ -302,16 +304,6 @@ class Faena:
         if self._results is None:
             self._results = AppResults(self.links, self.codecs, self.control, self.workflows)
         return self._results
-
-    @cached_property
-    def workflows(self) -> AppWorkflows:
-        """Workflows that were sent: look at them, cancel them, run them again."""
-        return AppWorkflows(self)
-
-    @cached_property
-    def journal(self) -> AppJournal:
-        """What tasks remember of their finished steps, and events."""
-        return AppJournal(self)
 
     def signal_event(self, name: str, value: Any = None) -> None:
         """Let an event happen, once: every task that waits for it, or will (`self.wait_for_event`), goes on with `value`.

@@ -80,7 +80,7 @@ class AppWorkflows:
         )
         compiled = compile_canvas(canvas, context, options)
         known = Workflow(
-            workflow, repr(canvas)[:_NAME_LENGTH], compiled.graph.output, now_s, seconds(conf.result_expires) or None,
+            workflow, _shortened(repr(canvas)), compiled.graph.output, now_s, seconds(conf.result_expires) or None,
             root_id, parent_id,
         )  # fmt: skip
         _check_ids(compiled, workflow)
@@ -221,6 +221,10 @@ def _asked_for(nodes: Mapping[int, NodeView], number: int) -> NodeView:
     while not view.id and view.needs and view.needs[0] in nodes:
         view = nodes[view.needs[0]]
     return view
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _NAME_LENGTH else text[: _NAME_LENGTH - 3] + "..."
 
 
 def _check_ids(compiled: Compiled, workflow: str) -> None:

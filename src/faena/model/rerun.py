@@ -25,6 +25,8 @@ def plan_rerun(workflow: str, nodes: Mapping[int, NodeView], begun_at: Iterable[
     for number in starts:
         if number not in nodes:
             raise WorkflowError(workflow, f"it has no node {number}; see them with: faena workflow show {workflow}")
+        if nodes[number].is_hook and _failure_of(nodes, guards, number) is None:
+            raise WorkflowError(workflow, f"node {number} ({nodes[number].name}) answers a failure that has not happened")
     if not starts:
         raise WorkflowError(workflow, "nothing in it has failed; name the node to run it from")
     again = _with_all_after(nodes, starts)
@@ -90,13 +92,20 @@ def _check(workflow: str, nodes: Mapping[int, NodeView], number: int, again: set
     if node.standing.state in ACTIVE_STATES or goes_on_elsewhere:
         raise WorkflowError(workflow, f"node {number} ({node.name}) waits or runs; cancel the workflow first, or wait")
     for need in node.needs:
-        if need not in again and nodes[need].standing.state not in DONE_STATES:
-            needed = nodes[need]
+        needed = nodes[need]
+        if need in again or needed.standing.state in DONE_STATES:
+            continue
+        if needed.standing.state in ACTIVE_STATES or needed.standing.state is NodeState.WAITING:
             raise WorkflowError(
                 workflow,
-                f"node {number} ({node.name}) needs node {need} ({needed.name}), which is {needed.standing.state}: "
-                f"run it again from there",
+                f"node {number} ({node.name}) needs node {need} ({needed.name}), which has not ended; cancel the workflow "
+                "first, or wait",
             )
+        raise WorkflowError(
+            workflow,
+            f"node {number} ({node.name}) needs node {need} ({needed.name}), which is {needed.standing.state}: "
+            f"run it again from there",
+        )
 
 
 def _standing(nodes: Mapping[int, NodeView], guards: Guards, number: int, again: set[int], is_start: bool) -> Standing:
