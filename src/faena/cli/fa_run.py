@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -9,6 +10,7 @@ from faena.cli.fa import INTERRUPTED, _width, find_task
 from faena.errors import Exit, Failure, RunnerError, UnexpectedExit, UnknownCommand
 from faena.runner.ending import ENDING
 from faena.runner.execute import Runner
+from faena.runner.outcome import LOST
 from faena.runner.plan import make_plan
 from faena.runner.secret import masked
 from faena.runner.settings import RunSettings
@@ -83,15 +85,18 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
 
         settings.overrides["sudo"] = {"password": getpass.getpass("Desired 'sudo.password' config value: ")}
     ENDING.install()
+    gc.freeze()
+    gc.enable()
     try:
         if any(step.task.options.extras is not None for step in steps):
             from faena.runner.extras import confirm_all
 
             confirm_all(runner, steps)
-        if settings.jobs > 1 and len(steps) > 1:
+        if settings.jobs > 1 and (len(steps) > 1 or _has_rules(steps)):
+            from faena.cli.fa_live import LiveBoard
             from faena.runner.parallel import run_parallel
 
-            outcomes = run_parallel(runner, steps)
+            outcomes = run_parallel(runner, steps, LiveBoard)
         else:
             outcomes = runner.run(steps)
     except SystemExit as error:
@@ -105,6 +110,11 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
         return INTERRUPTED
     _report(options, outcomes)
     return _status_of(outcomes, debug=bool(options.get("debug")))
+
+
+def _has_rules(steps: list[Step]) -> bool:
+    """Whether a single step is work for many."""
+    return any(step.task.options.extras is not None and step.task.options.extras.each is not None for step in steps)
 
 
 def _report(options: dict[str, Any], outcomes: list[Outcome]) -> None:
@@ -121,7 +131,7 @@ def _status_of(outcomes: list[Outcome], *, debug: bool) -> int:
         assert outcome.error is not None
         found = show_error(outcome.step.title, outcome.error, debug=debug)
         status = status or found
-    cancelled = [each.step.name for each in outcomes if each.status == "cancelled"]
+    cancelled = [each.step.name for each in outcomes if each.status == "cancelled" and each.reason == LOST]
     if cancelled:
         remark(f"fa: not run, as something they need failed: {', '.join(cancelled)}")
     return status

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 
 from faena.runner.context import Context
-from faena.runner.outcome import Outcome
+from faena.runner.outcome import LOST, Outcome
 from faena.runner.scope import CURRENT, Scope
 
 TYPE_CHECKING = False
@@ -99,7 +99,7 @@ class Runner:
             for step in steps:
                 if lost and not lost.isdisjoint(step.waits_for):
                     lost.add(step.index)
-                    self.outcomes.append(Outcome(step, "cancelled", reason="what it needs failed"))
+                    self.outcomes.append(Outcome(step, "cancelled", reason=LOST))
                     continue
                 outcome = self.run_step(step)
                 self.outcomes.append(outcome)

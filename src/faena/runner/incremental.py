@@ -87,7 +87,7 @@ def run_incrementally(runner: Runner, step: Step, *, has_keyboard: bool, sink: A
         if restored is not None:
             _save(path, Record(fingerprint, parts, sources, restored[0], restored[1]))
             return Outcome(step, "restored", reason=reason, duration_s=time.monotonic() - began_s)
-    value, log = _run_recorded(runner, step, has_keyboard, sink)
+    value, log = run_recorded(runner, step, has_keyboard, sink)
     outputs = _outputs_now(runner, step, {})
     made = Record(fingerprint, parts, sources, outputs, log)
     _save(path, made)
@@ -170,14 +170,17 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _run_recorded(runner: Runner, step: Step, has_keyboard: bool, sink: Any) -> tuple[Any, list[tuple[str, bytes]]]:
+def run_recorded(
+    runner: Runner, step: Step, has_keyboard: bool, sink: Any, extra_kwargs: dict[str, Any] | None = None
+) -> tuple[Any, list[tuple[str, bytes]]]:
     """Run the body and keep what it printed."""
     if sink is not None:
         recorder = Recorder(sink)
-        return run_body(runner, step, has_keyboard=has_keyboard, sink=recorder), _short(recorder.pieces)
+        value = run_body(runner, step, has_keyboard=has_keyboard, sink=recorder, extra_kwargs=extra_kwargs)
+        return value, _short(recorder.pieces)
     with Routing() as direct:
         recorder = Recorder(direct)
-        value = run_body(runner, step, has_keyboard=has_keyboard, sink=recorder)
+        value = run_body(runner, step, has_keyboard=has_keyboard, sink=recorder, extra_kwargs=extra_kwargs)
     return value, _short(recorder.pieces)
 
 
@@ -241,3 +244,4 @@ def _keep(runner: Runner, record: Record) -> None:
     cache = cache_of(runner)
     if cache is not None:
         cache.keep(record.fingerprint, folder_of(runner), record.outputs, record.log)
+        cache.flush()

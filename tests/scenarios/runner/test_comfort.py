@@ -173,7 +173,7 @@ def test_watching_runs_again_after_a_change_and_ends_with_ctrl_c(project):
 
 
 def test_the_cache_is_listed_collected_and_cleared(project):
-    project.tasks("@task(outputs=['o'])\ndef t(c):\n    open('o', 'w').write('x')\n")
+    project.tasks("@task(outputs=['o'])\ndef t(c):\n    open('o', 'w').write('x' * 5000)\n")
     assert project.fa("cache", "ls").stdout == f"{project.folder}/.faena/cache: 0 results, 0 files, 0 bytes\n"
     project.fa("t")
     assert "1 results, 2 files" in project.fa("cache").stdout
