@@ -13,6 +13,7 @@ import os
 import sys
 
 from faena._lib.arguments.parse import parse, require_all
+from faena.cli.fa_settings import task_settings
 from faena.errors import CollectionNotFound, FaenaError, UnknownCommand
 from faena.runner.options import fa_options
 
@@ -111,27 +112,30 @@ _COMFORTS = ("complete", "print_completion_script", "init", "import_file")
 
 def load(options: dict[str, Any]) -> Collection:
     """Find and load the task file that the options name; without one, the files of other tools."""
-    from faena.runner.taskfile import load_root
+    from faena.runner.taskfile import collection_from, find_task_file, load_task_file
 
-    name = options.get("collection") or "tasks"
     config = options.get("config")
     if config and config.endswith(".py") and _is_task_file(config):
-        name = config
+        options["collection"] = config
         del options["config"]
-    try:
-        return load_root(name, options.get("search_root"))
-    except CollectionNotFound:
-        if name != "tasks":
-            raise
-        from faena.runner.collection import Collection
-        from faena.runner.foreign.catalog import add_foreign, find_folder
-
-        folder = find_folder(options.get("search_root"))
-        if folder is None:
-            raise
-        root = Collection("tasks", loaded_from=folder)
-        add_foreign(root)
+    settings = task_settings(options, None)
+    name = options.get("collection") or settings.collection_name
+    start = options.get("search_root") or settings.search_root
+    found = find_task_file(name, start)
+    if found is not None:
+        settings = task_settings(options, found.folder)
+        root = collection_from(found, load_task_file(found), auto_dash_names=settings.auto_dash_names)
+        root.ignores_unknown_help = settings.ignore_unknown_help
         return root
+    from faena.runner.collection import Collection
+    from faena.runner.foreign.catalog import add_foreign, find_folder
+
+    folder = find_folder(start) if name == "tasks" else None
+    if folder is None:
+        raise CollectionNotFound(name, os.path.abspath(start or os.getcwd()))
+    root = Collection("tasks", loaded_from=folder)
+    add_foreign(root)
+    return root
 
 
 def find_task(root: Collection, name: str) -> tuple[str, Task[..., Any]] | None:
@@ -166,7 +170,7 @@ def _read_tasks(words: list[str], first: Parsed, core: CommandSpec, root: Collec
         if found is None:
             raise UnknownCommand(word, root.task_names)
         name, task = found
-        spec = task.command(name)
+        spec = task.command(name, ignore_unknown_help=root.ignores_unknown_help)
         parsed = parse(
             spec, words, start=index + 1, outer=core, stop_at_word=True, is_command=root.__contains__,
             check_missing=False,
@@ -182,13 +186,13 @@ def _read_tasks(words: list[str], first: Parsed, core: CommandSpec, root: Collec
     return line
 
 
-def _show_help(line: Line, core: CommandSpec) -> int:
+def _show_help(line: Line, core: CommandSpec, binary: str = "fa") -> int:
     from faena._lib.arguments.help import render_command
 
     for _, _, parsed in line.tasks:
-        print(render_command(parsed.spec, f"fa [fa options] {parsed.spec.name}", _width()), end="")
+        print(render_command(parsed.spec, f"{binary} [{binary} options] {parsed.spec.name}", _width()), end="")
     if not line.tasks:
-        print(render_command(core, "fa", _width()), end="")
+        print(render_command(core, binary, _width()), end="")
     return 0
 
 

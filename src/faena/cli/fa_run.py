@@ -7,6 +7,7 @@ import os
 import sys
 
 from faena.cli.fa import INTERRUPTED, _width, find_task
+from faena.cli.fa_settings import task_settings
 from faena.errors import Exit, Failure, RunnerError, UnexpectedExit, UnknownCommand
 from faena.runner.ending import ENDING
 from faena.runner.execute import Runner
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 TIMED_OUT = 124  # as timeout(1) has it
 
 
-def run_line(line: Line, root: Collection, words: list[str]) -> int:
+def run_line(line: Line, root: Collection, words: list[str], config_class: type[Config] | None = None) -> int:
     """Do what the line says with the tasks of `root`; return the exit status."""
     options = line.options
+    if config_class is not None:
+        options["config_class"] = config_class
     if "list" in options:
         return _list(options, root)
     if not line.tasks and options.get("choose"):
@@ -212,20 +215,28 @@ def settings_from(options: dict[str, Any], rest: tuple[str, ...]) -> RunSettings
     )
 
 
-def make_config(options: dict[str, Any], root: Collection) -> Config:
-    """The configuration's layers but for those of collections, environment variables and flags."""
-    from faena.runner.config import Config
+def base_config(options: dict[str, Any], folder: str | None) -> Config:
+    """The configuration's files: the system's, the user's, the project's where its folder is known, that of `-f`."""
+    from faena.runner.config import Config as Plain
 
-    config = Config(lazy=True)
+    config: Config = options.get("config_class", Plain)(lazy=True)
     config.load_base_conf_files()
-    folder = root.loaded_from or os.getcwd()
-    config.set_project_location(folder)
-    config.load_project(merge=False)
+    if folder is not None:
+        config.set_project_location(folder)
+        config.load_project(merge=False)
     runtime = options.get("config") or os.environ.get("INVOKE_RUNTIME_CONFIG")
     if runtime:
         config.set_runtime_path(runtime)
         config.load_runtime(merge=False)
     config.merge()
+    return config
+
+
+def make_config(options: dict[str, Any], root: Collection) -> Config:
+    """The configuration's layers but for those of collections, environment variables and flags."""
+
+    folder = root.loaded_from or os.getcwd()
+    config = base_config(options, folder)
     if os.path.isfile(os.path.join(folder, ".env")) or options.get("env"):
         from faena.runner.environments import add_environment
 
@@ -234,17 +245,7 @@ def make_config(options: dict[str, Any], root: Collection) -> Config:
 
 
 def _dedupes(options: dict[str, Any], root: Collection) -> bool:
-    if options.get("no_dedupe"):
-        return False
-    folder = root.loaded_from or ""
-    names = [os.path.join(folder, f"invoke.{suffix}") for suffix in ("yaml", "yml", "toml", "json", "py")]
-    runtime = options.get("config") or os.environ.get("INVOKE_RUNTIME_CONFIG")
-    asks = "INVOKE_TASKS_DEDUPE" in os.environ or runtime or any(os.path.isfile(each) for each in names)
-    if not asks:
-        return True
-    config = make_config(options, root)
-    config.load_shell_env()
-    return bool(config.tasks.dedupe)
+    return not options.get("no_dedupe") and task_settings(options, root.loaded_from).dedupe
 
 
 def _task_of(root: Collection, full: str) -> Task[..., Any]:

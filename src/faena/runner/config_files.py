@@ -23,10 +23,10 @@ def read_first(prefix: str) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
-def read_project(folder: str) -> tuple[str, dict[str, Any]]:
+def read_project(folder: str, prefix: str = "invoke") -> tuple[str, dict[str, Any]]:
     """Read the project's file: `invoke.*`, else `[tool.faena.runner]` or `[tool.invoke]` of pyproject.toml."""
-    path, values = read_first(os.path.join(folder, "invoke"))
-    if path:
+    path, values = read_first(os.path.join(folder, prefix))
+    if path or prefix != "invoke":  # a program of its own has no part of pyproject.toml
         return path, values
     path = os.path.join(folder, "pyproject.toml")
     if not os.path.isfile(path):
@@ -111,27 +111,15 @@ def _python(path: str, content: bytes) -> dict[str, Any]:
 
 
 def read_dotenv(path: str) -> dict[str, str]:
-    """Read `NAME=value` lines; `export`, quotes and comments as shells have them, without expanding anything.
+    """The variables of a `.env` file.
 
     Raises ConfigurationError: a line is no assignment.
     """
-    found: dict[str, str] = {}
+    from faena._lib.dotenv import read_dotenv as read
+
     with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            text = line.strip().removeprefix("export ").lstrip()
-            if not text or text.startswith("#"):
-                continue
-            name, equals, value = text.partition("=")
-            if not equals or not name.strip().isidentifier():
-                raise ConfigurationError(f"{path}:{number}: no NAME=value: {text!r}")
-            found[name.strip()] = _unquoted(value.strip())
-    return found
-
-
-def _unquoted(value: str) -> str:
-    if len(value) > 1 and value[0] in "'\"":
-        end = value.find(value[0], 1)
-        if end > 0:
-            inner = value[1:end]
-            return inner.replace("\\n", "\n") if value[0] == '"' else inner
-    return value.partition(" #")[0].rstrip()
+        text = file.read()
+    try:
+        return read(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from None

@@ -207,8 +207,7 @@ def confirm_all(runner: Runner, steps: Sequence[Step]) -> None:
 
 
 def _question(runner: Runner, step: Step, confirm: Any) -> str:
-    spec = step.task.command(step.name)
-    values = {each.name: each.default for each in spec.parameters} | step.kwargs
+    values = step.values
     if callable(confirm):
         with runner.scope_of(step) as context:
             names = getattr(getattr(confirm, "__code__", None), "co_varnames", ())

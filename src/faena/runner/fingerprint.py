@@ -100,9 +100,8 @@ def _filled(step: Step, path: str) -> str:
     """A path with `{argument}` replaced by the step's own."""
     if "{" not in path:
         return path
-    values = {each.name: each.default for each in step.task.command(step.name).parameters} | step.kwargs
     try:
-        return path.format(**values)
+        return path.format(**step.values)
     except (KeyError, IndexError) as error:
         raise TaskFileError(f"task '{step.name}': path {path!r} names {error}, which is no argument") from None
 

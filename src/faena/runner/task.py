@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, overload
 
+    from faena.runner.parser import Argument
+
     P = ParamSpec("P")
     R = TypeVar("R")
     Dependency: TypeAlias = "Task[..., Any] | Call | str"
@@ -142,6 +144,13 @@ class Task(Generic[P, R]):
         if spec is None:
             spec = self._commands[name] = _command_of(self, name, ignore_unknown_help)
         return spec
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """The task's parameters as arguments of Invoke's parser."""
+        from faena.runner.parser import argument_of
+
+        spec = self.command(self.name, ignore_unknown_help=bool(ignore_unknown_help))
+        return [argument_of(each) for each in spec.parameters]
 
 
 class TaskOptions:

@@ -211,7 +211,8 @@ def test_public_names_and_submodules_are_there(project):
         import invoke
         from invoke import (
             task, Task, Call, call, Collection, Context, MockContext, Config, run, sudo, Result, Promise, Runner, Local,
-            Responder, FailingResponder, StreamWatcher, Executor, Program, pty_size, Exit, Failure, UnexpectedExit,
+            Responder, FailingResponder, StreamWatcher, Executor, Program, pty_size, Parser, ParserContext, ParseResult,
+            Argument, FilesystemLoader, Exit, Failure, UnexpectedExit,
             CommandTimedOut, AuthFailure, ParseError, CollectionNotFound, PlatformError, ThreadException, WatcherError,
             ResponseNotAccepted, SubprocessPipeError, UnknownFileType, UnpicklableConfigMember, AmbiguousEnvVar,
             UncastableEnvVar,
@@ -220,6 +221,10 @@ def test_public_names_and_submodules_are_there(project):
         from invoke.config import AmbiguousMergeError, DataProxy
         from invoke.context import Context as X
         from invoke.exceptions import Exit as E, Failure as F
+        from invoke.executor import Executor as X2
+        from invoke.loader import FilesystemLoader as L
+        from invoke.parser import Argument as A, Parser as P, ParserContext as PC
+        from invoke.program import Program as PR
         from invoke.runners import Result as R
         from invoke.tasks import task as t
         from invoke.watchers import Responder as W
@@ -304,3 +309,87 @@ def test_a_program_of_its_own(project):
     assert found.stdout == "hello x\nProg 1.2\nSubcommands:\n\n  hello  Greet.\nhello world\n"
     assert found.stderr == "No idea what 'nosuch' is!\n"
     assert found.returncode == 0
+
+
+def test_a_program_with_options_a_configuration_and_an_executor_of_its_own(project):
+    project.write(
+        "prog.py",
+        """
+        from invoke import Argument, Collection, Config, Executor, Program, task
+
+        class Own(Config):
+            prefix = "prog"
+
+            @staticmethod
+            def global_defaults():
+                return {**Config.global_defaults(), "place": "nowhere"}
+
+        class Loud(Executor):
+            def execute(self, *tasks):
+                print("before", [name for name, _ in tasks], self.core.args["where"].value)
+                return super().execute(*tasks)
+
+        class Prog(Program):
+            def core_args(self):
+                return [*super().core_args(), Argument(names=("where", "W"), default="here", help="Where.")]
+
+        @task
+        def hello(c, name="world"):
+            print("hello", name, c.place)
+
+        ns = Collection(hello)
+        plain = Program(namespace=ns, config_class=Own, binary="prog")
+        own = Prog(namespace=ns, config_class=Own, executor_class=Loud, binary="prog", version="3")
+        """,
+    )
+    project.write("prog.json", '{"place": "from prog.json"}')
+    project.write(
+        "main.py",
+        """
+        from faena.runner.taskfile import install_alias; install_alias()
+        from prog import own, plain
+        plain.run("prog hello", exit=False)
+        own.run("prog --where there hello --name x", exit=False)
+        print(own.args["where"].value, own.args["where"].got_value)
+        own.run("prog --help", exit=False)
+        """,
+    )
+    import subprocess
+
+    found = subprocess.run(
+        [sys.executable, "main.py"], cwd=project.folder, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PROG_PLACE": "the environment"},
+    )  # fmt: skip
+    assert found.stderr == ""
+    assert found.stdout.splitlines()[:4] == [
+        "hello world the environment",
+        "before ['hello'] there",
+        "hello x the environment",
+        "there True",
+    ]
+    assert "--where" in found.stdout
+    assert found.stdout.endswith("Subcommands:\n  hello\n")
+
+
+def test_the_loader_finds_task_files_upwards(project):
+    project.write("deep/down/x.txt", "")
+    project.tasks("@task\ndef t(c):\n    pass\n", "deep/own.py")
+    project.write(
+        "main.py",
+        """
+        from faena.runner.taskfile import install_alias; install_alias()
+        from invoke import CollectionNotFound, Config, FilesystemLoader
+        module, folder = FilesystemLoader(start="deep/down").load("own")
+        print(module.t.name, folder)
+        try:
+            FilesystemLoader(config=Config(overrides={"tasks": {"collection_name": "nosuch"}})).load()
+        except CollectionNotFound as error:
+            print(error.name)
+        """,
+    )
+    import subprocess
+
+    found = subprocess.run(
+        [sys.executable, "main.py"], cwd=project.folder, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (found.stdout, found.stderr) == (f"t {project.folder}/deep\nnosuch\n", "")
