@@ -10,6 +10,7 @@ items and as attributes at every depth.
 from __future__ import annotations
 
 from faena.errors import AmbiguousEnvVar, AmbiguousMergeError, UncastableEnvVar
+from faena.runner.local import Local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ DEFAULTS: dict[str, Any] = {
         "warn": False,
         "watchers": [],
     },
-    "runners": {},
+    "runners": {"local": Local},
     "sudo": {"password": None, "prompt": "[sudo] password: ", "user": None},
     "tasks": {
         "auto_dash_names": True,

@@ -57,8 +57,8 @@ class Project:
             **{"stdin": subprocess.DEVNULL} | more,
         )
 
-    def fa(self, *words: str, cwd: str = ".", env: dict[str, str] | None = None, feed: str | None = None) -> Run:
-        more = {} if feed is None else {"stdin": subprocess.PIPE}
+    def fa(self, *words: str, cwd: str = ".", env: dict[str, str] | None = None, feed: str | None = None, **more) -> Run:
+        more = more if feed is None else {"stdin": subprocess.PIPE} | more
         process = self.start(*words, cwd=cwd, env=env, **more)
         try:
             out, err = process.communicate(None if feed is None else feed.encode(), timeout=60)

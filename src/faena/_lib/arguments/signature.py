@@ -219,7 +219,12 @@ def _parameter(raw: Raw, function: Any, told: Hints, spellings: _Spellings, text
     name, kind, default, written = raw
     annotation, mark = _marks_of(_resolve(written, function))
     try:
-        reading = _reading_from_default(default) if annotation is MISSING else reading_of(annotation, told.converters)
+        if annotation is not MISSING:
+            reading = reading_of(annotation, told.converters)
+        elif name in told.repeated or (name in told.optional_values and isinstance(default, bool)):
+            reading = Reading(None, "TEXT")  # the declaration says what is taken: texts, whatever the default is
+        else:
+            reading = _reading_from_default(default)
     except TypeError as error:
         raise TypeError(f"{command}: parameter {name!r}: {error}") from None
     metavar = (mark.metavar if mark else "") or reading.metavar
