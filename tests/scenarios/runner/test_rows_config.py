@@ -198,7 +198,8 @@ def test_defaults_are_those_of_invoke(project):
         "'fallback', 'hide', 'in_stream', 'out_stream', 'pty', 'replace_env', 'shell', 'warn', 'watchers'] "
         "bash <DataProxy: {}> [] True",
         "{'password': None, 'prompt': '[sudo] password: ', 'user': None} None "
-        "['auto_dash_names', 'collection_name', 'dedupe', 'executor_class', 'ignore_unknown_help', 'search_root'] ['local']",
+        "['auto_dash_names', 'collection_name', 'dedupe', 'executor_class', 'ignore_unknown_help', 'search_root'] "
+        "['local']",
         "True tasks True None",
     ]
 
