@@ -144,8 +144,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--check", action="store_true", help="end with status 1 when a bar is missed")
     parser.add_argument("--results", type=Path, default=peers.ROOT / "benchmarks" / "results")
-    parser.add_argument("what", nargs="*", default=WHAT, choices=[*WHAT, []], help=", ".join(WHAT))
+    parser.add_argument("what", nargs="*", help=f"{', '.join(WHAT)} (all)")
     chosen = parser.parse_args()
+    unknown = set(chosen.what).difference(WHAT)
+    if unknown:
+        parser.error(f"no such measure: {', '.join(sorted(unknown))}")
     if chosen.set_up:
         peers.set_up(chosen.peers)
     programs = peers.find(chosen.peers)
@@ -157,7 +160,7 @@ def main() -> int:
         print(f"left out, as they are not installed: {', '.join(missing)}")
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(programs, chosen.rounds, Path(name))
-        for what in chosen.what:
+        for what in chosen.what or WHAT:
             getattr(bench, what)()
     found = report.bars(bench.measured)
     print("", *found, sep="\n")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from faena._lib.arguments.spec import CommandSpec, Parsed
     from faena.runner.collection import Collection
     from faena.runner.task import Task
+    from faena.runner.taskfile import TaskFile
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -110,29 +111,44 @@ def _before_tasks(options: dict[str, Any], first: Parsed, words: list[str], core
 _COMFORTS = ("complete", "print_completion_script", "init", "import_file")
 
 
-def load(options: dict[str, Any]) -> Collection:
-    """Find and load the task file that the options name; without one, the files of other tools."""
-    from faena.runner.taskfile import collection_from, find_task_file, load_task_file
+def locate(options: dict[str, Any]) -> tuple[str, TaskFile | None, str]:
+    """Where the tasks come from: the name looked for, the task file, else the folder with files of other tools.
+
+    Raises CollectionNotFound.
+    """
+    from faena.runner.taskfile import find_task_file
 
     config = options.get("config")
     if config and config.endswith(".py") and _is_task_file(config):
         options["collection"] = config
         del options["config"]
     settings = task_settings(options, None)
-    name = options.get("collection") or settings.collection_name
+    name: str = options.get("collection") or settings.collection_name
     start = options.get("search_root") or settings.search_root
     found = find_task_file(name, start)
     if found is not None:
-        settings = task_settings(options, found.folder)
-        root = collection_from(found, load_task_file(found), auto_dash_names=settings.auto_dash_names)
-        root.ignores_unknown_help = settings.ignore_unknown_help
-        return root
-    from faena.runner.collection import Collection
-    from faena.runner.foreign.catalog import add_foreign, find_folder
+        return name, found, found.folder
+    from faena.runner.foreign.catalog import find_folder
 
     folder = find_folder(start) if name == "tasks" else None
     if folder is None:
         raise CollectionNotFound(name, os.path.abspath(start or os.getcwd()))
+    return name, None, folder
+
+
+def load(options: dict[str, Any]) -> Collection:
+    """Find and load the task file that the options name; without one, the files of other tools."""
+    _, found, folder = locate(options)
+    if found is not None:
+        from faena.runner.taskfile import collection_from, load_task_file
+
+        settings = task_settings(options, folder)
+        root = collection_from(found, load_task_file(found), auto_dash_names=settings.auto_dash_names)
+        root.ignores_unknown_help = settings.ignore_unknown_help
+        return root
+    from faena.runner.collection import Collection
+    from faena.runner.foreign.catalog import add_foreign
+
     root = Collection("tasks", loaded_from=folder)
     add_foreign(root)
     return root

@@ -210,6 +210,10 @@ class Cache:
         """Say what will be asked for, so that a place far away is asked once."""
         self._place.fetch(map(_entry_name, fingerprints))
 
+    def has(self, fingerprint: bytes) -> bool:
+        """Whether there is an entry; whether it is whole shows when it is restored."""
+        return self._place.has(_entry_name(fingerprint))
+
     def flush(self) -> None:
         """Let everybody have what was kept."""
         self._place.flush()

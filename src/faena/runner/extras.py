@@ -218,19 +218,6 @@ def _question(runner: Runner, step: Step, confirm: Any) -> str:
     return str(confirm).format(**values)
 
 
-def foresee(runner: Runner, step: Step) -> str:
-    """What a run would do with a step, for `--dry-run`."""
-    reason = why_not_wanted(runner, step)
-    if reason:
-        return f"skipped: {reason}"
-    extras = extras_of(step)
-    if extras.sources is not None or extras.outputs is not None:
-        from faena.runner.incremental import foresee_incremental
-
-        return foresee_incremental(runner, step)
-    return ""
-
-
 def _say(text: str, sink: Any) -> None:
     if sink is not None:
         sink.write("stdout", f"{text}\n".encode())

@@ -70,11 +70,11 @@ def run_incrementally(runner: Runner, step: Step, *, has_keyboard: bool, sink: A
         return run_rule(runner, step, has_keyboard=has_keyboard, sink=sink)
     began_s = time.monotonic()
     path = _path_of(runner, step)
-    record = _load(path)
+    record = load_record(runner, step)
     parts, sources = _now(runner, step, record)
     fingerprint = whole(parts)
     outputs_before = dict(record.outputs) if record is not None else {}
-    reason = "--force" if runner.settings.force else _why(runner, record, fingerprint, parts)
+    reason = "--force" if runner.settings.force else why(runner, record, fingerprint, parts)
     if not reason:
         _note(runner, step, "up to date", sink)
         assert record is not None
@@ -96,22 +96,6 @@ def run_incrementally(runner: Runner, step: Step, *, has_keyboard: bool, sink: A
     return Outcome(step, "done", value=value, reason=reason, duration_s=time.monotonic() - began_s)
 
 
-def foresee_incremental(runner: Runner, step: Step) -> str:
-    """What a run would do with the step as things are now."""
-    extras = extras_of(step)
-    if extras.each is not None:
-        from faena.runner.rules import foresee_rule
-
-        return foresee_rule(runner, step)
-    record = _load(_path_of(runner, step))
-    try:
-        parts, _ = _now(runner, step, record)
-    except TaskFileError as error:
-        return f"has to run: {error}"
-    reason = "--force" if runner.settings.force else _why(runner, record, whole(parts), parts)
-    return f"has to run: {reason}" if reason else "up to date"
-
-
 def _now(runner: Runner, step: Step, record: Record | None) -> tuple[dict[str, bytes], dict[str, Entry]]:
     extras = extras_of(step)
     parts = own_parts(runner, step)
@@ -122,7 +106,7 @@ def _now(runner: Runner, step: Step, record: Record | None) -> tuple[dict[str, b
     return parts, seen
 
 
-def _why(runner: Runner, record: Record | None, fingerprint: bytes, parts: dict[str, bytes]) -> str:
+def why(runner: Runner, record: Record | None, fingerprint: bytes, parts: dict[str, bytes]) -> str:
     """Why the step has to run, or nothing."""
     if record is None:
         return "it has not succeeded before"
@@ -205,8 +189,8 @@ def _path_of(runner: Runner, step: Step) -> str:
     return os.path.join(state_folder(runner), f"{name}.state")
 
 
-def _load(path: str) -> Record | None:
-    values = state.load(path)
+def load_record(runner: Runner, step: Step) -> Record | None:
+    values = state.load(_path_of(runner, step))
     if values.keys() != {"fingerprint", "parts", "sources", "outputs", "log"}:
         return None
     return Record(**values)

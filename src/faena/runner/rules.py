@@ -26,7 +26,7 @@ from faena.errors import TaskFileError
 from faena.runner import snapshot, state
 from faena.runner.extras import extras_of
 from faena.runner.files import MARGIN_NS, digest, look
-from faena.runner.fingerprint import folder_of, own_parts, paths_of, source_parts, whole
+from faena.runner.fingerprint import folder_of, own_parts, paths_of, source_parts, whole, with_coming
 from faena.runner.globs import expand
 from faena.runner.incremental import run_recorded, state_folder
 from faena.runner.outcome import Outcome
@@ -34,7 +34,7 @@ from faena.runner.sinks import Direct, Routing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from faena.runner.cache import Cache
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 _COMMON = ""  # the key of what all targets share: no target has an empty name
 
 
-def pairs_of(folder: str, extras: Extras) -> list[tuple[str, str]]:
-    """Each source with its target, relative to the folder.
+def pairs_of(folder: str, extras: Extras, coming: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """Each source with its target, relative to the folder; sources that are `coming` count as if they were there.
 
     Raises TaskFileError: two sources would make one target.
     """
-    sources = [path for pattern in patterns_of(extras) for path in expand(folder, pattern)]
+    sources = [path for pattern in patterns_of(extras) for path in with_coming(expand(folder, pattern), pattern, coming)]
     form = extras.outputs
     if not isinstance(form, str):
         raise TaskFileError("a task with `each` needs `outputs` as one text, such as 'build/{stem}.o'")
@@ -79,14 +79,14 @@ def _target(form: str, path: str) -> str:
     return form.format(stem=stem, name=name, dir=folder, path=os.path.join(folder, stem))
 
 
-def targets_of(folder: str, extras: Extras) -> list[str]:
-    return [target for _, target in pairs_of(folder, extras)]
+def targets_of(folder: str, extras: Extras, coming: Iterable[str] = ()) -> list[str]:
+    return [target for _, target in pairs_of(folder, extras, coming)]
 
 
-class _Rule:
+class Rule:
     """One run of a rule: what is known, and what has to be made."""
 
-    def __init__(self, runner: Runner, step: Step) -> None:
+    def __init__(self, runner: Runner, step: Step, coming: Iterable[str] = ()) -> None:
         self.runner, self.step = runner, step
         self.extras = extras_of(step)
         self.folder = folder_of(runner)
@@ -94,12 +94,16 @@ class _Rule:
         self.known: dict[str, Any] = state.load(self.path)
         common: Any = self.known.get(_COMMON) or (b"", {}, {})
         parts = own_parts(runner, step)
-        found, self._sources = source_parts(self.folder, paths_of(runner, step, self.extras.sources), common[2])
+        sources = paths_of(runner, step, self.extras.sources, coming=coming)
+        self.common = sources
+        if coming:  # only foreseen: what is not there yet has no content
+            sources = [path for path in sources if os.path.exists(os.path.join(self.folder, path))]
+        found, self._sources = source_parts(self.folder, sources, common[2])
         self._parts = {**parts, **found}
         self.fingerprint = whole(self._parts)
         self._old_parts: dict[str, bytes] = common[1]
         self.is_changed = common != (self.fingerprint, self._parts, self._sources)
-        self.pairs = pairs_of(self.folder, self.extras)
+        self.pairs = pairs_of(self.folder, self.extras, coming)
         self._lock = allocate_lock()
 
     def stale(self) -> list[tuple[str, str, str]]:
@@ -202,7 +206,7 @@ class _Rule:
 class Batch:
     """The targets of one rule that have to be made, one item after the other, by one thread or by several."""
 
-    def __init__(self, rule: _Rule, stale: list[tuple[str, str, str]], began_s: float) -> None:
+    def __init__(self, rule: Rule, stale: list[tuple[str, str, str]], began_s: float) -> None:
         self.step = rule.step
         self.count = len(stale)
         self.done = 0
@@ -292,9 +296,9 @@ def begin_rule(runner: Runner, step: Step, sink: Any) -> Outcome | Batch:
     """
     began_s = time.monotonic()
     count = _count_as_known(runner, step)
-    rule: _Rule | None = None
+    rule: Rule | None = None
     if count is None:
-        rule = _Rule(runner, step)
+        rule = Rule(runner, step)
         stale = rule.stale()
         if stale:
             if runner.settings.why:
@@ -357,12 +361,6 @@ class _Streams:
 def state_path(runner: Runner, step: Step) -> str:
     name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in step.name)
     return os.path.join(state_folder(runner), f"{name}.rule")
-
-
-def foresee_rule(runner: Runner, step: Step) -> str:
-    rule = _Rule(runner, step)
-    stale = rule.stale()
-    return f"{len(stale)} of {len(rule.pairs)} targets have to be made" if stale else "up to date"
 
 
 def _say(sink: Any, text: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 # variables that change what `fa` does: those of the CI system that runs the tests, and of the developer; byte code is
 # kept, as it is in use
-OUTSIDE = ("INVOKE_", "GITHUB_", "GITLAB_", "TF_BUILD", "CI", "PYTHONDONTWRITEBYTECODE")
+OUTSIDE = ("INVOKE_", "XDG_", "GITHUB_", "GITLAB_", "TF_BUILD", "CI", "PYTHONDONTWRITEBYTECODE")
 HEADER = "from faena import Collection, Config, Context, Exit, call, run, sudo, task\n"
 
 

@@ -54,6 +54,62 @@ def test_completion_knows_the_tools_own_flags_and_is_silent_where_there_is_nothi
     assert project.fa("--complete", "--", "fa", "").lines == []
 
 
+COUNTED = """
+from faena import task
+import helper
+
+print("noise")
+with open("runs", "a") as file:
+    file.write("x")
+
+@task(aliases=["b"])
+def build(c, mode="fast"):
+    pass
+"""
+
+
+def test_completing_again_does_not_run_the_task_file_until_something_changed(project):
+    (project.folder / "home").mkdir()
+    project.write("helper.py", "")
+    project.write("tasks.py", COUNTED)
+    runs = project.folder / "runs"
+
+    def complete(*words: str, **more) -> list[str]:
+        found = project.fa("--complete", "--", "fa", *words, **more)
+        assert found.status == 0
+        return found.lines
+
+    def count() -> int:
+        return len(runs.read_text())
+
+    assert (complete(""), count()) == (["build", "b"], 1)
+    assert (complete(""), count()) == (["build", "b"], 1)
+    assert (complete("build", "--"), count()) == (["--mode"], 1)
+    assert (complete("b", "-"), count()) == (["--mode", "-m"], 1)
+    (project.folder / "sub").mkdir()
+    assert (complete("", cwd="sub"), count()) == (["build", "b"], 1)
+    project.write("tasks.py", COUNTED.replace("mode=", "other="))
+    assert (complete("build", "--"), count()) == (["--other"], 2)
+    project.write("helper.py", "x = 1\n")
+    assert (complete(""), count()) == (["build", "b"], 3)
+    project.write("package.json", '{"scripts": {"lint": "eslint"}}')
+    assert (complete(""), count()) == (["build", "b", "lint"], 4)
+    assert (complete("npm:lint", ""), count()) == (["build", "b", "lint"], 4)
+    for path in (project.folder / "home" / ".cache").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"damaged")
+    assert (complete(""), count()) == (["build", "b", "lint"], 5)
+    assert (complete("", env={"HOME": "/dev/null"}), count()) == (["build", "b", "lint"], 6)  # nowhere to keep it
+
+
+def test_completion_sees_a_module_that_is_added_to_a_folder_of_tasks(project):
+    project.tasks("@task\ndef one(c):\n    pass\n", "tasks/first.py")
+    assert project.fa("--complete", "--", "fa", "").lines == ["first.one"]
+    assert project.fa("--complete", "--", "fa", "").lines == ["first.one"]
+    project.tasks("@task\ndef two(c):\n    pass\n", "tasks/second.py")
+    assert project.fa("--complete", "--", "fa", "").lines == ["first.one", "second.two"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_completion_script_is_what_its_shell_takes(project, shell):
     text = project.fa("--print-completion-script", shell).stdout

@@ -373,6 +373,105 @@ def test_the_whole_is_known_to_be_up_to_date_by_one_comparison(ruled):
     assert ruled.fa("upper", "--why").lines[0] == "upper: up/a.up has to be made: output up/a.up was changed"
 
 
+CHAIN = """
+@task(sources=["spec.txt"], outputs=["src/gen.c"])
+def generate(c):
+    c.run("mkdir -p src; cp spec.txt src/gen.c")
+
+@task(needs=[generate], each="src/*.c", outputs="obj/{stem}.o", sources=["src/common.h"])
+def compile(c, source, output):
+    c.run(["cp", source, output])
+
+@task(needs=[compile], sources=[compile, "spec.txt"], outputs=["program"])
+def link(c):
+    c.run("cat obj/*.o > program")
+
+@task(sources=["nosuch"], outputs=["x"])
+def impossible(c):
+    pass
+
+@task(pre=[link], sources=["program"])
+def check(c):
+    pass
+"""
+
+
+def test_a_dry_run_counts_with_the_files_that_earlier_tasks_would_make(project):
+    project.tasks(CHAIN)
+    project.write("spec.txt", "spec")
+    project.write("src/main.c", "main")
+    project.write("src/common.h", "h")
+    assert project.fa("-n", "check", "impossible").lines == [
+        "generate  (has to run: it has not succeeded before)",
+        "compile  (2 of 2 targets have to be made)",
+        "link  (has to run: compile makes obj/gen.o)",
+        "check  (has to run: link makes program)",
+        "impossible  (fails: source nosuch does not exist)",
+    ]
+    assert not (project.folder / "obj").exists()
+    assert project.fa("check").status == 0
+    fresh = ["generate  (up to date)", "compile  (up to date)", "link  (up to date)", "check  (up to date)"]
+    assert project.fa("-n", "check").lines == fresh
+    project.write("spec.txt", "other")
+    assert project.fa("-n", "check").lines == [
+        "generate  (has to run: source spec.txt changed)",
+        "compile  (1 of 2 targets if src/gen.c changes, which generate makes)",
+        "link  (has to run: source spec.txt changed)",
+        "check  (has to run if program changes, which link makes)",
+    ]
+    assert project.fa("check").status == 0
+    project.write("src/common.h", "h2")
+    assert project.fa("-n", "check").lines == [
+        "generate  (up to date)",
+        "compile  (2 of 2 targets have to be made)",
+        "link  (has to run if obj/gen.o changes, which compile makes)",
+        "check  (has to run if program changes, which link makes)",
+    ]
+    assert project.fa("check").lines[-2:] == ["link: up to date", "check: up to date"]  # the objects were the same
+    (project.folder / "program").unlink()
+    (project.folder / "obj" / "main.o").unlink()
+    assert project.fa("-n", "link").lines == [
+        "generate  (up to date)",
+        "compile  (1 of 2 targets have to be made, 1 of them from the cache)",
+        "link  (has to run: compile makes obj/main.o)",
+    ]
+    assert project.fa("-n", "generate", "--force").lines == ["generate  (has to run: --force)"]
+    (project.folder / "src" / "gen.c").unlink()
+    assert project.fa("-n", "generate").lines == ["generate  (comes from the cache: output src/gen.c is missing)"]
+    assert project.fa("generate").lines == ["generate: restored from the cache"]
+
+
+def test_a_dry_run_says_so_where_nobody_knows_the_names_of_outputs(project):
+    project.tasks(
+        """
+        @task(sources=["in"], outputs=["parts/*.txt"])
+        def split(c):
+            c.run("mkdir -p parts; cp in parts/a.txt")
+
+        @task(needs=[split], sources=["parts/*.txt"], outputs=["out"])
+        def join(c):
+            c.run("cat parts/*.txt > out")
+
+        @task(needs=[split], each="parts/*.txt", outputs="up/{name}")
+        def upper(c, source, output):
+            c.run(["cp", source, output])
+        """
+    )
+    project.write("in", "1")
+    assert project.fa("-n", "join", "upper").lines == [
+        "split  (has to run: it has not succeeded before)",
+        "join  (has to run: it has not succeeded before)",
+        "upper  (more if split makes other files)",
+    ]
+    assert project.fa("join", "upper").status == 0
+    project.write("in", "2")
+    assert project.fa("-n", "join", "upper").lines == [
+        "split  (has to run: source in changed)",
+        "join  (has to run if parts/a.txt changes, which split makes)",
+        "upper  (1 of 1 targets if parts/a.txt changes, which split makes)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("form", "targets"),
     [

@@ -50,9 +50,8 @@ class Line:
 VERSION = {"sturdy/__init__.py": '__version__ = "1.4.2"\n'}
 ON_MAIN = {"git": 'case "$1" in rev-parse) echo main ;; esac'}
 FLAKY = {"flasher": "[ -f {folder}/once ] && exit 0; touch {folder}/once; exit 5"}
-OUTPUTS = {
-    "terraform": """case "$1" in output) echo '{{"url": {{"value": "https://x"}}, "ip": {{"value": "10.0.0.1"}}}}' ;; esac"""
-}
+TABLE = '{{"url": {{"value": "https://x"}}, "ip": {{"value": "10.0.0.1"}}}}'
+OUTPUTS = {"terraform": f"case \"$1\" in output) echo '{TABLE}' ;; esac"}
 VAULT = {"vault": "printf 'Vault password: '; read word; [ \"$word\" = 'open sesame' ] && echo welcome"}
 DENIED = {"docker": 'case "$1" in login) printf "Password: "; read word; echo denied >&2; echo denied; sleep 60 ;; esac'}
 LET_IN = {"docker": 'case "$1" in login) printf "Password: "; read word; [ "$word" = secret ] || exit 1 ;; esac'}
@@ -60,7 +59,8 @@ D = "DJANGO_SETTINGS_MODULE=site.settings.local python manage.py"
 
 LINES = [
     Line("library", "test", ("PYTHONHASHSEED=0 pytest ",), files=VERSION),
-    Line("library", "test -v -k fast --cov", ("PYTHONHASHSEED=0 pytest -v -k fast --cov sturdy --cov-report=term-missing",)),
+    Line("library", "test -v -k fast --cov", (
+        "PYTHONHASHSEED=0 pytest -v -k fast --cov sturdy --cov-report=term-missing",)),
     Line("library", "bump --part=minor --dry-run", out="1.4.2 -> 1.5.0\n", files=VERSION),
     Line("library", "bump -p nosuch", status=1, files=VERSION),
     Line("library", "release --repository pypi", (
