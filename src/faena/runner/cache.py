@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from _thread import get_ident
+from _thread import allocate_lock, get_ident
 
 from faena.errors import ConfigurationError
 from faena.runner.files import content_hash
@@ -118,6 +118,7 @@ class Shared:
         self._url = url
         self._front = front
         self._waiting: dict[str, bytes] = {}
+        self._lock = allocate_lock()
         self._is_down = False
         try:
             self._files, root = fsspec.core.url_to_fs(url)
@@ -148,13 +149,16 @@ class Shared:
 
     def write(self, name: str, content: bytes) -> None:
         self._front.write(name, content)
-        self._waiting[name] = content
-        if len(self._waiting) >= _MOST_WAITING:
+        with self._lock:
+            self._waiting[name] = content
+            is_full = len(self._waiting) >= _MOST_WAITING
+        if is_full:
             self.flush()
 
     def flush(self) -> None:
         # contents before the entries that name them, so that an entry never lacks one
-        waiting, self._waiting = self._waiting, {}
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
         for kind in ("blobs/", "entries/"):
             files = {f"{self._root}/{name}": content for name, content in waiting.items() if name.startswith(kind)}
             if files:
@@ -271,7 +275,17 @@ def local_folder(folder: str) -> Folder:
 
 
 def cache_of(runner: Runner) -> Cache | None:
-    """The cache that the configuration names, or the local one; None when it is switched off (`cache = false`)."""
+    """The cache that the configuration names, or the local one; None when it is switched off (`cache = false`).
+
+    One for a run: a place far away is opened once, and once it does not answer it is not asked again.
+    """
+    with runner.lock:
+        if not runner.caches:
+            runner.caches.append(_made(runner))
+        return runner.caches[0]
+
+
+def _made(runner: Runner) -> Cache | None:
     from faena.runner.fingerprint import folder_of
 
     front = local_folder(folder_of(runner))

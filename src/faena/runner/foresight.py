@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 
 from faena.errors import TaskFileError
+from faena.runner.cache import cache_of
 from faena.runner.extras import extras_of, why_not_wanted
 from faena.runner.fingerprint import filled, flat, folder_of, own_parts, paths_of, source_parts, whole
 from faena.runner.globs import is_pattern, matches_path
@@ -23,7 +24,6 @@ from faena.runner.task import Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from faena.runner.cache import Cache
     from faena.runner.execute import Runner
     from faena.runner.plan import Step
     from faena.runner.rules import Rule
@@ -39,8 +39,6 @@ class Foresight:
         self._folder = folder_of(runner)
         self._coming: dict[str, str] = {}  # files that earlier steps would make, and the titles of those
         self._patterns: dict[str, str] = {}  # the same for outputs whose names nobody knows yet
-        self._cache_of_run: Cache | None = None
-        self._has_cache = False
 
     def verdict(self, step: Step) -> str:
         """What would become of the step."""
@@ -78,7 +76,7 @@ class Foresight:
         waited = next(((path, self._maker_of(path)) for path in sources if self._maker_of(path)), None)
         reason = why(runner, record, fingerprint, parts)
         if reason:
-            cache = self._cache()
+            cache = cache_of(self._runner)
             if waited is None and extras.outputs is not None and cache is not None and cache.has(fingerprint):
                 return f"comes from the cache: {reason}"
             return f"has to run: {reason}"
@@ -156,17 +154,9 @@ class Foresight:
 
     def _count_kept(self, rule: Rule, stale: dict[str, str]) -> int:
         """How many of the targets the cache has; of those whose sources are there and stay as they are."""
-        cache = self._cache()
+        cache = cache_of(self._runner)
         if cache is None or self._runner.settings.force:
             return 0
         known = [(source, target) for target, source in stale.items() if not self._maker_of(source)]
         _, seen = source_parts(self._folder, [source for source, _ in known], {})
         return sum(cache.has(rule.fingerprint_of(source, target, seen[source][4])) for source, target in known)
-
-    def _cache(self) -> Cache | None:
-        if not self._has_cache:
-            from faena.runner.cache import cache_of
-
-            self._has_cache = True
-            self._cache_of_run = cache_of(self._runner)
-        return self._cache_of_run
