@@ -185,7 +185,7 @@ class _Pool:
                 self._end(index, result)
             else:
                 self._batches[index] = result
-            self._changed.notify_all()
+                self._changed.notify_all()
 
     def _take_item(self, making: _Making, item: Any) -> None:
         sink = making.item_sink()
@@ -202,14 +202,21 @@ class _Pool:
             if outcome is not None:
                 del self._batches[making.batch.step.index]
                 self._end(making.batch.step.index, outcome)
-            self._changed.notify_all()
+            elif self._is_stopping or self._running == 0:
+                self._changed.notify_all()
 
     def _end(self, index: int, outcome: Outcome) -> None:
         self._runner.outcomes.append(outcome)
         if outcome.is_good:
-            for each in self._ready.done(index):
+            ready = self._ready.done(index)
+            for each in ready:
                 heapq.heappush(self._queue, each)
+            if self._is_stopping or self._running == 0:
+                self._changed.notify_all()
+            else:  # whoever ended this one takes the next; waking more threads than there is work for costs much
+                self._changed.notify(max(0, len(ready) - 1))
             return
+        self._changed.notify_all()
         for each in sorted(self._ready.abandon(index)):
             self._runner.outcomes.append(Outcome(self._steps[each], "cancelled", reason=LOST))
         if not self._runner.settings.keep_going:

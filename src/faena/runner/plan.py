@@ -128,6 +128,10 @@ class _Planner:
 
     def _enter(self, wanted: Any, *, is_asked: bool = False) -> int | None:
         """Begin with a call; return its place at once if it has one."""
+        if self._dedupe and not is_asked and isinstance(wanted, Task):  # the common case, and most edges lead back
+            known = self._places.get(wanted, -1)
+            if known >= 0:
+                return known
         call = self._call_of(wanted)
         key = _key(call)
         place = self._places.get(key)
