@@ -14,7 +14,7 @@ import sys
 
 from faena._lib.arguments.parse import parse, require_all
 from faena.cli.fa_settings import task_settings
-from faena.errors import CollectionNotFound, FaenaError, UnknownCommand
+from faena.errors import CollectionNotFound, FaenaError, UnknownCommand, UsageError
 from faena.runner.options import fa_options
 
 TYPE_CHECKING = False
@@ -165,6 +165,14 @@ def find_task(root: Collection, name: str) -> tuple[str, Task[..., Any]] | None:
     return found
 
 
+def unknown(word: str, root: Collection, where: str = "") -> UsageError:
+    """The error for a word that is no task: the nearest one, or all that other tools' files have by that name."""
+    several = [name for name in root.task_names if name.partition(":")[2] == word]
+    if several:
+        return UsageError(f"'{word}' stands in several files; say which: {', '.join(sorted(several))}")
+    return UnknownCommand(word, root.task_names, where=where)
+
+
 def _is_task_file(path: str) -> bool:
     """Whether a Python file given with `-f` declares tasks, and is no configuration."""
     try:
@@ -184,7 +192,7 @@ def _read_tasks(words: list[str], first: Parsed, core: CommandSpec, root: Collec
         word = words[index]
         found = find_task(root, word)
         if found is None:
-            raise UnknownCommand(word, root.task_names)
+            raise unknown(word, root)
         name, task = found
         spec = task.command(name, ignore_unknown_help=root.ignores_unknown_help)
         parsed = parse(

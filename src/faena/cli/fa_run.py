@@ -6,9 +6,9 @@ import gc
 import os
 import sys
 
-from faena.cli.fa import INTERRUPTED, _width, find_task
+from faena.cli.fa import INTERRUPTED, _width, find_task, unknown
 from faena.cli.fa_settings import task_settings
-from faena.errors import Exit, Failure, RunnerError, UnexpectedExit, UnknownCommand
+from faena.errors import Exit, Failure, RunnerError, UnexpectedExit, did_you_mean
 from faena.runner.ending import ENDING
 from faena.runner.execute import Runner
 from faena.runner.outcome import LOST
@@ -111,8 +111,8 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
     except KeyboardInterrupt:
         _report(options, runner.outcomes)
         return INTERRUPTED
-    _report(options, outcomes)
-    return _status_of(outcomes, debug=bool(options.get("debug")))
+    is_told = _report(options, outcomes)
+    return _status_of(outcomes, debug=bool(options.get("debug"))) or (0 if is_told else 1)
 
 
 def _has_rules(steps: list[Step]) -> bool:
@@ -120,11 +120,17 @@ def _has_rules(steps: list[Step]) -> bool:
     return any(step.task.options.extras is not None and step.task.options.extras.each is not None for step in steps)
 
 
-def _report(options: dict[str, Any], outcomes: list[Outcome]) -> None:
+def _report(options: dict[str, Any], outcomes: list[Outcome]) -> bool:
+    """Write the reports that were asked for; False when one cannot be written, which must not hide how it went."""
     if options.get("timing") or options.get("json") or options.get("junit"):
         from faena.runner.report import write_reports
 
-        write_reports(options, outcomes)
+        try:
+            write_reports(options, outcomes)
+        except OSError as error:
+            remark(f"fa: the report cannot be written: {error.filename}: {error.strerror}")
+            return False
+    return True
 
 
 def _status_of(outcomes: list[Outcome], *, debug: bool) -> int:
@@ -184,7 +190,9 @@ def _show_failure(title: str, error: Failure) -> int:
 
 
 def _annotate(text: str) -> None:
-    """Mark the failure on the page of the CI system."""
+    """Mark the failure on the page of the CI system; GitLab knows no such marks."""
+    if os.environ.get("TF_BUILD") == "True":
+        print(f"##vso[task.logissue type=error]{masked(text).partition(chr(10))[0]}", flush=True)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         first = masked(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
         print(f"::error title=fa::{first}", flush=True)
@@ -258,7 +266,7 @@ def _resolver(root: Collection) -> Any:
     def resolve(name: str) -> tuple[str, Task[..., Any]]:
         found = find_task(root, name)
         if found is None:
-            raise UnknownCommand(name, root.task_names, where="a task's dependencies")
+            raise unknown(name, root, "a task's dependencies")
         return found
 
     return resolve
@@ -310,7 +318,10 @@ def _explain(options: dict[str, Any], root: Collection) -> int:
     runner = Runner(root, settings_from(options, ()), lambda: make_config(options, root))
     config = runner.config_for("")
     wanted = options["explain"]
-    for name, value, source in config.explain():
-        if wanted is True or name == wanted or name.startswith(f"{wanted}."):
-            print(masked(f"{name} = {value!r}  ({source})"))
+    found = config.explain()
+    shown = [each for each in found if wanted is True or each[0] == wanted or each[0].startswith(f"{wanted}.")]
+    if not shown:
+        raise Exit(f"fa: the configuration has no value {wanted!r}{did_you_mean(wanted, [each[0] for each in found])}")
+    for name, value, source in shown:
+        print(masked(f"{name} = {value!r}  ({source})"))
     return 0

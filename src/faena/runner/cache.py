@@ -10,12 +10,13 @@ the local folder in front of it. A shared place that does not answer is told abo
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from _thread import allocate_lock, get_ident
 
 from faena.errors import ConfigurationError
-from faena.runner.files import content_hash
+from faena.runner.files import digest_of
 from faena.runner.streams import remark
 
 TYPE_CHECKING = False
@@ -243,23 +244,39 @@ class Cache:
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
         for path, mode, content, name in contents:
-            if not _put(os.path.join(folder, path), mode, content, name):
+            if not _put(folder, path, mode, content, name):
                 return None
         return printed
 
 
-def _put(path: str, mode: int, content: bytes, name: str) -> bool:
-    """Write one output in one piece; False when its content is not what its name says."""
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.{get_ident()}.fa-tmp"
-    with open(temporary, "wb") as file:
-        file.write(content)
-    if content_hash(temporary).hex() != name:
-        os.unlink(temporary)
+def _put(folder: str, path: str, mode: int, content: bytes, name: str) -> bool:
+    """Write one output in one piece; False when its content is not what its name says.
+
+    It is written in a folder of ours first: what a killed run leaves there is nobody's source.
+    """
+    if digest_of(content).hex() != name:
         return False
-    os.chmod(temporary, mode)
-    os.replace(temporary, path)
+    full = os.path.join(folder, path)
+    temporary = os.path.join(folder, ".faena", "tmp", f"{os.getpid()}.{get_ident()}")
+    os.makedirs(os.path.dirname(full) or ".", exist_ok=True)
+    os.makedirs(os.path.dirname(temporary), exist_ok=True)
+    _write(temporary, content, mode)
+    try:
+        os.replace(temporary, full)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        os.unlink(temporary)  # the output lies on another device
+        beside = os.path.join(os.path.dirname(full), f".{os.path.basename(full)}.{os.getpid()}.fa-tmp")
+        _write(beside, content, mode)
+        os.replace(beside, full)
     return True
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+    os.chmod(path, mode)
 
 
 def _entry_name(fingerprint: bytes) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from _thread import allocate_lock
+from time import time
 
 from faena.runner.scope import CURRENT
 
@@ -51,6 +52,11 @@ class Grouped:
         self._label = label
         self._marks = marks
         self._pieces: list[tuple[str, bytes]] = []
+        self._began_s = time()
+
+    def _mark(self, text: str, at_s: float) -> bytes:
+        own = "".join(letter if letter.isalnum() or letter in "_.-" else "_" for letter in self._label)
+        return text.format(name=self._label, id=own, time=int(at_s)).encode()
 
     @property
     def is_marked(self) -> bool:
@@ -70,8 +76,8 @@ class Grouped:
             begin, end = self._marks
             pieces = list(self._pieces)
             if begin:
-                pieces.insert(0, ("stdout", begin.format(name=self._label).encode()))
-                pieces.append(("stdout", end.format(name=self._label).encode()))
+                pieces.insert(0, ("stdout", self._mark(begin, self._began_s)))
+                pieces.append(("stdout", self._mark(end, time())))
             self._target.write_all(pieces)
             self._pieces = []
 
@@ -228,7 +234,8 @@ def group_marks() -> tuple[str, str]:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         return "::group::{name}\n", "::endgroup::\n"
     if os.environ.get("GITLAB_CI") == "true":
-        return "section_start:0:{name}\r{name}\n", "section_end:0:{name}\r\n"
+        # https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections
+        return "\033[0Ksection_start:{time}:{id}\r\033[0K{name}\n", "\033[0Ksection_end:{time}:{id}\r\033[0K\n"
     if os.environ.get("TF_BUILD") == "True":
         return "##[group]{name}\n", "##[endgroup]\n"
     return "", ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -291,3 +292,42 @@ def test_names_that_say_nothing_are_advised_against(project):
 def test_choosing_needs_a_terminal(project):
     project.tasks(TASKS)
     assert project.fa("--choose").stderr == "fa: --choose needs a terminal; name a task instead\n"
+
+
+def test_a_report_that_cannot_be_written_hides_nothing(project):
+    project.tasks("@task\ndef good(c):\n    print('done')\n@task\ndef bad(c):\n    c.run('exit 3')\n")
+    line = "fa: the report cannot be written: nosuch/r.json: No such file or directory\n"
+    found = project.fa("good", "--json=nosuch/r.json")
+    assert (found.stdout, found.stderr, found.status) == ("done\n", line, 1)
+    found = project.fa("bad", "--json=nosuch/r.json")
+    assert (found.stderr, found.status) == (line + "fa: task 'bad': command failed with status 3: exit 3\n", 3)
+
+
+def test_a_value_that_nobody_set_is_not_explained_in_silence(project):
+    project.tasks("@task\ndef t(c):\n    pass\n")
+    found = project.fa("--explain", "run.ecoh")
+    assert found.stderr == "fa: the configuration has no value 'run.ecoh'; did you mean 'run.echo'?\n"
+    assert found.status == 1
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "x"])
+def test_a_number_of_jobs_is_a_number(project, count):
+    project.tasks("@task\ndef t(c):\n    pass\n")
+    found = project.fa("t", f"-j{count}")
+    assert found.stderr == f"'t': -j cannot be '{count}': expected a whole number from 1\n"
+
+
+def test_output_is_folded_and_failures_are_marked_in_each_ci_system(project):
+    project.tasks("@task\ndef a(c, x='1'):\n    print('out')\n@task\ndef b(c):\n    c.run('exit 3')\n")
+    found = project.fa("a", "-x2", "b", "-k", "-j2", env={"GITHUB_ACTIONS": "true"}).lines
+    assert found[:3] == ["::group::a(x=2)", "out", "::endgroup::"]
+    assert found[-1].startswith("::error title=fa::task 'b': command failed with status 3")
+    found = project.fa("a", "-x2", "b", "-k", "-j2", env={"TF_BUILD": "True"}).lines
+    assert found[:3] == ["##[group]a(x=2)", "out", "##[endgroup]"]
+    assert found[-1] == "##vso[task.logissue type=error]task 'b': command failed with status 3: exit 3"
+    found = project.fa("a", "-x2", "b", "-k", "-j2", env={"GITLAB_CI": "true"}).stdout
+    assert re.sub(r":\d+:", ":TIME:", found).split("\n")[:3] == [
+        "\033[0Ksection_start:TIME:a_x_2_\r\033[0Ka(x=2)",
+        "out",
+        "\033[0Ksection_end:TIME:a_x_2_\r\033[0K",
+    ]

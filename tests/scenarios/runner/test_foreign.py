@@ -153,3 +153,15 @@ def test_a_broken_package_json_is_told_about(project):
     found = project.fa("-l")
     assert found.status == 1
     assert f"fa: {project.folder}/package.json: Expecting property name" in found.stderr
+
+
+@needs_make
+def test_a_name_that_several_files_have_is_asked_about(project):
+    (project.folder / "Makefile").write_text("deploy:\n\t@echo make\n")
+    project.write("package.json", '{"scripts": {"deploy": "echo npm"}}')
+    project.tasks("@task(needs=['deploy'])\ndef t(c):\n    pass\n")
+    line = "'deploy' stands in several files; say which: make:deploy, npm:deploy\n"
+    for words in (["deploy"], ["t"]):
+        found = project.fa(*words)
+        assert (found.stdout, found.stderr, found.status) == ("", line, 1)
+    assert project.fa("make:deploy").stdout == "make\n"

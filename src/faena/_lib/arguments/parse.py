@@ -122,7 +122,9 @@ def value_of(parameter: Parameter, text: str, command: str) -> Any:
 
 def _reason(parameter: Parameter, error: Exception) -> str:
     known = {"INT": "a whole number", "NUMBER": "a number", "yes|no": "yes or no"}
-    return known.get(parameter.metavar) or str(error) or parameter.metavar
+    by_kind = {int: "a whole number", float: "a number"}
+    kind = by_kind.get(parameter.convert) if isinstance(parameter.convert, type) else None
+    return known.get(parameter.metavar) or kind or str(error) or parameter.metavar
 
 
 def _shown(parameter: Parameter) -> str:
