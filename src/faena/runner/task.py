@@ -186,6 +186,7 @@ class Extras:
         "confirm",
         "each",
         "env",
+        "needed_by",
         "on_failure",
         "outputs",
         "platforms",
@@ -214,6 +215,7 @@ class Extras:
         timeout_s: float | None = None,
         on_failure: Any = None,
         undo: Any = None,
+        needed_by: Sequence[str] = (),
     ) -> None:
         self.sources = sources
         self.outputs = outputs
@@ -228,6 +230,7 @@ class Extras:
         self.timeout_s = timeout_s
         self.on_failure = on_failure
         self.undo = undo
+        self.needed_by = needed_by
 
 
 class Call:
@@ -266,8 +269,11 @@ def call(task: Task[..., Any] | str, *args: Any, **kwargs: Any) -> Call:
 
 
 _EXTRA_NAMES = frozenset(
-    ("sources", "outputs", "each", "env", "version", "when", "platforms", "confirm", "retries", "on_failure", "undo")
-)
+    (
+        "sources", "outputs", "each", "env", "version", "when", "platforms", "confirm", "retries", "on_failure", "undo",
+        "needed_by",
+    )
+)  # fmt: skip
 _PLAIN_NAMES = frozenset(
     (
         "name", "aliases", "positional", "optional", "default", "auto_shortflags", "help", "pre", "post", "needs",
@@ -310,6 +316,7 @@ if TYPE_CHECKING:
         timeout: float | timedelta | None = None,
         on_failure: Any = None,
         undo: Any = None,
+        needed_by: Sequence[str] = (),
     ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
     def task(*args: Any, **kwargs: Any) -> Any: ...
 
