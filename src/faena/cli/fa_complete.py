@@ -180,7 +180,9 @@ def _files_of(root: Collection) -> list[tuple[str, Stat]]:
 
     folder = root.loaded_from or os.getcwd()
     inside = folder + os.sep
-    paths = {os.path.join(folder, name) for name in (*FILES, "pyproject.toml", "tasks.py", "tasks/__init__.py")}
+    paths = {
+        os.path.join(folder, name) for name in (*FILES, "pyproject.toml", "faena.toml", "tasks.py", "tasks/__init__.py")
+    }
     paths.update(os.path.join(folder, f"invoke.{suffix}") for suffix in ("yaml", "yml", "toml", "json", "py"))
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)

@@ -88,8 +88,9 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
 
         settings.overrides["sudo"] = {"password": getpass.getpass("Desired 'sudo.password' config value: ")}
     ENDING.install()
-    gc.freeze()
-    gc.enable()
+    if not gc.isenabled():  # `main` has switched it off; a program that runs tasks in its own process has not
+        gc.freeze()
+        gc.enable()
     try:
         if any(step.task.options.extras is not None for step in steps):
             from faena.runner.extras import confirm_all
@@ -321,7 +322,7 @@ def _explain(options: dict[str, Any], root: Collection) -> int:
     found = config.explain()
     shown = [each for each in found if wanted is True or each[0] == wanted or each[0].startswith(f"{wanted}.")]
     if not shown:
-        raise Exit(f"fa: the configuration has no value {wanted!r}{did_you_mean(wanted, [each[0] for each in found])}")
+        raise Exit(f"fa: the configuration has no value {wanted!r}{did_you_mean(str(wanted), [each[0] for each in found])}")
     for name, value, source in shown:
         print(masked(f"{name} = {value!r}  ({source})"))
     return 0

@@ -49,8 +49,8 @@ def _may_be_set(options: dict[str, Any], folder: str | None) -> bool:
     prefixes = ["/etc/invoke.", os.path.expanduser("~/.invoke.")]
     if folder is not None:
         prefixes.append(os.path.join(folder, "invoke."))
-        project = os.path.join(folder, "pyproject.toml")
-        if os.path.isfile(project) and _speaks_of_tasks(project):
+        projects = [os.path.join(folder, name) for name in ("pyproject.toml", "faena.toml")]
+        if any(os.path.isfile(each) and _speaks_of_tasks(each) for each in projects):
             return True
     return any(os.path.isfile(prefix + suffix) for prefix in prefixes for suffix in _SUFFIXES)
 

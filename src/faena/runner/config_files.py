@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 SUFFIXES = ("yaml", "yml", "toml", "json", "py")
+# files that others own, too; the queue's settings know that `runner` is ours
+_TABLES = (
+    ("faena.toml", ("runner",), b"runner"),
+    ("pyproject.toml", ("tool", "faena", "runner"), b"faena"),
+    ("pyproject.toml", ("tool", "invoke"), b"invoke"),
+)
 
 
 def read_first(prefix: str) -> tuple[str, dict[str, Any]]:
@@ -24,24 +30,23 @@ def read_first(prefix: str) -> tuple[str, dict[str, Any]]:
 
 
 def read_project(folder: str, prefix: str = "invoke") -> tuple[str, dict[str, Any]]:
-    """Read the project's file: `invoke.*`, else `[tool.faena.runner]` or `[tool.invoke]` of pyproject.toml."""
+    """Read the project's file: `invoke.*`, else `[runner]` of faena.toml, else a table of pyproject.toml."""
     path, values = read_first(os.path.join(folder, prefix))
     if path or prefix != "invoke":  # a program of its own has no part of pyproject.toml
         return path, values
-    path = os.path.join(folder, "pyproject.toml")
-    if not os.path.isfile(path):
-        return "", {}
-    with open(path, "rb") as file:
-        content = file.read()
-    if b"faena" not in content and b"invoke" not in content:
-        return "", {}
-    tool = _toml(path, content).get("tool", {})
-    for names in (("faena", "runner"), ("invoke",)):
-        here = tool
+    for file, names, word in _TABLES:
+        path = os.path.join(folder, file)
+        if not os.path.isfile(path):
+            continue
+        with open(path, "rb") as opened:
+            content = opened.read()
+        if word not in content:  # reading TOML takes milliseconds, and most files do not speak of us
+            continue
+        here: Any = _toml(path, content)
         for name in names:
             here = here.get(name) if isinstance(here, dict) else None
         if isinstance(here, dict):
-            return f"{path} [tool.{'.'.join(names)}]", here
+            return f"{path} [{'.'.join(names)}]", here
     return "", {}
 
 

@@ -37,7 +37,7 @@ class Argument:
     ) -> None:
         if name and names:
             raise TypeError("An Argument has either a name or names, not both.")
-        self.names = tuple(names) if names else (name,) if name else ()
+        self.names: tuple[str, ...] = tuple(names) if names else (name,) if name else ()
         if not self.names:
             raise TypeError("An Argument must have at least one name.")
         self.kind = kind

@@ -72,6 +72,7 @@ def test_flags_win_over_files_and_changes_of_tasks_over_flags(project):
         ("invoke.json", '{"who": "file"}'),
         ("invoke.py", "import_free = 1\nwho = 'file'\n__hidden = 1\n"),
         ("invoke.toml", "who = 'file'\n"),
+        ("faena.toml", "timezone = 'UTC'\n[runner]\nwho = 'file'\n"),
         ("pyproject.toml", "[tool.faena.runner]\nwho = 'file'\n"),
         ("pyproject.toml", "[tool.invoke]\nwho = 'file'\n"),
     ],
