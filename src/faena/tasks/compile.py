@@ -256,14 +256,8 @@ class _Builder:
 
     def _finish(self, draft: _Draft) -> Node:
         context, message = self._context, draft.message
-        links = Links(
-            tuple(sorted(draft.dependents, key=self._depth_aside)),
-            tuple(draft.hooks),
-            draft.policy,
-            message is None,
-            draft.is_join,
-            draft.timing,
-        )
+        dependents = tuple(sorted(draft.dependents, key=lambda number: self._drafts[number].aside))
+        links = Links(dependents, tuple(draft.hooks), draft.policy, message is None, draft.is_join, draft.timing)
         if message is not None:
             takes = draft.takes is not Takes.NOTHING
             before = self._drafts[draft.needs[0]].id if draft.needs else ""
