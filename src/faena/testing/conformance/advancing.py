@@ -192,22 +192,26 @@ class Advancing:
         skipped = sketch.task(first, policy=Policy.SKIP, fallback=first)
         tolerated = sketch.task(first, policy=Policy.CONTINUE)
         alone = sketch.task(policy=Policy.SKIP)
-        join = sketch.join(skipped, tolerated, alone, first)
+        kept = sketch.task(first)
+        shortened = sketch.task(kept, policy=Policy.SKIP, fallback=kept)
+        join = sketch.join(skipped, tolerated, alone, shortened, fallback=first)
         body, hook = sketch.task(join), sketch.task(guards=[skipped, tolerated])
         after_skipped, after_alone = sketch.task(skipped), sketch.task(alone)
         new = sketch.new(body)
         await begin(backend, new)
         assert await play(backend, ending(new, first, b"7"), failed(new, skipped)) == [
-            [skipped, tolerated],
+            [skipped, tolerated, kept],
             [hook, after_skipped],
         ]
-        assert await play(backend, failed(new, tolerated), failed(new, alone)) == [[], [body, after_alone]]
-        assert (await states(backend, sketch.id))[:5] == [
+        assert await play(backend, failed(new, tolerated), failed(new, alone)) == [[], [after_alone]]
+        assert await play(backend, ending(new, kept, b"5"), failed(new, shortened)) == [[shortened], [body]]
+        assert (await states(backend, sketch.id))[:7] == [
             NodeState.SUCCESS, NodeState.SKIPPED, NodeState.TOLERATED, NodeState.SKIPPED, NodeState.SUCCESS,
+            NodeState.SKIPPED, NodeState.SUCCESS,
         ]  # fmt: skip
         asked = [Member(sketch.id, number) for number in (body, after_skipped, after_alone)]
         assert list(await backend.workflows.inputs(asked)) == [
-            Listed((Encoded(b"7", "json"), Raised(BOOM, "json"), Encoded(b"7", "json"))),
+            Listed((Raised(BOOM, "json"), Encoded(b"5", "json"))),
             Encoded(b"7", "json"),
             Nothing(),
         ]
