@@ -197,8 +197,9 @@ class _Builder:
         begins_later = entry.source is not None or entry.is_hook
         if begins_later:
             draft.timing = _timing(options)
-        if draft.timing is not None:
-            options = {name: value for name, value in options.items() if name not in ("countdown", "expires")}
+        if draft.timing is not None:  # an expiry at a moment stays one
+            counted = ("countdown",) if draft.timing.expires_s is None else ("countdown", "expires")
+            options = {name: value for name, value in options.items() if name not in counted}
         plain: Any = {name: value for name, value in options.items() if name not in ("link", "link_error", "task_id")}
         self._enter(draft, entry)
         if signature.immutable:
