@@ -1,4 +1,4 @@
-"""Workflows of ten thousand steps and of a hundred thousand members: what a step costs, and what client and message hold."""
+"""Ten thousand steps and a hundred thousand members: what a step costs, and what clients and messages hold."""
 
 from __future__ import annotations
 
