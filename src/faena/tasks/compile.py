@@ -258,7 +258,8 @@ class _Builder:
     def _finish(self, draft: _Draft) -> Node:
         context, message = self._context, draft.message
         dependents = tuple(sorted(draft.dependents, key=lambda number: self._drafts[number].aside))
-        links = Links(dependents, tuple(draft.hooks), draft.policy, message is None, draft.is_join, draft.timing)
+        source = draft.fallback if message is None else None
+        links = Links(dependents, tuple(draft.hooks), draft.policy, message is None, draft.is_join, draft.timing, source)
         if message is not None:
             takes = draft.takes is not Takes.NOTHING
             before = self._drafts[draft.needs[0]].id if draft.needs else ""

@@ -221,6 +221,23 @@ class Advancing:
         assert status.state is WorkflowState.SUCCESS
 
     @staged
+    async def test_a_part_that_never_began_answers_for_no_failure(self, stage: Stage) -> None:
+        """The policy and the hooks of a chain or group are for what fails in it, not before it."""
+        backend = await stage.backend()
+        sketch = Sketch()
+        first = sketch.task()
+        inside = sketch.task(first)
+        group = sketch.join(inside, policy=Policy.CONTINUE, fallback=first)
+        gate = sketch.gate(sketch.task(group), policy=Policy.SKIP, fallback=group)
+        sketch.task(guards=[group, gate])
+        new = sketch.new(sketch.task(gate))
+        await begin(backend, new)
+        assert await step(backend, failed(new, first)) == []
+        abandoned = [NodeState.ABANDONED] * 4
+        expected = [NodeState.FAILURE, *abandoned, NodeState.WAITING, NodeState.ABANDONED]
+        assert await states(backend, sketch.id) == expected
+
+    @staged
     async def test_a_revoked_node_ends_what_needs_it_and_lets_no_hook_begin(self, stage: Stage) -> None:
         backend = await stage.backend()
         sketch = Sketch()
