@@ -71,7 +71,8 @@ def draw_graph(rng, workflow, most):
         dependents = tuple(later for later in range(count) if number in needs[later])
         hooks = tuple(later for later in range(count) if number in guarded[later])
         policy = rng.choice(POLICIES)
-        links = Links(dependents, hooks, policy, kind != "task", kind == "join")
+        source = None if kind == "task" else _source(needs, number)
+        links = Links(dependents, hooks, policy, kind != "task", kind == "join", None, source)
         takes = Takes.FAILED if is_hook else _takes(kind, needs[number])
         own_id = "" if kind == "gate" else f"{workflow}.{number}"
         message = None
@@ -82,6 +83,13 @@ def draw_graph(rng, workflow, most):
         nodes.append(Node(number, own_id, kind, links, message, needs[number], takes, fallback, is_hook, asides[number]))
     main = [node.number for node in nodes if not node.is_aside]
     return Graph(tuple(nodes), rng.choice([main[-1], main[-1], rng.choice(main)]))
+
+
+def _source(needs, number):
+    """Return what all that a node needs comes after, and after nothing else; None: there is no such."""
+    before = {needs[need] for need in needs[number]}
+    only = before.pop() if len(before) == 1 else ()
+    return only[0] if len(only) == 1 else None
 
 
 def _takes(kind, needs):
@@ -112,7 +120,8 @@ class Oracle:
             number = base + node.number
             self.needs[number] = [base + need for need in node.needs]
             hooks = tuple(base + each for each in node.links.hooks)
-            self.nodes[number] = replace(node, number=number, links=replace(node.links, hooks=hooks))
+            source = None if node.links.source is None else base + node.links.source
+            self.nodes[number] = replace(node, number=number, links=replace(node.links, hooks=hooks, source=source))
             self.runs[number] = 0
         return base + graph.output
 
@@ -207,7 +216,7 @@ class Oracle:
         stand_in = self.stand_ins.get(number)
         needed = [self._state(need, known) for need in ([stand_in] if stand_in is not None else self.needs[number])]
         if any(state in BROKEN for state in needed):
-            if stand_in is None and not node.links.is_virtual:
+            if stand_in is None and not self._may_answer(number, known):
                 return NodeState.ABANDONED
             return _under(node.links.policy, NodeState.ABANDONED if stand_in is None else NodeState.FAILURE)
         if not all(state in DONE for state in needed):
@@ -219,10 +228,15 @@ class Oracle:
 
     def is_answered(self, guard, known):
         """Whether the failure of a node lets its hooks begin."""
-        node, state = self.nodes[guard], self._state(guard, known)
+        state = self._state(guard, known)
         if state is NodeState.ABANDONED:
-            return node.links.is_virtual
+            return self._may_answer(guard, known)
         return state in (NodeState.FAILURE, NodeState.SKIPPED, NodeState.TOLERATED)
+
+    def _may_answer(self, number, known):
+        """Whether it ends a part that began: then the failure that reaches it is one of that part."""
+        links = self.nodes[number].links
+        return links.is_virtual and (links.source is None or self._state(links.source, known) not in BROKEN)
 
     def _guards(self, hook):
         return [number for number, node in self.nodes.items() if hook in node.links.hooks]

@@ -89,8 +89,8 @@ class Part:
     errbacks: list[str] = field(default_factory=list)
 
 
-def draw(rng: random.Random, depth: int, tags: Any, *, begins: bool = True) -> Part:
-    """Return a random tree; `begins`: nothing comes before it."""
+def draw(rng: random.Random, depth: int, tags: Any) -> Part:
+    """Return a random tree."""
     tag = f"t{next(tags)}"
     kinds = ["task"] * 3 if depth <= 0 else ["task", "task", "chain", "chain", "group", "group", "chord"]
     kind = rng.choice(kinds)
@@ -104,19 +104,14 @@ def draw(rng: random.Random, depth: int, tags: Any, *, begins: bool = True) -> P
         if kind == "chunks":
             part.policy = "fail"
     elif kind == "chord":
-        members = [draw(rng, depth - 1, tags, begins=begins) for _ in range(rng.randint(0, 3))]
-        body = draw(rng, depth - 1, tags, begins=False)
+        members = [draw(rng, depth - 1, tags) for _ in range(rng.randint(0, 3))]
+        body = draw(rng, depth - 1, tags)
         part = Part("chord", tag, parts=[Part("group", tag, parts=members), body], policy=policy)
     else:
         least = 1 if kind == "chain" else 0
-        parts = [
-            draw(rng, depth - 1, tags, begins=begins and (kind == "group" or index == 0))
-            for index in range(rng.randint(least, 3))
-        ]
+        parts = [draw(rng, depth - 1, tags) for _ in range(rng.randint(least, 3))]
         part = Part(kind, tag, parts=parts, policy=policy)
-    if not begins and part.kind in ("chain", "group", "chord"):
-        part.policy = "fail"  # not decided: what the policy of a whole says of the failure of what came before it
-    elif rng.random() < 0.08:
+    if rng.random() < 0.08:
         part.errbacks.append(f"{tag}-errback")
     if part.policy == "fail" and rng.random() < 0.08:
         part.links.append(f"{tag}-link")
