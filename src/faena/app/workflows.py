@@ -146,7 +146,12 @@ class AppWorkflows:
         if workflow and number.isdigit():
             found = run(link.backend.workflows.nodes(workflow, [int(number)]))
             if found and found[0].links.is_join:
-                needed = {view.number: view for view in run(link.backend.workflows.nodes(workflow, found[0].needs))}
+                needed: dict[int, NodeView] = {}
+                missing: Sequence[int] = found[0].needs
+                while missing:
+                    read = run(link.backend.workflows.nodes(workflow, missing))
+                    needed |= {view.number: view for view in read}
+                    missing = [view.needs[0] for view in read if not view.id and view.needs]  # behind a gate
                 return [_asked_for(needed, number).id for number in found[0].needs]
         record = run(link.backend.read([group]))[0]
         if record is None or record.state != _SAVED or record.value is None:

@@ -83,6 +83,7 @@ class Links(Struct, frozen=True, gc=False, array_like=True):
     is_virtual: bool = False
     is_join: bool = False
     timing: Timing | None = None
+    source: int | None = None  # of a virtual node: what came before the part that it ends; if that broke, it never began
 
 
 class Node(Struct, frozen=True, gc=False):
@@ -349,7 +350,8 @@ class Step:
         links = self._view.links(number)
         stands_for_itself = standing.alias is not None  # its own task has failed, only elsewhere
         state = NodeState.FAILURE if stands_for_itself else NodeState.ABANDONED
-        if links.is_virtual or stands_for_itself:
+        began = links.source is None or self._view.standing(links.source).state not in BROKEN_STATES
+        if (links.is_virtual and began) or stands_for_itself:  # else it suffers from what another part has to answer for
             if links.policy is not Policy.FAIL:
                 state = NodeState.SKIPPED if links.policy is Policy.SKIP else NodeState.TOLERATED
             self._fire(links.hooks, source.cause)
@@ -394,6 +396,7 @@ def placed(graph: Graph, base: int, workflow: str, dependents: tuple[int, ...]) 
             node.links,
             dependents=(dependents if node.number == graph.output else ()) + shift(node.links.dependents),
             hooks=shift(node.links.hooks),
+            source=None if node.links.source is None else node.links.source + base,
         )
         own_id = node_id(workflow, number) if node.id == node_id(workflow, node.number) else node.id
         message = node.message

@@ -207,8 +207,9 @@ class _Builder:
         begins_later = entry.source is not None or entry.is_hook
         if begins_later:
             draft.timing = _timing(options)
-        if draft.timing is not None:
-            options = {name: value for name, value in options.items() if name not in ("countdown", "expires")}
+        if draft.timing is not None:  # an expiry at a moment stays one
+            counted = ("countdown",) if draft.timing.expires_s is None else ("countdown", "expires")
+            options = {name: value for name, value in options.items() if name not in counted}
         plain: Any = {name: value for name, value in options.items() if name not in ("link", "link_error", "task_id")}
         self._enter(draft, entry)
         if signature.immutable:
@@ -276,14 +277,9 @@ class _Builder:
 
     def _finish(self, draft: _Draft) -> Node:
         context, message = self._context, draft.message
-        links = Links(
-            tuple(sorted(draft.dependents, key=self._depth_aside)),
-            tuple(draft.hooks),
-            draft.policy,
-            message is None,
-            draft.is_join,
-            draft.timing,
-        )
+        dependents = tuple(sorted(draft.dependents, key=lambda number: self._drafts[number].aside))
+        source = draft.fallback if message is None else None
+        links = Links(dependents, tuple(draft.hooks), draft.policy, message is None, draft.is_join, draft.timing, source)
         if message is not None:
             before = self._drafts[draft.needs[0]].id if draft.needs else ""
             member = Member(context.workflow, draft.number, 0, bool(draft.dependents), draft.is_grouped)
