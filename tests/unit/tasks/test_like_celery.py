@@ -1,5 +1,6 @@
 """Canvases and handles as Celery's users write them."""
 
+import asyncio
 import functools
 from typing import Any
 
@@ -112,6 +113,19 @@ def test_children_of_a_call_are_what_it_sent_and_what_was_linked_to_it():
     assert [child.get(timeout=1) for child in handle.children] == [13]
 
 
+@pytest.mark.parametrize(
+    ("how", "countdowns"),
+    [
+        ({}, [1, 2, 3, 4, 5]),
+        ({"start": 1, "stop": 3}, [1, 2, 3, 3, 3]),
+        ({"start": 0, "stop": 1, "step": 0.5}, [0, 0.5, 1, 1, 1]),
+    ],
+)
+def test_skewed_members_begin_one_after_the_other_and_those_after_the_stop_together(how, countdowns):
+    skewed = group(add.s(1, number) for number in range(5)).skew(**how)
+    assert [member.options["countdown"] for member in skewed] == countdowns
+
+
 # -- errbacks ----------------------------------------------------------------------------------------------------
 
 
@@ -171,9 +185,18 @@ def test_an_errback_is_given_its_own_arguments_after_what_celery_gives():
     assert told == [("ValueError", "mine", 2)]
 
 
-def test_an_errback_that_runs_in_place_is_told_too():
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: chain(boom.s(1), add.s(1)).on_error(note_as_celery.s()).apply(),
+        lambda: boom.s(1).on_error(note_as_celery.s()).apply(),
+        lambda: boom.apply((1,), link_error=note_as_celery.s()),
+        lambda: asyncio.run(boom.aapply((1,), link_error=note_as_celery.s())),
+    ],
+)
+def test_an_errback_that_runs_in_place_is_told_too(run):
     with pytest.raises(ValueError, match="boom"):
-        chain(boom.s(1), add.s(1)).on_error(note_as_celery.s()).apply().get()
+        run().get()
     assert [(request.task, repr(error)) for request, error, _ in told] == [(boom.name, "ValueError('boom')")]
 
 
