@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from faena import Faena, chain, chord, group, signature
 from faena.errors import ChordError, InvalidArguments, ResultNotFound, TaskRevokedError
 from faena.testing import Clock, in_memory, run_pending
 
-app = Faena("like_celery", set_as_current=False)
+app = Faena("like_celery", set_as_current=False, accept_content=["json", "msgpack"])
 failures: list[str] = []
 told: list[tuple[Any, ...]] = []
 
@@ -28,6 +29,11 @@ def total(numbers):
 @app.task
 def boom(*_):
     raise ValueError("boom")
+
+
+@app.task
+def send_on(value, callback):
+    return signature(callback, app=app).delay(value).id
 
 
 @app.task
@@ -96,6 +102,15 @@ def test_options_of_a_signature_are_given_by_name_or_together():
     assert both.options == {"queue": "mail", "priority": 9}
     with pytest.raises(InvalidArguments, match="unknown option 'qeue' of a call; did you mean 'queue'"):
         signature(add.name, options={"qeue": "mail"}, app=app)
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack"])
+def test_a_canvas_is_sent_as_an_argument_and_made_a_canvas_again_by_the_task(serializer):
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+    callback = add.s(10).set(countdown=timedelta(0)) | group(add.s(1), add.si(moment, timedelta(days=1)))
+    handle = send_on.apply_async((1, callback), serializer=serializer)
+    run_pending(app)
+    assert app.GroupResult(handle.get(timeout=1)).get(timeout=1) == [12, moment + timedelta(days=1)]
 
 
 def test_a_callback_that_is_linked_twice_runs_once():
