@@ -14,7 +14,8 @@ What every adapter promises; `faena.testing.conformance` checks it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Protocol
 
 from msgspec import Struct
@@ -22,9 +23,10 @@ from msgspec import Struct
 from faena.model.control import Command, Reply, Revocation, WorkerInfo
 from faena.model.delivery import Settlement
 from faena.model.inputs import Input, Value
+from faena.model.journal import Entry, Parked
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord
-from faena.model.workflow import Ending, Graph, NodeView, Workflow, WorkflowState, WorkflowStatus
+from faena.model.workflow import Ending, Graph, NodeStates, NodeView, Workflow, WorkflowState, WorkflowStatus
 
 
 class Watch(Protocol):
@@ -94,6 +96,13 @@ class Revocations(Protocol):
         ...
 
 
+class JournalEnd(StrEnum):
+    """What is not needed any more of a task that has remembered steps, or waited."""
+
+    RESUMED = "resumed"  # it has come back from where it was parked
+    FORGOTTEN = "forgotten"  # it has succeeded: its steps will not be asked for again
+
+
 class NewWorkflow(Struct, frozen=True):
     """A workflow to begin. `graph` is numbered from 0."""
 
@@ -105,7 +114,8 @@ class Completion(Struct, frozen=True, gc=False):
     """All that has to happen at the end of an attempt: let go of the delivery, keep the result, send what follows.
 
     `ending` is the event for the workflow that the task belongs to; it is taken whether or not `result` is kept, and once.
-    `start` is a workflow that goes on in the place of a task that belonged to none.
+    `start` is a workflow that goes on in the place of a task that belonged to none. `park` goes with an Ack: the message
+    lies in the backend then, unless the event has happened meanwhile; in that case it is released instead.
     """
 
     settlement: Settlement
@@ -113,6 +123,8 @@ class Completion(Struct, frozen=True, gc=False):
     publish: tuple[Message, ...] = ()
     ending: Ending | None = None
     start: NewWorkflow | None = None
+    park: Parked | None = None
+    journal: JournalEnd | None = None
 
 
 class Workflows(Protocol):
@@ -152,8 +164,12 @@ class Workflows(Protocol):
         """Return these nodes, or all, by number; those that do not exist are left out."""
         ...
 
-    async def inputs(self, members: Sequence[Member]) -> Sequence[Input | None]:
-        """Return what each node is given of those before it; None: its workflow is not known any more."""
+    async def states(self, workflow: str) -> NodeStates | None:
+        """Return the states alone, for those who follow a large workflow; None: it is not known."""
+        ...
+
+    async def inputs(self, members: Sequence[Member]) -> Sequence[Input]:
+        """Return what each node is given of those before it; Outdated: it does not want this run (any more)."""
         ...
 
     async def value(self, workflow: str, node: int) -> Value:
@@ -177,6 +193,47 @@ class Workflows(Protocol):
         ...
 
 
+class Journal(Protocol):
+    """What tasks remember of their finished steps, events that have happened, and tasks that wait for one.
+
+    What is returned as messages is for the caller to publish: those of tasks to wake, where `broker` is another store.
+    """
+
+    async def read(self, task_id: str) -> Sequence[Entry]: ...
+
+    async def write(self, task_id: str, entry: Entry, expires_at_s: float) -> Entry:
+        """Keep an entry of a task unless there is one of its name; return the one that stands.
+
+        `expires_at_s` is the moment when all entries of the task may go.
+        """
+        ...
+
+    async def event(self, name: str) -> Entry | None:
+        """Return an event that has happened."""
+        ...
+
+    async def signal(self, event: Entry, expires_at_s: float, broker: object) -> Sequence[Message]:
+        """Let an event happen, once: one of that name stays as it is. Wake every task that waits for it."""
+        ...
+
+    async def park(self, parked: Sequence[Parked]) -> Sequence[bool]:
+        """Keep the messages of tasks that wait; False: the event has happened already, nothing was kept."""
+        ...
+
+    async def due(self, grace_s: float, limit: int, broker: object) -> Sequence[Message]:
+        """Wake tasks whose time has come; and, once more, those that were handed out longer than `grace_s` ago and that
+        have not come back: whoever was to publish them may have died."""
+        ...
+
+    async def unpark(self, ids: Sequence[str]) -> Sequence[Message]:
+        """Take out what waits, without waking it; return what was there."""
+        ...
+
+    async def end(self, ends: Mapping[str, JournalEnd]) -> None:
+        """Forget what is not needed any more, by task."""
+        ...
+
+
 class JointSettler(Protocol):
     """A broker and a backend on one technology, that complete in one atomic step (law 7)."""
 
@@ -194,6 +251,8 @@ class Backend(Protocol):
     def revocations(self) -> Revocations: ...
     @property
     def workflows(self) -> Workflows: ...
+    @property
+    def journal(self) -> Journal: ...
 
     async def open(self) -> None: ...
 

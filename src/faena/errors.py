@@ -35,6 +35,7 @@ Names that users know from Celery are kept where the thing is the same.
     │   ├── TaskFailed                  the remote exception cannot be rebuilt here
     │   ├── TaskRevokedError
     │   ├── ChordError                  a member of the group before this task has failed
+    │   ├── EventTimeout                (TimeoutError) a task waits for an event that does not happen
     │   └── WorkerLostError             the process died while it ran the task
     ├── WorkflowError                   a workflow that cannot be sent, found or changed
     ├── TimeLimitExceeded
@@ -302,6 +303,14 @@ class TaskRevokedError(ResultError):
 
 class ChordError(ResultError):
     """A member of the group before this task has failed, so that it never ran; Celery's name."""
+
+
+class EventTimeout(ResultError, TimeoutError):
+    """The event that a task waits for has not happened in time."""
+
+    def __init__(self, event: str, timeout_s: float) -> None:
+        self.event, self.timeout_s = event, timeout_s
+        super().__init__(f"event '{event}' has not happened within {timeout_s:g} s")
 
 
 class WorkerLostError(ResultError):

@@ -54,7 +54,7 @@ async def await_spreads(self, n):
 
 @app.task
 async def await_result():
-    return await (await add.adelay(20, 22)).aget(timeout=5)
+    return await (await add.adelay(20, 22)).aget(timeout=5, disable_sync_subtasks=False)
 
 @app.task
 def note(value):

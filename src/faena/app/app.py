@@ -14,6 +14,7 @@ from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app.control import Control
 from faena.app.current import declare_shared_in, set_current
+from faena.app.journal import AppJournal
 from faena.app.links import Link, Links
 from faena.app.publishing import apublish, publish
 from faena.app.results import AppResults
@@ -310,6 +311,22 @@ class Faena:
     def workflows(self) -> AppWorkflows:
         """Workflows that were sent: look at them, cancel them, run them again."""
         return AppWorkflows(self)
+
+    @cached_property
+    def journal(self) -> AppJournal:
+        """What tasks remember of their finished steps, and events."""
+        return AppJournal(self)
+
+    def signal_event(self, name: str, value: Any = None) -> None:
+        """Let an event happen, once: every task that waits for it, or will (`self.wait_for_event`), goes on with `value`.
+
+        A name belongs to one event: put into it what it is about, such as `f"paid-{order_id}"`.
+        """
+        self.journal.signal(name, value)
+
+    async def asignal_event(self, name: str, value: Any = None) -> None:
+        """Do as `signal_event`, without blocking the event loop."""
+        await self.journal.asignal(name, value)
 
     def workflow(self, workflow_id: str) -> WorkflowHandle:
         """Return the handle of a workflow that was sent before, by anybody."""

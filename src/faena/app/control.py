@@ -81,15 +81,23 @@ class Control:
         """Do as `ask`, without blocking the event loop."""
         return await self._ask(await self._links.asyncio(), name, arguments or {}, tuple(destination), timeout)
 
-    async def take_back(self, link: Link, workflow: str, sent: Sequence[str], terminate: bool) -> None:
-        """Take the messages of a workflow that was cancelled out of their queues; what is not there any more is refused."""
-        now_s = time.time()
-        until_s = now_s + self._conf.worker_revokes_expire
-        await link.backend.revocations.add([Revocation(workflow, terminate, "", now_s, until_s)])
-        if link.broker.capabilities.cancels and sent:
-            await link.broker.cancel(sent)
-        arguments = {"ids": [workflow], "terminate": terminate, "signal": ""}
-        await link.backend.mailbox.send(_command("revoke", arguments, (), 60.0))
+    async def take_back(self, link: Link, sent: Sequence[str], terminate: bool) -> None:
+        """Take the messages of a workflow that was cancelled out of their queues; `terminate` stops what runs of it.
+
+        What a worker has taken already, it drops: the node does not want it any more.
+        """
+        if sent:
+            await link.backend.journal.unpark(sent)
+            if link.broker.capabilities.cancels:
+                await link.broker.cancel(sent)
+        if terminate and sent:
+            arguments = {"ids": list(sent), "terminate": True, "signal": "", "remember": False}
+            await link.backend.mailbox.send(_command("revoke", arguments, (), 60.0))
+
+    async def unrevoke(self, link: Link, ids: Sequence[str]) -> None:
+        """Let tasks run again that were revoked."""
+        if ids and await link.backend.revocations.remove(ids):
+            await link.backend.mailbox.send(_command("unrevoke", {"ids": list(ids)}, (), 60.0))
 
     # -- internals -----------------------------------------------------------------------------------------
 
@@ -116,6 +124,7 @@ class Control:
         now_s = time.time()
         until_s = now_s + self._conf.worker_revokes_expire
         await link.backend.revocations.add([Revocation(task_id, terminate, signal, now_s, until_s) for task_id in ids])
+        await self._end_revoked(link, await link.backend.journal.unpark(ids), now_s)
         if link.broker.capabilities.cancels:
             await self._end_revoked(link, await link.broker.cancel(ids), now_s)
         arguments = {"ids": ids, "terminate": terminate, "signal": signal}

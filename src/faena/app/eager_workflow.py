@@ -125,9 +125,9 @@ class _EagerWorkflow:
         message = self.waiting.popleft()
         member = message.member
         delivery = Delivery(message, None)
-        if member is not None and member.takes:
+        if member is not None:
             gathering = self._gathered(member.workflow, Gathering(inputs=[member.node]))
-            delivery = replace(delivery, input=gathering.input_of(member.node))
+            delivery = replace(delivery, input=gathering.input_of(member.node, member.run))
         app = self._app
         return EagerCall(delivery, app.tasks, app.codecs, app.sender, app.rules())
 

@@ -13,7 +13,7 @@ from faena.backend import NewWorkflow
 from faena.errors import InvalidArguments
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord, State
-from faena.model.workflow import NodeView, Workflow, WorkflowState, WorkflowStatus, node_id, referred
+from faena.model.workflow import NodeState, NodeStates, NodeView, Workflow, WorkflowState, WorkflowStatus, node_id, referred
 from faena.tasks.canvas import Canvas
 from faena.tasks.compile import Compiled, Context, Shape, compile_canvas
 from faena.tasks.context import current_request
@@ -128,6 +128,9 @@ class AppWorkflows:
     async def anodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]:
         return await (await self._app.links.asyncio()).backend.workflows.nodes(workflow, numbers)
 
+    def states(self, workflow: str) -> NodeStates | None:
+        return run(self._app.links.blocking().backend.workflows.states(workflow))
+
     def save(self, group: str, ids: Sequence[str]) -> None:
         app = self._app
         keep_s = seconds(app.conf.result_expires)
@@ -181,11 +184,19 @@ class AppWorkflows:
 
     async def _cancel(self, link: Link, workflow: str, terminate: bool) -> None:
         sent = await link.backend.workflows.cancel(workflow)
-        await self._app.control.take_back(link, workflow, list(sent), terminate)
+        await self._app.control.take_back(link, sent, terminate)
 
     async def _rerun(self, link: Link, workflow: str, begun_at: Sequence[int] | None) -> Sequence[Message]:
-        await link.backend.revocations.remove([workflow])  # it may have been cancelled
-        return await link.backend.workflows.rerun(workflow, begun_at, link.broker)
+        before_s = self._app.clock()
+        nodes = await link.backend.workflows.nodes(workflow)
+        chosen = [node for node in nodes if begun_at is None or node.number in begun_at]
+        failed = [node.id for node in chosen if node.standing.state is NodeState.FAILURE and not node.links.is_virtual]
+        revoked = [node.id for node in nodes if node.id and node.standing.state is NodeState.REVOKED]
+        await self._app.control.unrevoke(link, revoked)
+        ready = await link.backend.workflows.rerun(workflow, begun_at, link.broker)
+        if failed and link.broker.capabilities.dead_letters:  # what runs again is not dead; what failed since is
+            await link.broker.dead_letters.purge(None, failed, before_s)
+        return ready
 
 
 def _handle(shape: Shape, workflow: WorkflowHandle, before: _Handle | None = None, *, is_end: bool = False) -> _Handle:

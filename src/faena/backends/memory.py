@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Mapping, Sequence
 
-from faena.backend import Completion, JointSettler, Mailbox, Revocations, Watch, Workflows
+from faena.backend import Completion, JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
 from faena.drivers.memory.bell import Bell
 from faena.drivers.memory.messages import encode, rank_of
 from faena.drivers.memory.state import MemoryState, state_for
-from faena.drivers.memory.stepping import MemoryWorkflows, carry_out
+from faena.drivers.memory.stepping import MemoryJournal, MemoryWorkflows, carry_out
 from faena.drivers.memory.workflows import StepTaken
 from faena.model.control import Command, Reply, Revocation, WorkerInfo
+from faena.model.delivery import Ack, Delivery, Release
 from faena.model.result import ResultRecord
 from faena.types import Io
 
@@ -23,7 +24,7 @@ class MemoryBackend:
         self.state = state
         self.io: Io = io
         self._mailbox, self._revocations = _Mailbox(state, io), _Revocations(state)
-        self._workflows = MemoryWorkflows(state)
+        self._workflows, self._journal = MemoryWorkflows(state), MemoryJournal(state)
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> MemoryBackend:
@@ -41,6 +42,10 @@ class MemoryBackend:
     @property
     def workflows(self) -> Workflows:
         return self._workflows
+
+    @property
+    def journal(self) -> Journal:
+        return self._journal
 
     async def open(self) -> None:
         pass
@@ -74,7 +79,8 @@ class MemoryBackend:
         with self.state.lock:
             now_s = self.state.clock()
             removed = self.state.results.expire(limit, now_s)
-            return removed + self.state.workflows.expire(limit - removed, now_s)
+            removed += self.state.workflows.expire(limit - removed, now_s)
+            return removed + self.state.journals.expire(limit - removed, now_s)
 
     async def lead(self, role: str, owner: str, lease_s: float) -> bool:
         with self.state.lock:
@@ -106,7 +112,11 @@ class _Joint:
     def _complete(self, completion: Completion, rows: Sequence[tuple[str, str, int, float | None, bytes]]) -> bool:
         state = self._state
         now_s = state.clock()
-        is_ours, queue = state.messages.settle(completion.settlement, now_s)
+        settlement = completion.settlement
+        park = completion.park
+        if park is not None and isinstance(settlement, Ack) and state.journals.event(park.event, now_s) is not None:
+            settlement, park = Release(settlement.delivery, park.message), None
+        is_ours, queue = state.messages.settle(settlement, now_s)
         if not is_ours:
             return False
         touched: set[Hashable] = {("queue", queue)} if queue is not None else set()
@@ -123,6 +133,10 @@ class _Joint:
             if completion.start is not None:
                 state.workflows.start(completion.start, taken, now_s)
             touched |= carry_out(state, taken, now_s)
+        if completion.journal is not None and isinstance(settlement.delivery, Delivery):
+            state.journals.end(settlement.delivery.message.id, completion.journal)
+        if park is not None:
+            state.journals.park(park, now_s)
         state.bells.ring(touched)
         return True
 

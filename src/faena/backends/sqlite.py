@@ -9,10 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from faena.backend import JointSettler, Mailbox, Revocations, Watch, Workflows
+from faena.backend import JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
 from faena.drivers.sqlite import results
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver, driver_for
+from faena.drivers.sqlite.journal import SqliteJournal
+from faena.drivers.sqlite.journal import expire as expire_journals
 from faena.drivers.sqlite.mailbox import SqliteMailbox, SqliteRevocations
 from faena.drivers.sqlite.results import CONTROL, RESULTS, ids_json
 from faena.drivers.sqlite.settling import SqliteJoint
@@ -33,6 +35,7 @@ class SqliteBackend:
         self._mailbox = SqliteMailbox(driver)
         self._revocations = SqliteRevocations(driver)
         self._workflows = SqliteWorkflows(driver)
+        self._journal = SqliteJournal(driver)
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> SqliteBackend:
@@ -50,6 +53,10 @@ class SqliteBackend:
     @property
     def workflows(self) -> Workflows:
         return self._workflows
+
+    @property
+    def journal(self) -> Journal:
+        return self._journal
 
     async def open(self) -> None:
         if not self._is_open:
@@ -122,6 +129,8 @@ def _expire(connection: Connection, now_s: float, limit: int) -> int:
     if removed < limit:
         over = connection.execute(WORKFLOWS.expired, (now_s, limit - removed)).fetchall()
         removed += forget_workflows(connection, [number for (number,) in over])
+    if removed < limit:
+        removed += expire_journals(connection, now_s, limit - removed)
     for statement in (
         CONTROL.expire_commands,
         CONTROL.expire_replies,

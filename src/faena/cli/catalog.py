@@ -15,6 +15,7 @@ CATALOG = {
     "worker": ("faena.cli.commands.worker", "Start a worker: run the tasks of an app."),
     "call": ("faena.cli.commands.call", "Send a task, and wait for its result if asked to."),
     "result": ("faena.cli.commands.result", "Show the state and the result of a task."),
+    "workflow": ("faena.cli.commands.workflow", "Show workflows; run them again, cancel them."),
     "queues": ("faena.cli.commands.queues", "Show queues; pause and resume them."),
     "dead": ("faena.cli.commands.dead", "List, show, requeue and purge dead letters."),
     "purge": ("faena.cli.commands.purge", "Throw away the waiting messages of queues."),

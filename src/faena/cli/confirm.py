@@ -8,15 +8,15 @@ from faena.cli.output import Output
 from faena.errors import FaenaError, UsageError
 
 
-def confirm(out: Output, question: str, *, force: bool) -> None:
-    """Return when the answer is yes, or was given in advance with --force.
+def confirm(out: Output, question: str, *, force: bool, option: str = "--force") -> None:
+    """Return when the answer is yes, or was given in advance with the option.
 
     Raises UsageError: nobody is there to answer; FaenaError: the answer was no.
     """
     if force:
         return
     if not sys.stdin or not sys.stdin.isatty():
-        raise UsageError(f"{question} Nobody is there to answer; say --force to do it without asking")
+        raise UsageError(f"{question} Nobody is there to answer; say {option} to do it without asking")
     out.stderr.write(f"{question} [y/N] ")
     out.stderr.flush()
     answer = sys.stdin.readline()

@@ -11,6 +11,7 @@ from faena.cli.output import shown
 from faena.cli.session import Session
 from faena.errors import ResultNotFound, ResultTimeout
 from faena.model.result import EXCEPTION_STATES, ResultRecord, State
+from faena.model.workflow import REFERENCE
 
 if TYPE_CHECKING:
     from faena.tasks.result import AsyncResult
@@ -92,6 +93,8 @@ def value_of(session: Session, record: ResultRecord) -> Any:
     """Return the result, or the meta data of a state that is not final; None where there is neither."""
     if record.value is None:
         return None
+    if record.content == REFERENCE:  # it stands elsewhere: the values of a group, or of what stood in for a task
+        return session.connected_app.workflows.resolve(record)
     return session.connected_app.results.decode(record.content, record.value)
 
 
@@ -116,8 +119,10 @@ def print_outcome(session: Session, record: ResultRecord, *, json: bool) -> int:
     return exit_code_of(record.state)
 
 
-def print_details(session: Session, task_id: str, record: ResultRecord | None, state: str, *, traceback: bool) -> None:
-    """Print everything that is known of a task, a line each."""
+def print_details(
+    session: Session, task_id: str, record: ResultRecord | None, state: str, *, traceback: bool, workflow: str = ""
+) -> None:
+    """Print everything that is known of a task, a line each; `workflow` says which one it belongs to."""
     out = session.out
     lines: list[tuple[str, str]] = [("id", task_id), ("state", state)]
     if record is not None:
@@ -130,11 +135,12 @@ def print_details(session: Session, task_id: str, record: ResultRecord | None, s
             ("queue", record.queue),
             ("worker", record.worker),
             ("retries", str(record.retries) if record.retries else ""),
-            ("started", _local(record.started_at_s)),
-            ("finished", _local(record.finished_at_s)),
+            ("started", local(record.started_at_s)),
+            ("finished", local(record.finished_at_s)),
             ("runtime", _runtime(record)),
             ("children", ", ".join(record.children)),
         ]
+    lines.append(("workflow", workflow))
     for name, text in lines:
         if text:
             out.line(f"{out.styled('dim', name.ljust(9))} {text}")
@@ -158,9 +164,9 @@ def as_dict(session: Session, task_id: str, record: ResultRecord | None, state: 
         "queue": record.queue,
         "worker": record.worker,
         "retries": record.retries,
-        "started_at": _iso(record.started_at_s),
-        "finished_at": _iso(record.finished_at_s),
-        "expires_at": _iso(record.expires_at_s),
+        "started_at": iso(record.started_at_s),
+        "finished_at": iso(record.finished_at_s),
+        "expires_at": iso(record.expires_at_s),
         "root_id": record.root_id,
         "parent_id": record.parent_id,
         "children": list(record.children),
@@ -173,9 +179,9 @@ def _runtime(record: ResultRecord) -> str:
     return f"{record.finished_at_s - record.started_at_s:.3f} s"
 
 
-def _local(moment_s: float | None) -> str:
+def local(moment_s: float | None) -> str:
     return "" if moment_s is None else datetime.fromtimestamp(moment_s).astimezone().isoformat(" ", "seconds")
 
 
-def _iso(moment_s: float | None) -> str | None:
+def iso(moment_s: float | None) -> str | None:
     return None if moment_s is None else datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="milliseconds")

@@ -201,6 +201,12 @@ class Settings(Layered):
         formerly=("CELERY_TASK_RESULT_EXPIRES",),
         text="How long results are kept. None or 0: until they are forgotten.",
     )
+    task_steps_expire: float = setting(
+        30 * 86400.0,
+        unit="s",
+        text="How long the steps that an unfinished task remembers are kept after the last of them (or after the end of a "
+        "durable sleep), and events after they have happened.",
+    )
     dead_letter_expires: float | None = setting(
         30 * 86400.0, unit="s", text="How long dead letters are kept. None or 0: until they are purged."
     )

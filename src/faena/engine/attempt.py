@@ -25,6 +25,7 @@ from faena.engine.outcome import (
     Retried,
     Revoked,
     Succeeded,
+    Suspended,
 )
 from faena.errors import (
     CodecError,
@@ -37,7 +38,7 @@ from faena.errors import (
 )
 from faena.model.delivery import Delivery, VerdictKind
 from faena.model.inputs import FailedId, Nothing
-from faena.signals import ControlSignal, Ignore, Reject, Replace, Retry, Terminated
+from faena.signals import ControlSignal, Ignore, Reject, Replace, Retry, Suspend, Terminated
 from faena.signals import Interrupted as InterruptedSignal
 from faena.tasks.canvas import Canvas
 from faena.tasks.context import Request, current_request
@@ -99,7 +100,7 @@ class Runner:
             return Ended(delivery, Revoked("expired before it began"), task)
         try:
             args, kwargs = self._codecs.decode(message.content, message.body)
-            if message.member is not None and message.member.takes:
+            if message.member is not None:
                 args = self._with_input(delivery, task, args, kwargs)
             args, kwargs = task.arguments.coerce(args, kwargs)
         except (CodecError, InvalidArguments, WorkflowError) as error:
@@ -146,7 +147,7 @@ class Runner:
         member = delivery.message.member
         assert member is not None
         if delivery.input is None:
-            raise WorkflowError(member.workflow, f"it was forgotten before its node {member.node} could run")
+            raise WorkflowError(member.workflow, f"nobody has read what its node {member.node} is given")
         if isinstance(delivery.input, Nothing):
             return args
         if isinstance(delivery.input, FailedId):
@@ -250,6 +251,8 @@ def _outcome_of_signal(signal: ControlSignal) -> Outcome:
             return Ignored()
         case Replace():
             return Replaced(signal.signature)
+        case Suspend():
+            return Suspended(signal.due_at_s, signal.event)
         case Terminated():
             return Revoked("was revoked while it ran")
         case InterruptedSignal():

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from faena.backend import Backend, Completion
+from faena.backend import Backend, Completion, JournalEnd
 from faena.broker import Broker, Consumer
 from faena.codec import CodecSet
 from faena.engine.attempt import Attempt, Ended, retried_message
@@ -22,6 +22,7 @@ from faena.engine.outcome import (
     Retried,
     Revoked,
     Succeeded,
+    Suspended,
 )
 from faena.engine.rules import Rules
 from faena.engine.steps import Stepper
@@ -33,8 +34,9 @@ from faena.errors import (
     WorkerLostError,
     WorkflowError,
 )
-from faena.model.delivery import Ack, Bury, DeadReason, Release, Settlement
+from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Release, Settlement
 from faena.model.event import Event, EventKind
+from faena.model.journal import Parked
 from faena.model.message import Link, Message
 from faena.model.result import Failure, ResultRecord, State
 from faena.model.workflow import NodeState
@@ -66,6 +68,14 @@ class Completer:
 
     def complete(self, attempt: Attempt | Ended, outcome: Outcome) -> tuple[Completion, Event]:
         """Say what has to happen now that the attempt has ended so, and what there is to tell."""
+        completion, event = self._complete(attempt, outcome)
+        if type(attempt) is Attempt and attempt.request.durable is not None:
+            has_succeeded = type(outcome) is Succeeded or type(outcome) is Replaced
+            end = JournalEnd.FORGOTTEN if has_succeeded else JournalEnd.RESUMED
+            completion = msgspec.structs.replace(completion, journal=end)
+        return completion, event
+
+    def _complete(self, attempt: Attempt | Ended, outcome: Outcome) -> tuple[Completion, Event]:
         if type(outcome) is Succeeded:
             return self._succeeded(attempt, outcome)
         match outcome:
@@ -85,6 +95,8 @@ class Completer:
                 return Completion(Ack(attempt.delivery), ending=ending), event
             case Replaced():
                 return self._replaced(attempt, outcome)
+            case Suspended():
+                return self._suspended(attempt, outcome)
             case Interrupted():
                 return Completion(Release(attempt.delivery)), self._event(EventKind.TASK_RELEASED, attempt)
         assert_never(outcome)
@@ -129,6 +141,22 @@ class Completer:
             return self._failed(attempt, error)
         event = self._event(EventKind.TASK_SUCCEEDED, attempt, text=f"replaced by {_short(outcome.signature)}", now_s=now_s)
         return Completion(Ack(attempt.delivery), None, (), ending, start), event
+
+    def _suspended(self, attempt: Attempt | Ended, outcome: Suspended) -> tuple[Completion, Event]:
+        delivery, now_s = attempt.delivery, self._clock()
+        # it has begun in time; from here on only what it waits for decides when it goes on
+        message = msgspec.structs.replace(delivery.message, due_at_s=outcome.due_at_s, expires_at_s=None)
+        record = None
+        if not self._ignores(attempt.task, message):
+            meta = {"event": outcome.event, "until": outcome.due_at_s}
+            value = self._codecs.encode(self._rules.result_serializer, meta)
+            record = self._record(attempt, State.WAITING, None, value=value)
+        what = f"waits for event '{outcome.event}'" if outcome.event is not None else "sleeps"
+        event = self._event(EventKind.TASK_SUSPENDED, attempt, text=what, now_s=now_s, due_at_s=outcome.due_at_s)
+        if outcome.event is None:
+            return Completion(Release(delivery, message), record), event
+        woken = msgspec.structs.replace(message, due_at_s=None)
+        return Completion(Ack(delivery), record, park=Parked(woken, outcome.event, outcome.due_at_s)), event
 
     def _failed(self, attempt: Attempt | Ended, error: BaseException) -> tuple[Completion, Event]:
         message, now_s = attempt.delivery.message, self._clock()
@@ -286,7 +314,19 @@ class FourSteps:
 
     async def complete(self, completions: list[Completion]) -> list[bool]:
         await conclude(self._broker, self._backend, completions)
-        return list(await self._consumer.settle([completion.settlement for completion in completions]))
+        settlements = [completion.settlement for completion in completions]
+        parked = [(at, each.park) for at, each in enumerate(completions) if each.park is not None]
+        waits = await self._backend.journal.park([park for _, park in parked]) if parked else ()
+        for (at, park), is_waiting in zip(parked, waits, strict=True):
+            if not is_waiting:  # what it waits for has happened meanwhile
+                settlements[at] = _back_at_once(completions[at], park)
+        return list(await self._consumer.settle(settlements))
+
+
+def _back_at_once(completion: Completion, park: Parked) -> Settlement:
+    delivery = completion.settlement.delivery
+    assert isinstance(delivery, Delivery)  # what is malformed waits for nothing
+    return Release(delivery, park.message)
 
 
 async def conclude(broker: Broker, backend: Backend, completions: Sequence[Completion]) -> None:
@@ -295,6 +335,11 @@ async def conclude(broker: Broker, backend: Backend, completions: Sequence[Compl
     endings = [completion.ending for completion in completions if completion.ending is not None]
     starts = [completion.start for completion in completions if completion.start is not None]
     follow = [message for completion in completions for message in completion.publish]
+    ends = {
+        completion.settlement.delivery.message.id: completion.journal
+        for completion in completions
+        if completion.journal is not None and isinstance(completion.settlement.delivery, Delivery)
+    }
     if endings or starts:
         ready = await backend.workflows.advance(records, endings, starts)
         await carry_on(broker, backend, ready)
@@ -302,6 +347,8 @@ async def conclude(broker: Broker, backend: Backend, completions: Sequence[Compl
         await backend.record(records)
     if follow:
         await broker.publish(follow)
+    if ends:
+        await backend.journal.end(ends)
 
 
 async def carry_on(broker: Broker, backend: Backend, ready: Sequence[Message]) -> None:

@@ -49,8 +49,15 @@ class Replaced(Struct, frozen=True):
     signature: Any
 
 
+class Suspended(Struct, frozen=True):
+    """To run again at `due_at_s`, or when `event` happens; this attempt was neither a failure nor the end."""
+
+    due_at_s: float | None
+    event: str | None = None
+
+
 class Interrupted(Struct, frozen=True):
     """The worker stops: the message goes back as if it had never been handed out."""
 
 
-Outcome: TypeAlias = Succeeded | Failed | Retried | Rejected | Ignored | Revoked | Replaced | Interrupted
+Outcome: TypeAlias = Succeeded | Failed | Retried | Rejected | Ignored | Revoked | Replaced | Suspended | Interrupted

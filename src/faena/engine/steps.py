@@ -127,7 +127,7 @@ class Stepper:
         made = build_message(call, self._sender, now_s=now_s, new_id=own_id, parent=None)
         is_hook = takes is Takes.FAILED
         given = not link.immutable
-        made = replace(made, member=Member(workflow, number, takes=given))
+        made = replace(made, member=Member(workflow, number))
         return Node(
             number, own_id, link.task, Links(), made, () if is_hook else (0,), takes if given else Takes.NOTHING,
             is_hook=is_hook, is_aside=True,

@@ -16,6 +16,7 @@ class EventKind(StrEnum):
     TASK_RETRIED = "task-retried"
     TASK_REVOKED = "task-revoked"
     TASK_REJECTED = "task-rejected"
+    TASK_SUSPENDED = "task-suspended"  # sleeps, or waits for an event, and holds nothing meanwhile
     TASK_RELEASED = "task-released"  # handed back unfinished: the worker stops, or its lease was lost
     TASK_LOST = "task-lost"  # finished, but the lease had gone: the outcome was dropped
     WORKER_ONLINE = "worker-online"

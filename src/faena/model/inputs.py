@@ -3,7 +3,7 @@
 gathering = Gathering([5])
 while missing := gathering.missing():
     gathering.add(<these nodes, read from wherever they are>)
-gathering.input_of(5)
+gathering.input_of(5, run=0)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from faena.model.result import Failure
-from faena.model.workflow import DONE_STATES, NodeState, NodeView, Takes
+from faena.model.workflow import ACTIVE_STATES, DONE_STATES, NodeState, NodeView, Takes
 
 
 class Encoded(Struct, frozen=True, gc=False):
@@ -50,8 +50,12 @@ class FailedId(Struct, frozen=True, gc=False):
     content: str = "json"
 
 
+class Outdated(Struct, frozen=True, gc=False):
+    """The node does not want this run (any more): it has ended, was begun anew, or its workflow is gone."""
+
+
 Value: TypeAlias = Encoded | Raised | Listed | Nothing
-Input: TypeAlias = Encoded | Raised | Listed | Nothing | FailedId
+Input: TypeAlias = Encoded | Raised | Listed | Nothing | FailedId | Outdated
 
 
 class Gathering:
@@ -62,11 +66,16 @@ class Gathering:
         self._returned: dict[int, Encoded] = {}  # by tasks that ran and succeeded themselves: nearly all there is
         self._absent: set[int] = set()
         self._inputs, self._values = list(inputs), list(values)
+        self._asked = frozenset(self._inputs)
         self._missing = {*self._inputs, *self._values}
 
     def missing(self) -> list[int]:
         """Return the nodes to read next."""
         return list(self._missing)
+
+    def is_asked(self, number: int) -> bool:
+        """Whether the input of this node is asked for: then its value alone is not enough."""
+        return number in self._asked
 
     def add_returned(self, returned: Iterable[tuple[int, Encoded]]) -> None:
         """Take in what tasks returned that ran and succeeded themselves; not of those asked for inputs."""
@@ -86,11 +95,11 @@ class Gathering:
                 if view.takes is Takes.FAILED and view.standing.cause is not None:
                     self._want([view.standing.cause])
 
-    def input_of(self, number: int) -> Input | None:
-        """Return what a node is given before its own arguments; None: the workflow does not know it (any more)."""
+    def input_of(self, number: int, run: int) -> Input:
+        """Return what a node is given before its own arguments in this run."""
         view = self._nodes.get(number)
-        if view is None:
-            return None
+        if view is None or view.standing.run != run or view.standing.state not in ACTIVE_STATES:
+            return Outdated()
         match view.takes:
             case Takes.VALUE:
                 return self.value_of(view.needs[0])

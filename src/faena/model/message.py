@@ -31,7 +31,6 @@ class Member(Struct, frozen=True, gc=False, array_like=True):
     workflow: str
     node: int
     run: int = 0  # how often the node was begun anew; what an earlier run reports is not taken
-    takes: bool = False  # something of other nodes is put before the arguments; it is read when the message is taken
     feeds: bool = False  # other nodes take its value, so that it is kept also where the result is ignored
     is_grouped: bool = False  # it leads to a group, to which more members can be added
 

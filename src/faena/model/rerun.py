@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from faena.errors import WorkflowError
 from faena.model.workflow import ACTIVE_STATES, DONE_STATES, NodeState, NodeView, Standing
+
+Guards: TypeAlias = Mapping[int, Sequence[int]]
+"""By hook: the nodes whose failure it answers."""
+
+_ANSWERED = frozenset({NodeState.FAILURE, NodeState.ABANDONED, NodeState.SKIPPED, NodeState.TOLERATED})
 
 
 def plan_rerun(workflow: str, nodes: Mapping[int, NodeView], begun_at: Iterable[int] | None) -> dict[int, Standing]:
@@ -14,24 +20,55 @@ def plan_rerun(workflow: str, nodes: Mapping[int, NodeView], begun_at: Iterable[
     `begun_at` None: where it has failed or was revoked. What had succeeded elsewhere is kept.
     Raises WorkflowError: there is no such node, nothing has failed, one still runs, or one needs what has not succeeded.
     """
-    starts = _failed(nodes) if begun_at is None else list(begun_at)
+    guards = _guards(nodes)
+    starts = _failed(nodes, guards) if begun_at is None else list(begun_at)
     for number in starts:
         if number not in nodes:
             raise WorkflowError(workflow, f"it has no node {number}; see them with: faena workflow show {workflow}")
     if not starts:
         raise WorkflowError(workflow, "nothing in it has failed; name the node to run it from")
     again = _with_all_after(nodes, starts)
+    if begun_at is None:
+        starts = [number for number in starts if again.isdisjoint(guards.get(number, ()))]
     for number in sorted(again):
         _check(workflow, nodes, number, again)
-    return {number: _standing(nodes, number, again, number in starts) for number in sorted(again)}
+    begun = set(starts)
+    return {number: _standing(nodes, guards, number, again, number in begun) for number in sorted(again)}
 
 
-def _failed(nodes: Mapping[int, NodeView]) -> list[int]:
-    return [
-        number
-        for number, node in nodes.items()
-        if node.standing.state in (NodeState.FAILURE, NodeState.REVOKED) and node.standing.cause in (None, number)
-    ]
+def failed(nodes: Mapping[int, NodeView]) -> list[int]:
+    """Return the nodes at which a workflow broke: those that failed or were revoked themselves."""
+    return _failed(nodes, _guards(nodes))
+
+
+def _failed(nodes: Mapping[int, NodeView], guards: Guards) -> list[int]:
+    """Return what has failed or was revoked of itself; of hooks, and of what comes after them, what had its turn."""
+    failed: list[int] = []
+    unasked: set[int] = set()  # hooks of what did not fail: a cancelled workflow has ended them, too
+    for number, node in sorted(nodes.items()):
+        standing = node.standing
+        had_no_turn = node.is_hook and _failure_of(nodes, guards, number) is None
+        if had_no_turn or not unasked.isdisjoint(node.needs):
+            unasked.add(number)
+        elif standing.state in (NodeState.FAILURE, NodeState.REVOKED) and standing.cause in (None, number):
+            failed.append(number)
+    return failed
+
+
+def _guards(nodes: Mapping[int, NodeView]) -> Guards:
+    found: dict[int, list[int]] = {}
+    for number, node in nodes.items():
+        for hook in node.links.hooks:
+            found.setdefault(hook, []).append(number)
+    return found
+
+
+def _failure_of(nodes: Mapping[int, NodeView], guards: Guards, hook: int) -> int | None:
+    """Return the node whose failure a hook answers; its own standing forgets it when it fails itself."""
+    for number in guards.get(hook, ()):
+        if nodes[number].standing.state in _ANSWERED:
+            return nodes[number].standing.cause
+    return None
 
 
 def _with_all_after(nodes: Mapping[int, NodeView], starts: Iterable[int]) -> set[int]:
@@ -48,7 +85,9 @@ def _with_all_after(nodes: Mapping[int, NodeView], starts: Iterable[int]) -> set
 
 def _check(workflow: str, nodes: Mapping[int, NodeView], number: int, again: set[int]) -> None:
     node = nodes[number]
-    if node.standing.state in ACTIVE_STATES:
+    alias = node.standing.alias
+    goes_on_elsewhere = alias is not None and alias not in again and node.standing.state is NodeState.WAITING
+    if node.standing.state in ACTIVE_STATES or goes_on_elsewhere:
         raise WorkflowError(workflow, f"node {number} ({node.name}) waits or runs; cancel the workflow first, or wait")
     for need in node.needs:
         if need not in again and nodes[need].standing.state not in DONE_STATES:
@@ -60,13 +99,14 @@ def _check(workflow: str, nodes: Mapping[int, NodeView], number: int, again: set
             )
 
 
-def _standing(nodes: Mapping[int, NodeView], number: int, again: set[int], is_start: bool) -> Standing:
+def _standing(nodes: Mapping[int, NodeView], guards: Guards, number: int, again: set[int], is_start: bool) -> Standing:
     node = nodes[number]
     old = node.standing
     alias = old.alias if old.alias in again else None  # else its own task runs again, and may ask for another in its place
     if alias is not None:
         return Standing(NodeState.WAITING, 1, old.run, alias=alias)
     if node.is_hook:
-        return Standing(NodeState.WAITING, 0 if is_start else 1, old.run + 1, cause=old.cause if is_start else None)
+        cause = _failure_of(nodes, guards, number) if is_start else None
+        return Standing(NodeState.WAITING, 0 if is_start else 1, old.run + 1, cause=cause)
     waits = sum(need in again for need in node.needs)
     return Standing(NodeState.WAITING, waits, old.run + 1)

@@ -14,6 +14,7 @@ class State(StrEnum):
            ▲                        │
            └──────── RETRY ◀────────┘
 
+    A task that sleeps durably, or waits for an event, is WAITING; then it is STARTED again.
     UNKNOWN is no state of a task: nothing is known of that id. A task may also record states of its own names.
     """
 
@@ -22,6 +23,7 @@ class State(StrEnum):
     STARTED = "STARTED"
     PROGRESS = "PROGRESS"
     RETRY = "RETRY"
+    WAITING = "WAITING"
     SUCCESS = "SUCCESS"
     FAILURE = "FAILURE"
     REVOKED = "REVOKED"

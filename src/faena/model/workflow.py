@@ -17,6 +17,7 @@ At rest (`active` is 0) nothing of a workflow will happen by itself: every node 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
@@ -76,7 +77,7 @@ class Timing(Struct, frozen=True, gc=False, array_like=True):
 class Links(Struct, frozen=True, gc=False, array_like=True):
     """What the law has to know of a node besides its standing."""
 
-    dependents: tuple[int, ...] = ()
+    dependents: tuple[int, ...] = ()  # the first is the next step of its chain or group; callbacks beside it come after
     hooks: tuple[int, ...] = ()  # nodes that run once if this one fails
     policy: Policy = Policy.FAIL
     is_virtual: bool = False
@@ -183,6 +184,19 @@ class NodeView(Struct, frozen=True):
     started_at_s: float | None = None
     finished_at_s: float | None = None
     since_s: float | None = None  # when its state changed last
+
+
+class NodeStates(Struct, frozen=True):
+    """The state of every node of a workflow at one moment, by number: little to read, also where the workflow is large."""
+
+    states: Sequence[NodeState]
+    virtual: frozenset[int] = frozenset()
+
+    def counts(self) -> dict[NodeState, int]:
+        """Return how many tasks are in each state; virtual nodes are none."""
+        found = Counter(self.states)
+        found.subtract(Counter(self.states[number] for number in self.virtual))
+        return {state: found[state] for state in NodeState if found[state]}
 
 
 class View(Protocol):
@@ -378,7 +392,7 @@ def placed(graph: Graph, base: int, workflow: str, dependents: tuple[int, ...]) 
         number = node.number + base
         links = msgspec.structs.replace(
             node.links,
-            dependents=shift(node.links.dependents) + (dependents if node.number == graph.output else ()),
+            dependents=(dependents if node.number == graph.output else ()) + shift(node.links.dependents),
             hooks=shift(node.links.hooks),
         )
         own_id = node_id(workflow, number) if node.id == node_id(workflow, node.number) else node.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from faena._lib import drawing
 from faena.errors import Exit
 
 TYPE_CHECKING = False
@@ -11,30 +12,22 @@ if TYPE_CHECKING:
     from faena.runner.execute import Runner
     from faena.runner.plan import Step
 
-FORMS = ("tree", "mermaid", "dot")
+FORMS = drawing.FORMS
 
 
 def draw(steps: Sequence[Step], form: str) -> str:
     """The graph of a plan in one of `FORMS`."""
+    if form == "tree":
+        return _tree(steps)
+    vertices = [drawing.Vertex(f"n{step.index}", step.title) for step in steps]
+    edges = [drawing.Edge(f"n{each}", f"n{step.index}") for step in steps for each in step.waits_for]
     match form:
-        case "tree":
-            return _tree(steps)
         case "mermaid":
-            lines = ["graph TD"]
-            lines += [f'    n{step.index}["{_escaped(step.title)}"]' for step in steps]
-            lines += [f"    n{each} --> n{step.index}" for step in steps for each in step.waits_for]
+            return drawing.mermaid(vertices, edges)
         case "dot":
-            lines = ["digraph tasks {"]
-            lines += [f'    n{step.index} [label="{_escaped(step.title)}"];' for step in steps]
-            lines += [f"    n{each} -> n{step.index};" for step in steps for each in step.waits_for]
-            lines.append("}")
+            return drawing.dot("tasks", vertices, edges)
         case _:
             raise Exit(f"fa: no graph form '{form}': one of {', '.join(FORMS)}")
-    return "\n".join(lines) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', "'")
 
 
 def _tree(steps: Sequence[Step]) -> str:
@@ -51,9 +44,8 @@ def _tree(steps: Sequence[Step]) -> str:
         if is_known:
             continue
         shown.add(index)
-        for position, each in enumerate(reversed(step.waits_for)):
-            is_last = position == 0
-            stack.append((each, below + ("└── " if is_last else "├── "), below + ("    " if is_last else "│   ")))
+        places = drawing.leads(below, len(step.waits_for))
+        stack += [(each, *place) for each, place in zip(reversed(step.waits_for), reversed(places), strict=True)]
     return "\n".join(lines) + "\n"
 
 

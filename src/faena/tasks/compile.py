@@ -67,7 +67,7 @@ class _Entry(Struct, frozen=True):
 class _Draft:
     """A node in the making."""
 
-    __slots__ = ("dependents", "fallback", "hooks", "id", "is_aside", "is_grouped", "is_hook", "is_join", "message", "name",
+    __slots__ = ("aside", "dependents", "fallback", "hooks", "id", "is_grouped", "is_hook", "is_join", "message", "name",
                  "needs", "number", "policy", "takes", "timing")  # fmt: skip
 
     def __init__(self, number: int, node_id: str, name: str, policy: Policy) -> None:
@@ -77,7 +77,8 @@ class _Draft:
         self.hooks: list[int] = []
         self.takes = Takes.NOTHING
         self.fallback: int | None = None
-        self.is_hook = self.is_aside = self.is_join = self.is_grouped = False
+        self.is_hook = self.is_join = self.is_grouped = False
+        self.aside = 0  # how deep in branches beside
         self.message: Message | None = None
         self.timing: Timing | None = None
 
@@ -254,7 +255,7 @@ class _Builder:
     def _draft(self, own_id: str | None, name: str, policy: Policy) -> _Draft:
         number = len(self._drafts)
         draft = _Draft(number, node_id(self._context.workflow, number) if own_id is None else own_id, name, policy)
-        draft.is_aside, draft.is_grouped = self._aside > 0, self._group > 0
+        draft.aside, draft.is_grouped = self._aside, self._group > 0
         self._drafts.append(draft)
         return draft
 
@@ -276,12 +277,16 @@ class _Builder:
     def _finish(self, draft: _Draft) -> Node:
         context, message = self._context, draft.message
         links = Links(
-            tuple(draft.dependents), tuple(draft.hooks), draft.policy, message is None, draft.is_join, draft.timing
+            tuple(sorted(draft.dependents, key=self._depth_aside)),
+            tuple(draft.hooks),
+            draft.policy,
+            message is None,
+            draft.is_join,
+            draft.timing,
         )
         if message is not None:
-            takes = draft.takes is not Takes.NOTHING
             before = self._drafts[draft.needs[0]].id if draft.needs else ""
-            member = Member(context.workflow, draft.number, 0, takes, bool(draft.dependents), draft.is_grouped)
+            member = Member(context.workflow, draft.number, 0, bool(draft.dependents), draft.is_grouped)
             message = replace(
                 message,
                 id=draft.id,
@@ -291,15 +296,18 @@ class _Builder:
             )
         return Node(
             draft.number, draft.id, draft.name, links, message, draft.needs, draft.takes, draft.fallback, draft.is_hook,
-            draft.is_aside,
+            draft.aside > 0,
         )  # fmt: skip
+
+    def _depth_aside(self, number: int) -> int:
+        return self._drafts[number].aside
 
     def _merged(self, canvas: Canvas[Any], down: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the steps of a part are handed down: what it says itself goes before what the whole says."""
         own = _handed_down(canvas.options, self._context.now_s)
         for name in ("countdown", "eta"):
-            if (moment := canvas.options.get(name)) is not None:
-                own[name] = moment
+            if (said := canvas.options.get(name)) is not None:
+                own[name] = said
         return {**down, **own} if own else down
 
     def _ignored(self, task: Any, message: Message) -> bool:

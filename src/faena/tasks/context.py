@@ -21,6 +21,7 @@ class Request:
         "called_directly",
         "children",
         "deliveries",
+        "durable",
         "hostname",
         "is_eager",
         "kwargs",
@@ -43,6 +44,7 @@ class Request:
         self.called_directly = message is None
         self.started_at_s = started_at_s
         self.children: list[str] = []
+        self.durable: Any = None  # what it remembers of its finished steps, once it asks for that
         self.added: list[Canvas[Any]] = []  # to the group that it belongs to
 
     @property

@@ -7,6 +7,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Protocol
 
 from faena.config.settings import Settings
+from faena.model.journal import Entry
 from faena.model.result import ResultRecord
 from faena.model.workflow import NodeView, WorkflowStatus
 from faena.tasks.call import Call
@@ -45,6 +46,29 @@ class Results(Protocol):
 
     @property
     def workflows(self) -> Workflows: ...
+
+
+class Journal(Protocol):
+    """What the running task remembers, and events; every verb that waits twice, as above."""
+
+    def now_s(self) -> float: ...
+    def entry(self, name: str, value: Any) -> Entry:
+        """Return an entry with this value. Raises EncodeError."""
+        ...
+
+    def value_of(self, entry: Entry) -> Any: ...
+
+    def read(self, task_id: str) -> Sequence[Entry]: ...
+    async def aread(self, task_id: str) -> Sequence[Entry]: ...
+
+    def write(self, task_id: str, entry: Entry, until_s: float) -> Entry:
+        """Keep an entry, unless there is one; return the one that stands. It is needed until `until_s` at least."""
+        ...
+
+    async def awrite(self, task_id: str, entry: Entry, until_s: float) -> Entry: ...
+
+    def event(self, name: str) -> Entry | None: ...
+    async def aevent(self, name: str) -> Entry | None: ...
 
 
 class Workflows(Protocol):
@@ -94,6 +118,8 @@ class Dispatcher(Protocol):
     def clock(self) -> Callable[[], float]: ...
     @property
     def results(self) -> Results: ...
+    @property
+    def journal(self) -> Journal: ...
     @property
     def tasks(self) -> Mapping[str, Task[..., Any]]: ...
 

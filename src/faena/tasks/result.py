@@ -78,6 +78,7 @@ class AsyncResult(Generic[R]):
         timeout: float | None = None,
         propagate: bool = True,
         *,
+        disable_sync_subtasks: bool = True,
         on_progress: Callable[[Any], None] | None = None,
     ) -> R:
         """Do as `get`, without blocking the event loop."""
@@ -85,6 +86,7 @@ class AsyncResult(Generic[R]):
         if record is None:
             if self.ignored:
                 return cast("R", None)
+            refuse_inside_task(disable_sync_subtasks)
             record = await self._await(timeout, on_progress)
         return cast("R", self._outcome(record, propagate))
 

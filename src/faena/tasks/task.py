@@ -16,6 +16,7 @@ from faena.errors import InvalidArguments, InvalidTask, MaxRetriesExceededError,
 from faena.model.result import State
 from faena.model.retry import RetryPolicy
 from faena.signals import Replace, Retry
+from faena.tasks import durable
 from faena.tasks.arguments import ArgumentSpec
 from faena.tasks.call import Call, due_at_s
 from faena.tasks.canvas import Canvas, Group
@@ -28,6 +29,7 @@ from faena.tasks.signature import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
+T = TypeVar("T")
 
 _CO_COROUTINE = 0x80
 _PROGRESS_EVERY_S = 0.1
@@ -269,6 +271,36 @@ class Task(Generic[P, R]):
         if not isinstance(signature, Canvas):
             raise WorkflowError("", f"a group consists of signatures, such as task.s(), not of {signature!r}")
         self.request.added.append(signature)
+
+    def step(self, name: str, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        """Call `function`, and remember what it returned: when this task runs again, that is returned at once.
+
+        So a retry, or a crash, goes on after the last step that has finished. The value travels as results do.
+        """
+        return cast("T", durable.step(self, name, function, args, kwargs))
+
+    async def astep(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Do as `step`, without blocking the event loop; `function` may be a coroutine function."""
+        return await durable.astep(self, name, function, args, kwargs)
+
+    def sleep(self, duration: float | timedelta) -> None:
+        """Let the task go on after a time, of any length; it holds no place in a worker meanwhile, and survives crashes.
+
+        The function begins anew then: what it has done before stands in steps (`step`), or happens again.
+        """
+        durable.sleep(self, duration)
+
+    async def asleep(self, duration: float | timedelta) -> None:
+        """Do as `sleep`, without blocking the event loop."""
+        await durable.asleep(self, duration)
+
+    def wait_for_event(self, event: str, timeout: float | timedelta | None = None) -> Any:
+        """Return the value that `app.signal_event` gave; wait for that as `sleep` does. Raises EventTimeout."""
+        return durable.wait_for_event(self, event, timeout)
+
+    async def await_for_event(self, event: str, timeout: float | timedelta | None = None) -> Any:
+        """Do as `wait_for_event`, without blocking the event loop."""
+        return await durable.await_for_event(self, event, timeout)
 
     def update_state(self, task_id: str | None = None, state: str = State.PROGRESS, meta: Any = None) -> None:
         """Record a state of the running task, with data that callers see as `result.info`."""

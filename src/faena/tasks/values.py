@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from faena.model.inputs import Encoded, FailedId, Input, Listed, Nothing, Raised
+from faena.model.inputs import Encoded, FailedId, Input, Listed, Nothing, Outdated, Raised
 from faena.tasks.failure import rebuild
 
 
@@ -20,5 +20,5 @@ def decoded(value: Input, decode: Callable[[str, bytes], Any]) -> Any:
             return [decoded(item, decode) for item in value.items]
         case FailedId():
             return value.task_id
-        case Nothing():
+        case Nothing() | Outdated():
             return None

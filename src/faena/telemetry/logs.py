@@ -104,6 +104,7 @@ _VERBS = {
     EventKind.TASK_RETRIED: "will be retried",
     EventKind.TASK_REVOKED: "revoked:",
     EventKind.TASK_REJECTED: "rejected:",
+    EventKind.TASK_SUSPENDED: "suspended",
     EventKind.TASK_RELEASED: "handed back unfinished",
     EventKind.TASK_LOST: "lost:",
 }

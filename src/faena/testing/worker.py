@@ -16,15 +16,17 @@ from msgspec.structs import replace
 
 from faena._lib.drive import run
 from faena.app.app import Faena
+from faena.app.links import Link
+from faena.broker import Consumer
 from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.completion import Completer, FourSteps
 from faena.engine.hooks import call_hooks
 from faena.engine.outcome import Outcome, Revoked
-from faena.model.delivery import Bury, DeadReason, Delivery, Malformed
+from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed
 from faena.model.event import Event, EventKind
-from faena.worker.connection import takes_input
+from faena.model.inputs import Outdated
+from faena.scheduler.loop import do_duties
 from faena.worker.core import Core, CoreOptions
-from faena.worker.coroutines import is_named
 from faena.worker.slots import Slots
 
 _LEASE_S = 3600.0  # nobody takes a test's work away
@@ -46,13 +48,16 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
     revoked = {revocation.task_id for revocation in revocations}
     events: list[Event] = []
     try:
-        while batch := run(consumer.receive(1, 0.0)):
+        while batch := _next(link, consumer):
             item = batch[0]
             if isinstance(item, Malformed):
                 run(consumer.settle([Bury(item, DeadReason.MALFORMED, item.reason)]))
                 continue
-            if takes_input(item) and item.message.member is not None:
+            if item.message.member is not None:
                 item = replace(item, input=run(link.backend.workflows.inputs([item.message.member]))[0])
+                if isinstance(item.input, Outdated):
+                    run(consumer.settle([Ack(item)]))
+                    continue
             completion, event = completer.complete(*_run_one(runner, item, revoked))
             run(settler.complete([completion]))
             events.append(event)
@@ -64,9 +69,18 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
     return events
 
 
+def _next(link: Link, consumer: Consumer) -> Sequence[Delivery | Malformed]:
+    """Return the next message, if one is due now; those that a scheduler would wake are."""
+    batch = run(consumer.receive(1, 0.0))
+    if not batch:
+        run(do_duties(link, grace_s=0.0))
+        batch = run(consumer.receive(1, 0.0))
+    return batch
+
+
 def _run_one(runner: Runner, delivery: Delivery, revoked: set[str]) -> tuple[Attempt | Ended, Outcome]:
     begun = runner.begin(delivery)
-    if is_named(delivery.message, revoked):
+    if delivery.message.id in revoked:
         return begun, Revoked("was revoked")
     if not isinstance(begun, Attempt):
         return begun, begun.outcome

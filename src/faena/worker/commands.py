@@ -19,7 +19,7 @@ _PROCESS_ANSWERS_WITHIN_S = 0.8
 _REPLIES_KEPT_S = 60.0
 _LISTS = ("active", "reserved")  # of each process; put together
 _SAME = ("registered", "conf")  # the same in all processes; one is asked
-KNOWN = ("ping", "shutdown", "restart", "revoke", "stats", "scheduled", *_LISTS, *_SAME)
+KNOWN = ("ping", "shutdown", "restart", "revoke", "unrevoke", "stats", "scheduled", *_LISTS, *_SAME)
 
 
 class Commanded(Protocol):
@@ -33,7 +33,8 @@ class Commanded(Protocol):
     def stats(self) -> dict[str, Any]: ...
     def shutdown(self) -> None: ...
     def restart_processes(self) -> None: ...
-    def revoke(self, ids: Sequence[str], terminate: bool, signal_name: str) -> None: ...
+    def revoke(self, ids: Sequence[str], terminate: bool, signal_name: str, remember: bool) -> None: ...
+    def unrevoke(self, ids: Sequence[str]) -> None: ...
 
 
 class CommandServer:
@@ -81,8 +82,13 @@ class CommandServer:
                 return {"ok": "restarting"}
             case "revoke":
                 ids = [str(task_id) for task_id in arguments.get("ids", ())]
-                worker.revoke(ids, bool(arguments.get("terminate")), str(arguments.get("signal") or ""))
+                remember = bool(arguments.get("remember", True))
+                worker.revoke(ids, bool(arguments.get("terminate")), str(arguments.get("signal") or ""), remember)
                 return {"ok": f"{len(ids)} tasks revoked"}
+            case "unrevoke":
+                ids = [str(task_id) for task_id in arguments.get("ids", ())]
+                worker.unrevoke(ids)
+                return {"ok": f"{len(ids)} tasks may run again"}
             case "scheduled":
                 return []  # a delayed task waits in the broker, never in a worker
             case "stats":

@@ -133,16 +133,16 @@ class Connection:
 
     async def with_inputs(self, batch: Sequence[Delivery | Malformed]) -> Sequence[Delivery | Malformed]:
         """Read what the nodes of workflows among these are given of those before them."""
-        takers = [item for item in batch if isinstance(item, Delivery) and takes_input(item)]
-        if not takers:
+        nodes = [item for item in batch if isinstance(item, Delivery) and item.message.member is not None]
+        if not nodes:
             return batch
 
-        async def work(opened: _Opened) -> Sequence[Input | None]:
-            members = [item.message.member for item in takers if item.message.member is not None]
+        async def work(opened: _Opened) -> Sequence[Input]:
+            members = [item.message.member for item in nodes if item.message.member is not None]
             return await opened.link.backend.workflows.inputs(members)
 
         found = await self._persist(work)
-        given = {item.message.id: read for item, read in zip(takers, found, strict=True)}
+        given = {item.message.id: read for item, read in zip(nodes, found, strict=True)}
         return [
             replace(item, input=given[item.message.id]) if isinstance(item, Delivery) and item.message.id in given else item
             for item in batch
@@ -154,6 +154,10 @@ class Connection:
             await (await self._ready()).link.backend.record(records)
         except BROKEN as error:
             log.warning("the states of %d tasks were not recorded: %s", len(records), error)
+
+    async def link(self) -> Link:
+        """Return the open broker and backend."""
+        return (await self._ready()).link
 
     async def close(self) -> None:
         opened, self._opened = self._opened, None
@@ -196,12 +200,6 @@ class Connection:
             self._opened = None
             await _let_go(opened)
         await asyncio.sleep(pause_s)
-
-
-def takes_input(delivery: Delivery) -> bool:
-    """Whether something of other nodes goes before the arguments of this message."""
-    member = delivery.message.member
-    return member is not None and member.takes
 
 
 async def _let_go(opened: _Opened) -> None:

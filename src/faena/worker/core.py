@@ -29,13 +29,15 @@ from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.completion import Completer
 from faena.engine.outcome import Revoked
 from faena.errors import LeaseLost, SoftTimeLimitExceeded
-from faena.model.delivery import Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
+from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
 from faena.model.event import Event, EventKind
+from faena.model.inputs import Outdated
 from faena.model.result import ResultRecord
+from faena.scheduler.loop import Scheduler
 from faena.signals import Interrupted, Terminated
 from faena.sink import Sink
 from faena.worker.connection import Connection
-from faena.worker.coroutines import Coroutines, hard_limit_of, is_named
+from faena.worker.coroutines import Coroutines, hard_limit_of
 from faena.worker.lanes import Finished, Lanes
 from faena.worker.slots import Slots
 from faena.worker.window import LARGEST, Window
@@ -70,6 +72,7 @@ class CoreOptions(Struct, frozen=True):
     track_started: bool = False
     soft_time_limit_s: float | None = None
     time_limit_s: float | None = None
+    schedules: bool = True  # takes part in holding the scheduler's lease
 
 
 class Core:
@@ -151,9 +154,13 @@ class Core:
         """Ask the tasks that run to stop; they go back to their queue."""
         self.call(self._interrupt_all)
 
-    def revoke(self, ids: Sequence[str], terminate: bool) -> None:
-        """Do not run these; with `terminate`, ask those that run to end."""
-        self.call(self._revoke, tuple(ids), terminate)
+    def revoke(self, ids: Sequence[str], terminate: bool, remember: bool = True) -> None:
+        """Do not run these; with `terminate`, ask those that run to end. `remember`: refuse those that come later, too."""
+        self.call(self._revoke, tuple(ids), terminate, remember)
+
+    def unrevoke(self, ids: Sequence[str]) -> None:
+        """Run these again when they come."""
+        self.call(self._unrevoke, tuple(ids))
 
     def active(self) -> list[dict[str, Any]]:
         """Return what runs now. To be called in the I/O thread."""
@@ -186,6 +193,9 @@ class Core:
             async with asyncio.TaskGroup() as group:
                 self._coroutines.group = group
                 loops = [group.create_task(self._flush_forever()), group.create_task(self._tick_forever())]
+                if self.options.schedules:
+                    scheduler = Scheduler(self.options.hostname, self._connection.link)
+                    loops.append(group.create_task(scheduler.run_forever()))
                 group.create_task(self._fetch())
                 await self._ended.wait()
                 for loop in loops:
@@ -259,6 +269,9 @@ class Core:
             if isinstance(item, Malformed):
                 log.error("buried a malformed message of queue '%s': %s", item.queue, item.reason)
                 back.append(Completion(Bury(item, DeadReason.MALFORMED, item.reason)))
+                continue
+            if type(item.input) is Outdated:
+                back.append(Completion(Ack(item)))
                 continue
             task = self.app.tasks.get(item.message.task)
             is_coroutine = task is not None and task.is_coroutine
@@ -467,22 +480,26 @@ class Core:
         self._interrupt_lanes()
         self._coroutines.interrupt(Interrupted("the worker stops"))
 
-    def _revoke(self, ids: Sequence[str], terminate: bool) -> None:
+    def _unrevoke(self, ids: Sequence[str]) -> None:
+        for task_id in ids:
+            self._revoked.pop(task_id, None)
+
+    def _revoke(self, ids: Sequence[str], terminate: bool, remember: bool) -> None:
         if len(self._revoked) > _REVOKED_KEPT:
             now_s = time.time()
             self._revoked = {task_id: until_s for task_id, until_s in self._revoked.items() if until_s > now_s}
-        for task_id in ids:
+        for task_id in ids if remember else ():
             self._revoked[task_id] = time.time() + self.app.conf.worker_revokes_expire
         if not terminate:
             return
         wanted = set(ids)
         for lane in self.lanes.lanes:
-            if (attempt := lane.attempt) is not None and is_named(attempt.delivery.message, wanted):
+            if (attempt := lane.attempt) is not None and attempt.delivery.message.id in wanted:
                 lane.interrupt(attempt, Terminated("revoked"))
         self._coroutines.interrupt(Terminated("revoked"), wanted)
 
     def _revoked_in_lane(self, delivery: Delivery) -> Ended | None:
-        if self._revoked and is_named(delivery.message, self._revoked):
+        if self._revoked and delivery.message.id in self._revoked:
             return Ended(delivery, Revoked("was revoked"), self.app.tasks.get(delivery.message.task))
         return None
 

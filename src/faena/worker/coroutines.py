@@ -17,7 +17,6 @@ from faena.engine.completion import Completer
 from faena.engine.hooks import call_hooks
 from faena.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from faena.model.delivery import Delivery
-from faena.model.message import Message
 from faena.worker.lanes import HARD_LIMIT_GRACE_S, Finished, Lanes
 from faena.worker.slots import Slots
 
@@ -71,7 +70,7 @@ class Coroutines:
     def interrupt(self, error: BaseException, ids: Collection[str] | None = None) -> None:
         """Raise `error` in those that run, or in those of these ids, where they wait now."""
         for running, attempt in self._running.items():
-            if attempt is not None and (ids is None or is_named(attempt.delivery.message, ids)):
+            if attempt is not None and (ids is None or attempt.delivery.message.id in ids):
                 _signal(attempt, running, error)
 
     # -- internals -----------------------------------------------------------------------------------------
@@ -118,11 +117,6 @@ class Coroutines:
             return 0.0
         timers.append(loop.call_later(hard_s, _signal, attempt, running, hard_limit_of(attempt, hard_s)))
         return time.monotonic() + hard_s + HARD_LIMIT_GRACE_S
-
-
-def is_named(message: Message, ids: Collection[str]) -> bool:
-    """Whether a message, or the workflow that it belongs to, is one of `ids`."""
-    return message.id in ids or (message.member is not None and message.member.workflow in ids)
 
 
 def hard_limit_of(attempt: Attempt, limit_s: float) -> TimeLimitExceeded:

@@ -41,6 +41,7 @@ from faena.worker.wire import (
     Revoke,
     Stop,
     ToSupervisor,
+    Unrevoke,
     pack,
     receive,
     receive_blocking,
@@ -124,6 +125,7 @@ class _Process:
             track_started=conf.task_track_started,
             soft_time_limit_s=conf.task_soft_time_limit,
             time_limit_s=conf.task_time_limit,
+            schedules=boot.index == 0,
         )
         sinks: list[Sink] = [LogSink(conf.worker_log_tasks, boot.index)]
         self._core = Core(app, options, slots, sinks=sinks, main_lane=True, on_end=self._on_end, on_limit=self._on_limit)
@@ -157,8 +159,10 @@ class _Process:
                     self._core.stop()
                 case Interrupt():
                     self._core.interrupt()
-                case Revoke(ids=ids, terminate=terminate):
-                    self._core.revoke(ids, terminate)
+                case Revoke(ids=ids, terminate=terminate, remember=remember):
+                    self._core.revoke(ids, terminate, remember)
+                case Unrevoke(ids=ids):
+                    self._core.unrevoke(ids)
                 case Query(number=number, name=name, arguments=arguments):
                     self._say(self._answer(number, name, arguments))
 

@@ -37,7 +37,7 @@ from faena.worker.options import WorkerOptions
 from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST
 from faena.worker.recycle import pause_before_spawn_s, was_short
 from faena.worker.reload import check_reload, watch_forever
-from faena.worker.wire import Answer, Begin, Boot, BootFailed, Hello, Interrupt, Leaving, Revoke, Stop, receive
+from faena.worker.wire import Answer, Begin, Boot, BootFailed, Hello, Interrupt, Leaving, Revoke, Stop, Unrevoke, receive
 
 log = logging.getLogger("faena.worker")
 
@@ -362,12 +362,17 @@ class Supervisor:
                     is_busy = self._enforcement.look(handle, now_s) or is_busy
             await asyncio.sleep(_LOOK_EVERY_S if is_busy or self._enforcement.is_urgent else _LOOK_IDLE_S)
 
-    def revoke(self, ids: Sequence[str], terminate: bool, signal_name: str) -> None:
+    def revoke(self, ids: Sequence[str], terminate: bool, signal_name: str, remember: bool) -> None:
         """Tell every process; see to it that what must end does."""
         for handle in self.processes:
-            handle.say(Revoke(tuple(ids), terminate and not signal_name))
+            handle.say(Revoke(tuple(ids), terminate and not signal_name, remember))
         if terminate:
             self._enforcement.doom(ids, signal_name, time.monotonic())
+
+    def unrevoke(self, ids: Sequence[str]) -> None:
+        """Tell every process that these may run again."""
+        for handle in self.processes:
+            handle.say(Unrevoke(tuple(ids)))
 
     async def _lease_forever(self) -> None:
         await self._ready.wait()

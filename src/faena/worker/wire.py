@@ -64,6 +64,13 @@ class Revoke(Struct, frozen=True, tag=True):
 
     ids: tuple[str, ...]
     terminate: bool = False
+    remember: bool = True  # refuse those that come later, too
+
+
+class Unrevoke(Struct, frozen=True, tag=True):
+    """To the process: run these again when they come."""
+
+    ids: tuple[str, ...]
 
 
 class Query(Struct, frozen=True, tag=True):
@@ -88,7 +95,7 @@ class Leaving(Struct, frozen=True, tag=True):
     reason: str
 
 
-ToProcess: TypeAlias = Boot | Begin | Stop | Interrupt | Revoke | Query
+ToProcess: TypeAlias = Boot | Begin | Stop | Interrupt | Revoke | Unrevoke | Query
 ToSupervisor: TypeAlias = Hello | BootFailed | Answer | Leaving
 Spoken: TypeAlias = ToProcess | ToSupervisor
 

@@ -11,6 +11,7 @@ from faena._lib.arguments.convert import to_seconds
 from faena._lib.drive import run
 from faena.broker import DeadLetters
 from faena.cli.confirm import confirm
+from faena.cli.dead_members import fitting, nodes_of, requeue_members, sort
 from faena.cli.options import Force, Json, Limit
 from faena.cli.output import ago, shown
 from faena.cli.session import Session
@@ -74,11 +75,22 @@ def requeue(
     reason: Annotated[DeadReason | None, Option("--reason", help="Those that died for this reason.")] = None,
     everything: All = False,
 ) -> int:
-    """Put dead letters back into their queues, with fresh counters."""
+    """Put dead letters back into their queues, with fresh counters.
+
+    A task that belongs to a workflow is not run by itself: its workflow runs again from there, as with
+    `faena workflow retry ID --from NODE`.
+    """
     _refuse_nothing(ids, queue, everything or reason is not None)
-    count = run(_letters(session).requeue(queue or None, list(ids) or None, reason))
+    letters = _letters(session)
+    found = fitting(letters, queue, ids, reason)
+    sorted_letters = sort(found, nodes_of(session, found))
+    count, is_well = requeue_members(session, sorted_letters)
+    if sorted_letters.stale:
+        run(letters.purge(None, sorted_letters.stale))
+    if sorted_letters.plain:
+        count += run(letters.requeue(queue or None, sorted_letters.plain, reason))
     session.out.line(f"{count} put back")
-    return _code(session, ids, count)
+    return _code(session, ids, len(found)) if is_well else 1
 
 
 def purge(
@@ -144,6 +156,8 @@ def _as_dict(session: Session, letter: DeadLetter) -> dict[str, Any]:
         "deliveries": letter.deliveries,
         "crashes": letter.crashes,
         "retries": None if message is None else message.retries,
+        "workflow": None if message is None or message.member is None else message.member.workflow,
+        "node": None if message is None or message.member is None else message.member.node,
         "args": None,
         "kwargs": None,
         "raw": letter.raw.decode("utf-8", "backslashreplace") if message is None else None,

@@ -9,7 +9,8 @@ from faena.cli.commands.call import duration
 from faena.cli.options import Json
 from faena.cli.outcome import as_dict, exit_code_of, print_details, wait_for
 from faena.cli.session import Session
-from faena.errors import ResultNotFound
+from faena.cli.workflow_ids import workflow_of
+from faena.errors import ResultNotFound, WorkflowError
 from faena.model.result import State
 
 
@@ -34,14 +35,33 @@ def result(
         wait_for(session, found, timeout)
     state, record = found.state, found.record
     if state == State.UNKNOWN:
+        _refuse_workflow(session, task_id)
         raise ResultNotFound(task_id)
+    workflow, node = _workflow_of(session, task_id)
     if json:
-        session.out.json(as_dict(session, task_id, record, state))
+        more = {"workflow": workflow, "node": node} if workflow is not None else {}
+        session.out.json({**as_dict(session, task_id, record, state), **more})
     else:
-        print_details(session, task_id, record, state, traceback=traceback)
+        place = f"{workflow}{f' (node {node})' if node is not None else ''}" if workflow is not None else ""
+        print_details(session, task_id, record, state, traceback=traceback, workflow=place)
     if forget:
         found.forget()
     return exit_code_of(state)
 
 
 COMMAND = result
+
+
+def _workflow_of(session: Session, task_id: str) -> tuple[str | None, int | None]:
+    """Return the workflow that a task belongs to, or was sent from, and its node where the id tells it."""
+    found = workflow_of(session, task_id)
+    return (None, None) if found is None else (found[0].workflow.id, found[1])
+
+
+def _refuse_workflow(session: Session, task_id: str) -> None:
+    """Raise WorkflowError where the id is that of a whole workflow."""
+    status = session.connected_app.workflows.status(task_id)
+    if status is not None:
+        output = session.connected_app.workflows.nodes(task_id, [status.workflow.output])
+        its_result = f"; its result is that of {output[0].id}" if output and output[0].id else ""
+        raise WorkflowError(task_id, f"it is no task{its_result}; see the whole with: faena workflow show {task_id}")

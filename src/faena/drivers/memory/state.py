@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from faena.drivers.memory.bell import Bells
+from faena.drivers.memory.journal import Journals
 from faena.drivers.memory.messages import Messages
 from faena.drivers.memory.results import Results
 from faena.drivers.memory.workflows import Workflows
@@ -26,6 +27,7 @@ class MemoryState:
         self.messages = Messages()
         self.results = Results()
         self.workflows = Workflows()
+        self.journals = Journals()
         self.leaders: dict[str, tuple[str, float]] = {}  # role -> who, until when
 
     def time_moved(self) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
-from faena.backend import NewWorkflow
+from faena.backend import JournalEnd, NewWorkflow
 from faena.drivers.memory.messages import encode, rank_of
 from faena.drivers.memory.state import MemoryState
 from faena.drivers.memory.workflows import StepTaken
 from faena.model.inputs import Gathering, Input, Value
+from faena.model.journal import Entry, Parked
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord
-from faena.model.workflow import Ending, NodeView, WorkflowState, WorkflowStatus
+from faena.model.workflow import Ending, NodeStates, NodeView, WorkflowState, WorkflowStatus
 
 
 class MemoryWorkflows:
@@ -63,12 +64,16 @@ class MemoryWorkflows:
         with self._state.lock:
             return self._state.workflows.nodes(workflow, numbers)
 
-    async def inputs(self, members: Sequence[Member]) -> Sequence[Input | None]:
+    async def states(self, workflow: str) -> NodeStates | None:
         with self._state.lock:
-            found: list[Input | None] = []
+            return self._state.workflows.states(workflow)
+
+    async def inputs(self, members: Sequence[Member]) -> Sequence[Input]:
+        with self._state.lock:
+            found: list[Input] = []
             for member in members:
                 gathering = self._gathered(member.workflow, Gathering(inputs=[member.node]))
-                found.append(gathering.input_of(member.node))
+                found.append(gathering.input_of(member.node, member.run))
             return found
 
     async def value(self, workflow: str, node: int) -> Value:
@@ -105,6 +110,54 @@ class MemoryWorkflows:
     def _left(self, taken: StepTaken, now_s: float) -> Sequence[Message]:
         """Carry out what can be done here; return what is left to the caller."""
         self._state.bells.ring(carry_out(self._state, taken, now_s))
+        return () if taken.publishes else taken.messages
+
+
+class MemoryJournal:
+    """See `faena.backend.Journal`."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    async def read(self, task_id: str) -> Sequence[Entry]:
+        with self._state.lock:
+            return self._state.journals.read(task_id)
+
+    async def write(self, task_id: str, entry: Entry, expires_at_s: float) -> Entry:
+        with self._state.lock:
+            return self._state.journals.write(task_id, entry, expires_at_s)
+
+    async def event(self, name: str) -> Entry | None:
+        with self._state.lock:
+            return self._state.journals.event(name, self._state.clock())
+
+    async def signal(self, event: Entry, expires_at_s: float, broker: object) -> Sequence[Message]:
+        with self._state.lock:
+            return self._wake(self._state.journals.signal(event, expires_at_s, self._state.clock()), broker)
+
+    async def park(self, parked: Sequence[Parked]) -> Sequence[bool]:
+        with self._state.lock:
+            return [self._state.journals.park(each, self._state.clock()) for each in parked]
+
+    async def due(self, grace_s: float, limit: int, broker: object) -> Sequence[Message]:
+        with self._state.lock:
+            return self._wake(self._state.journals.due(grace_s, limit, self._state.clock()), broker)
+
+    async def unpark(self, ids: Sequence[str]) -> Sequence[Message]:
+        with self._state.lock:
+            return self._state.journals.unpark(ids)
+
+    async def end(self, ends: Mapping[str, JournalEnd]) -> None:
+        with self._state.lock:
+            for task_id, end in ends.items():
+                self._state.journals.end(task_id, end)
+
+    def _wake(self, parked: Sequence[Parked], broker: object) -> Sequence[Message]:
+        state, now_s = self._state, self._state.clock()
+        taken = StepTaken(publishes=getattr(broker, "state", None) is state)
+        taken.messages = [each.message for each in parked]
+        state.journals.wake(parked, publishes=taken.publishes, now_s=now_s)
+        state.bells.ring(carry_out(state, taken, now_s))
         return () if taken.publishes else taken.messages
 
 

@@ -17,6 +17,7 @@ from faena.model.workflow import (
     Links,
     Node,
     NodeState,
+    NodeStates,
     NodeView,
     Standing,
     Step,
@@ -110,14 +111,16 @@ class Workflows:
         if ending.added and kept.standing.run == ending.run and kept.standing.state in ACTIVE_STATES:
             join = step.group_of(ending.node)
             for graph in ending.added:
-                added = self._add_placed(one, step, graph, () if join is None else (join,), now_s)
+                added = self._add_placed(one, graph, () if join is None else (join,), now_s)
                 if join is not None:
                     one.nodes[join].needs += (added.output,)
                     step.add(join, 1)
+                step.begin([node.number for node in added.nodes])  # last: what runs nothing ends with that
         if ending.replaced_by is not None:
             if not step.replace(ending.node, ending.run, len(one.nodes) + ending.replaced_by.output):
                 return
-            self._add_placed(one, step, ending.replaced_by, (ending.node,), now_s)
+            stand_in = self._add_placed(one, ending.replaced_by, (ending.node,), now_s)
+            step.begin([node.number for node in stand_in.nodes])
         else:
             if kept.standing.run == ending.run and kept.standing.state in ACTIVE_STATES:
                 kept.value, kept.content, kept.failure = ending.value, ending.content, ending.failure
@@ -191,6 +194,16 @@ class Workflows:
         wanted = sorted(one.nodes) if numbers is None else sorted(set(numbers))
         return [_seen(one.nodes[number]) for number in wanted if number in one.nodes]
 
+    def states(self, workflow: str) -> NodeStates | None:
+        one = self._all.get(workflow)
+        if one is None:
+            return None
+        kept = [one.nodes[number] for number in sorted(one.nodes)]
+        return NodeStates(
+            tuple([each.standing.state for each in kept]),
+            frozenset([each.node.number for each in kept if each.links.is_virtual]),
+        )
+
     def forget(self, ids: Iterable[str]) -> int:
         at_rest = [each for each in ids if each in self._all and not self._all[each].active]
         for each in at_rest:
@@ -217,10 +230,9 @@ class Workflows:
         for node in graph.nodes:
             one.nodes[node.number] = _Kept(node, now_s)
 
-    def _add_placed(self, one: _One, step: Step, graph: Graph, dependents: tuple[int, ...], now_s: float) -> Graph:
+    def _add_placed(self, one: _One, graph: Graph, dependents: tuple[int, ...], now_s: float) -> Graph:
         whole = placed(graph, len(one.nodes), one.workflow.id, dependents)
         self._add(one, whole, now_s)
-        step.begin([node.number for node in whole.nodes])
         return whole
 
     def _write(self, one: _One, step: Step, taken: StepTaken, now_s: float) -> None:

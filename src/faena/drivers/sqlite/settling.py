@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 from faena.backend import Completion
 from faena.drivers.signals import name_of
-from faena.drivers.sqlite import results, steps, workflows
+from faena.drivers.sqlite import journal, results, steps, workflows
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver
 from faena.drivers.sqlite.stepping import carry_out
 from faena.drivers.sqlite.workflows import Effects
-from faena.model.delivery import Ack, Settlement
+from faena.model.delivery import Ack, Delivery, Release, Settlement
 
 
 class _Differs(Exception):
@@ -67,7 +67,7 @@ class SqliteJoint:
         settled: Counter[int] = Counter()
         rows = [results.row_of(each.result) for each in completions if each.result is not None]  # before others wait for us
         done: list[bool] | None = None
-        if _are_acks([each.settlement for each in completions]):
+        if _are_acks([each.settlement for each in completions]) and all(each.park is None for each in completions):
             settled = Counter([claim for _, claim in grips])
             try:
                 tickets = database.write(lambda sql: self._all_at_once(sql, grips, settled, rows, completions, touched))
@@ -113,7 +113,7 @@ class SqliteJoint:
         kept: list[results.ResultRow] = []
         ours: list[Completion] = []
         for each in completions:
-            is_ours = steps.settle_one(connection, each.settlement, touched, largest_bytes)
+            is_ours = steps.settle_one(connection, _settlement_of(each, connection), touched, largest_bytes)
             done.append(is_ours)
             if not is_ours:
                 continue
@@ -135,6 +135,13 @@ class SqliteJoint:
         """Take the steps of the workflows that these belong to; None: they belong to none."""
         endings = [each.ending for each in completions if each.ending is not None]
         starts = [each.start for each in completions if each.start is not None]
+        ends = [(each.settlement.delivery.message.id, each.journal) for each in completions if each.journal is not None
+                and isinstance(each.settlement.delivery, Delivery)]  # fmt: skip
+        if ends:
+            journal.end_all(connection, ends)
+        for each in completions:
+            if each.park is not None:
+                journal.park_one(connection, each.park)
         if not endings and not starts:
             return None
         effects = Effects(time.time(), publishes=True)
@@ -142,6 +149,14 @@ class SqliteJoint:
         for new in starts:
             workflows.start(connection, new, effects)
         return carry_out(connection, effects, touched, self._driver.location.largest_message_bytes)
+
+
+def _settlement_of(completion: Completion, connection: Connection) -> Settlement:
+    """Return how the delivery is let go of: one that waits for what has happened meanwhile goes back instead."""
+    park = completion.park
+    if park is not None and isinstance(completion.settlement, Ack) and journal.find_event(connection, park.event):
+        return Release(completion.settlement.delivery, park.message)
+    return completion.settlement
 
 
 def _merged(tickets: results.Tickets, more: results.Tickets | None) -> results.Tickets:

@@ -17,7 +17,7 @@ from faena.model.inputs import Encoded, Gathering, Input, Value
 from faena.model.message import Member, Message
 from faena.model.rerun import plan_rerun
 from faena.model.result import ResultRecord
-from faena.model.workflow import Ending, NodeState, NodeView, Standing, Step, WorkflowState, WorkflowStatus
+from faena.model.workflow import Ending, NodeState, NodeStates, NodeView, Standing, Step, WorkflowState, WorkflowStatus
 
 _FEW = 16  # nodes: fewer are read with everything that is known of them
 
@@ -66,7 +66,10 @@ class SqliteWorkflows:
     async def nodes(self, workflow: str, numbers: Sequence[int] | None = None) -> Sequence[NodeView]:
         return await self._driver.read(lambda sql: _views(sql, workflow, numbers))
 
-    async def inputs(self, members: Sequence[Member]) -> Sequence[Input | None]:
+    async def states(self, workflow: str) -> NodeStates | None:
+        return await self._driver.read(lambda sql: _states(sql, workflow))
+
+    async def inputs(self, members: Sequence[Member]) -> Sequence[Input]:
         return await self._driver.read(lambda sql: _inputs(sql, members))
 
     async def value(self, workflow: str, node: int) -> Value:
@@ -177,14 +180,14 @@ def _cancel(connection: Connection, found: workflows.Found, effects: Effects) ->
     return [view.id for view in _views(connection, found.workflow.id, active)]
 
 
-def _inputs(connection: Connection, members: Sequence[Member]) -> list[Input | None]:
+def _inputs(connection: Connection, members: Sequence[Member]) -> list[Input]:
     of_workflows: dict[str, list[int]] = {}
     for member in members:
         of_workflows.setdefault(member.workflow, []).append(member.node)
     gathered = {
         workflow: _gathered(connection, workflow, Gathering(inputs=nodes)) for workflow, nodes in of_workflows.items()
     }
-    return [gathered[member.workflow].input_of(member.node) for member in members]
+    return [gathered[member.workflow].input_of(member.node, member.run) for member in members]
 
 
 def _gathered(connection: Connection, workflow: str, gathering: Gathering) -> Gathering:
@@ -192,7 +195,7 @@ def _gathered(connection: Connection, workflow: str, gathering: Gathering) -> Ga
     while missing := gathering.missing():
         others = set(missing)
         if found is not None and len(missing) > _FEW:
-            returned = _returned(connection, found, missing)
+            returned = _returned(connection, found, [number for number in missing if not gathering.is_asked(number)])
             gathering.add_returned(returned)
             others.difference_update([number for number, _ in returned])
         gathering.add(_views(connection, workflow, list(others)) if others else ())
@@ -201,6 +204,8 @@ def _gathered(connection: Connection, workflow: str, gathering: Gathering) -> Ga
 
 def _returned(connection: Connection, found: workflows.Found, numbers: list[int]) -> list[tuple[int, Encoded]]:
     """Read the values of those among many nodes that succeeded themselves."""
+    if not numbers:
+        return []
     numbers.sort()
     first, last = numbers[0], numbers[-1]
     if last - first == len(numbers) - 1:
@@ -219,6 +224,17 @@ def _views(connection: Connection, workflow: str, numbers: Sequence[int] | None)
     else:
         rows = connection.execute(WORKFLOWS.view_some, (found.keys(numbers),)).fetchall()
     return sorted(map(_view, rows), key=lambda view: view.number)
+
+
+def _states(connection: Connection, workflow: str) -> NodeStates | None:
+    found = workflows.find(connection, workflow)
+    if found is None:
+        return None
+    rows = connection.execute(WORKFLOWS.states, workflows.bounds(found.number)).fetchall()
+    return NodeStates(
+        tuple([workflows.STATES[state] for _, state, _ in rows]),
+        frozenset([workflows.node_of(key) for key, _, is_virtual in rows if is_virtual]),
+    )
 
 
 def _view(row: tuple[Any, ...]) -> NodeView:

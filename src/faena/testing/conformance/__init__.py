@@ -13,5 +13,12 @@ with io="blocking", its coroutines driven to the end without a loop, and with io
 from faena.testing.conformance.backend import BackendConformance
 from faena.testing.conformance.broker import BrokerConformance
 from faena.testing.conformance.joint import JointConformance
+from faena.testing.conformance.workflow import JointWorkflowConformance, WorkflowConformance
 
-__all__ = ["BackendConformance", "BrokerConformance", "JointConformance"]
+__all__ = [
+    "BackendConformance",
+    "BrokerConformance",
+    "JointConformance",
+    "JointWorkflowConformance",
+    "WorkflowConformance",
+]

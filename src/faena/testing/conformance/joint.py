@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from faena.backend import Backend, Completion, JointSettler
+from faena.backend import Backend, Completion, JointSettler, JournalEnd
 from faena.broker import Broker, Consumer, Holder
-from faena.model.delivery import Ack, Bury, DeadReason, Place, Release
+from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Place, Release
+from faena.model.journal import Entry, Parked
 from faena.testing.conformance.recording import record
 from faena.testing.conformance.stage import SOON_S, Stage, ids, message, messages, new_place, nothing_more, staged, take
 from faena.types import Io
@@ -153,6 +154,41 @@ class JointConformance:
         assert ids(await waiting.outcome(SOON_S)) == ["2"]
         assert list(await watching.outcome(SOON_S)) == ["1"]
         await watch.close()
+
+    @staged
+    async def test_a_task_that_waits_for_an_event_leaves_its_queue_and_comes_back_with_it(self, stage: Stage) -> None:
+        broker, backend, consumer, _, settler = await self._set(stage)
+        await broker.publish([message(id="1"), message(id="late")])
+        first, late = await take(consumer, 2)
+        waits = [
+            Completion(Ack(each), record(each.message.id, "WAITING"), park=Parked(each.message, "go"))
+            for each in (first, late)
+        ]
+        assert list(await settler.complete(waits[:1])) == [True]
+        assert list(await broker.locate(["1", "late"])) == [None, Place.HELD]
+        waiter, _ = await stage.consumer(await stage.broker())
+        waiting = stage.beside(lambda: waiter.receive(1, 30))
+        await stage.turn()
+        assert list(await backend.journal.signal(Entry("go", b"5"), time.time() + 60, broker)) == []
+        (back,) = await waiting.outcome(SOON_S)
+        assert isinstance(back, Delivery)
+        assert back.message == first.message
+        assert list(await waiter.settle([Ack(back)])) == [True]
+        assert list(await settler.complete(waits[1:])) == [True]  # it has happened meanwhile: it goes back, and waits not
+        assert ids(await take(consumer, 1)) == ["late"]
+        assert list(await settler.complete(waits)) == [False, False]
+
+    @staged
+    async def test_a_completion_forgets_what_is_not_needed_any_more(self, stage: Stage) -> None:
+        broker, backend, consumer, _, settler = await self._set(stage)
+        await broker.publish([message(id="done"), message(id="failed")])
+        ends = {"done": JournalEnd.FORGOTTEN, "failed": JournalEnd.RESUMED}
+        for task_id in ends:
+            await backend.journal.write(task_id, Entry("a", b"1"), time.time() + 60)
+        received = await take(consumer, 2)
+        completions = [Completion(Ack(each), record(each.message.id), journal=ends[each.message.id]) for each in received]
+        assert list(await settler.complete(completions)) == [True, True]
+        assert [len(await backend.journal.read(task_id)) for task_id in ends] == [0, 1]
 
     @staged
     async def test_what_belongs_elsewhere_completes_not_jointly(self, stage: Stage) -> None:

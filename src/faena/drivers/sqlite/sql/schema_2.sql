@@ -40,6 +40,39 @@ CREATE TABLE joins (
     needs BLOB NOT NULL
 );
 
+-- What tasks remember of their finished steps; `journals` says how long.
+CREATE TABLE journal (
+    task_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (task_id, name)
+) WITHOUT ROWID;
+
+CREATE TABLE journals (
+    task_id TEXT PRIMARY KEY,
+    expires_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX journals_expiring ON journals (expires_at);
+
+CREATE TABLE events (
+    name TEXT PRIMARY KEY,
+    expires_at REAL NOT NULL,
+    body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX events_expiring ON events (expires_at);
+
+-- Tasks that wait for an event. `woken` is when the message was handed out, to be published by somebody else.
+CREATE TABLE parked (
+    task_id TEXT PRIMARY KEY,
+    event TEXT NOT NULL,
+    due REAL,
+    woken REAL,
+    body BLOB NOT NULL
+);
+CREATE INDEX parked_event ON parked (event) WHERE woken IS NULL;
+CREATE INDEX parked_due ON parked (due) WHERE due IS NOT NULL;
+CREATE INDEX parked_woken ON parked (woken) WHERE woken IS NOT NULL;
+
 CREATE TABLE leaders (
     role TEXT PRIMARY KEY,
     owner TEXT NOT NULL,

@@ -73,6 +73,9 @@ SELECT n.key, n.state, n.waits, n.run, n.cause, n.through_group, n.alias, n.sinc
     n.made, n.value, n.content, n.failure, j.needs
 FROM nodes n LEFT JOIN joins j ON j.key = n.key WHERE n.key IN (SELECT value FROM json_each(?))
 
+-- name: states
+SELECT key, state, message IS NULL FROM nodes WHERE key BETWEEN ? AND ? ORDER BY key
+
 -- name: returned
 SELECT key, value, content FROM nodes
 WHERE key BETWEEN ? AND ? AND state = 3 AND alias IS NULL AND message IS NOT NULL

@@ -1,0 +1,64 @@
+"""The loop of the scheduler: one process of all holds its lease, and does what has to be done once.
+
+    every process ──lead──▶ backend: one of them holds the lease ──▶ duties
+                                     dies ─▶ lease ends ─▶ another one takes it, within `LEASE_S`
+
+Being two for a moment would be wasteful, not wrong: every duty may be repeated. Today they are the repair of what a crash
+has left half done (steps of workflows that nobody published) and the waking of tasks whose time of waiting is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from faena._lib.ids import new_id
+from faena.app.links import Link
+from faena.errors import BackendError, BrokerError, StorageError
+
+log = logging.getLogger("faena.scheduler")
+
+ROLE = "scheduler"
+LEASE_S = 8.0
+_TICK_S = 2.0
+_APPLY_AGAIN_S = 3.0
+_GRACE_S = 10.0  # what was to be published, and was not, this long ago: whoever was to do it is gone
+_AT_ONCE = 1000
+
+_BROKEN = (BrokerError, BackendError, StorageError, OSError)
+
+
+class Scheduler:
+    """Does the duties while this process holds the lease. `link` gives an open connection."""
+
+    def __init__(self, owner: str, link: Callable[[], Awaitable[Link]]) -> None:
+        self._owner, self._link = f"{owner}/{new_id()}", link
+        self.is_leader = False
+
+    async def run_forever(self) -> None:
+        while True:
+            try:
+                link = await self._link()
+                self.is_leader = await link.backend.lead(ROLE, self._owner, LEASE_S)
+                if self.is_leader:
+                    await do_duties(link)
+            except _BROKEN as error:
+                self.is_leader = False
+                log.warning("the scheduler waits: %s", error)
+            await asyncio.sleep(_TICK_S if self.is_leader else _APPLY_AGAIN_S)
+
+
+async def do_duties(link: Link, *, grace_s: float = _GRACE_S) -> int:
+    """Do what is due; return how many messages were published for it."""
+    broker, backend = link.broker, link.backend
+    woken = await backend.journal.due(grace_s, _AT_ONCE, broker)
+    if woken:
+        await broker.publish(woken)
+    left = await backend.workflows.unpublished(time.time() - grace_s, _AT_ONCE)
+    if left:
+        log.warning("%d steps of workflows were ready and not published: a crash in between; published now", len(left))
+        await broker.publish(left)
+        await backend.workflows.published([message.member for message in left if message.member is not None])
+    return len(woken) + len(left)

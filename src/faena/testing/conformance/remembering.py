@@ -1,0 +1,168 @@
+"""Conformance of a backend: what tasks remember, events, and tasks that wait for them."""
+
+from __future__ import annotations
+
+import time
+
+from faena.backend import Backend, JournalEnd
+from faena.model.journal import Entry, Parked
+from faena.testing.conformance.stage import Stage, message, staged
+
+KEPT_S = 600.0
+ELSEWHERE = object()  # a broker that is no store of this backend: woken messages are handed to the caller
+
+
+def entry(name: str, value: bytes | None = b"1", content: str = "json") -> Entry:
+    return Entry(name, value, content, 12.5)
+
+
+async def write(backend: Backend, task_id: str, made: Entry, keep_s: float = KEPT_S) -> Entry:
+    return await backend.journal.write(task_id, made, time.time() + keep_s)
+
+
+async def signal(backend: Backend, name: str, value: bytes | None = b"1", keep_s: float = KEPT_S) -> list[str]:
+    """Let an event happen; return the ids of the messages handed out."""
+    woken = await backend.journal.signal(entry(name, value), time.time() + keep_s, ELSEWHERE)
+    return sorted(each.id for each in woken)
+
+
+async def due(backend: Backend, grace_s: float = 1000.0) -> list[str]:
+    return sorted(each.id for each in await backend.journal.due(grace_s, 100, ELSEWHERE))
+
+
+class Remembering:
+    @staged
+    async def test_the_entries_of_a_task_are_read_as_they_were_written(self, stage: Stage) -> None:
+        backend, other = await stage.backend(), await stage.backend()
+        odd = Entry("paso ñ/日本", bytes(range(256)), "pickle", 1.5)
+        for made in (entry("a"), odd, entry("none", None)):
+            assert await write(backend, "1", made) == made
+        await write(backend, "2", entry("a", b"another"))
+        found = {each.name: each for each in await other.journal.read("1")}
+        assert found == {"a": entry("a"), odd.name: odd, "none": entry("none", None)}
+        assert list(await other.journal.read("unknown")) == []
+
+    @staged
+    async def test_the_first_entry_of_a_name_stands(self, stage: Stage) -> None:
+        backend, other = await stage.backend(), await stage.backend()
+        await write(backend, "1", entry("a", b"first"))
+        assert await write(other, "1", entry("a", b"second")) == entry("a", b"first")
+        assert list(await backend.journal.read("1")) == [entry("a", b"first")]
+
+    @staged
+    async def test_a_task_that_has_succeeded_is_forgotten_and_one_that_came_back_remembers(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        for task_id in ("done", "back"):
+            await write(backend, task_id, entry("a"))
+            assert list(await backend.journal.park([Parked(message(id=task_id), "go")])) == [True]
+        await backend.journal.end({"done": JournalEnd.FORGOTTEN, "back": JournalEnd.RESUMED})
+        assert list(await backend.journal.read("done")) == []
+        assert list(await backend.journal.read("back")) == [entry("a")]
+        assert await signal(backend, "go") == []
+        await backend.journal.end({})
+
+    @staged
+    async def test_entries_go_when_the_last_of_their_task_may(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        await write(backend, "kept", entry("a"), keep_s=-1)
+        await write(backend, "kept", entry("b"))
+        await write(backend, "over", entry("a"), keep_s=-1)
+        await backend.expire(100)
+        assert len(await backend.journal.read("kept")) == 2
+        assert list(await backend.journal.read("over")) == []
+
+    @staged
+    async def test_an_event_happens_once_and_is_known_to_all(self, stage: Stage) -> None:
+        backend, other = await stage.backend(), await stage.backend()
+        assert await backend.journal.event("go") is None
+        assert await signal(backend, "go", b"first") == []
+        assert await signal(other, "go", b"second") == []
+        assert await other.journal.event("go") == entry("go", b"first")
+        assert await other.journal.event("other") is None
+
+    @staged
+    async def test_an_event_that_is_over_can_happen_again(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        await signal(backend, "go", b"old", keep_s=-1)
+        assert await backend.journal.event("go") is None
+        await signal(backend, "go", b"new")
+        assert await backend.journal.event("go") == entry("go", b"new")
+
+    @staged
+    async def test_an_event_wakes_each_that_waits_for_it_once(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        one, two, late = message(id="1", queue="q", priority=9), message(id="2"), message(id="3")
+        waiting = [Parked(one, "go"), Parked(two, "go", time.time() + 600), Parked(late, "other")]
+        assert list(await backend.journal.park(waiting)) == [True, True, True]
+        woken = await backend.journal.signal(entry("go"), time.time() + KEPT_S, ELSEWHERE)
+        assert sorted(woken, key=lambda each: each.id) == [one, two]
+        assert await signal(backend, "go") == []
+        assert await signal(backend, "other") == ["3"]
+
+    @staged
+    async def test_who_waits_for_what_has_happened_is_not_kept(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        await signal(backend, "go")
+        assert list(await backend.journal.park([Parked(message(id="1"), "go"), Parked(message(id="2"), "no")])) == [
+            False,
+            True,
+        ]
+        assert [each.id for each in await backend.journal.unpark(["1", "2"])] == ["2"]
+        assert list(await backend.journal.park([])) == []
+
+    @staged
+    async def test_a_task_waits_for_one_thing_the_last(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        await backend.journal.park([Parked(message(id="1"), "first", time.time() - 1)])
+        last = message(id="1", retries=2)
+        await backend.journal.park([Parked(last, "second")])
+        assert await signal(backend, "first") == []
+        assert await due(backend) == []
+        woken = await backend.journal.signal(entry("second"), time.time() + KEPT_S, ELSEWHERE)
+        assert list(woken) == [last]
+
+    @staged
+    async def test_whose_time_of_waiting_is_over_is_woken_once(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        now_s = time.time()
+        waits = [Parked(message(id="over"), "a", now_s - 1), Parked(message(id="later"), "b", now_s + 600),
+                 Parked(message(id="never"), "c")]  # fmt: skip
+        await backend.journal.park(waits)
+        assert await due(backend) == ["over"]
+        assert await due(backend) == []
+
+    @staged
+    async def test_what_was_handed_out_and_has_not_come_back_is_handed_out_once_more(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        await backend.journal.park([Parked(message(id=name), "go") for name in ("lost", "back", "parked")])
+        assert await signal(backend, "go") == ["back", "lost", "parked"]
+        await backend.journal.end({"back": JournalEnd.RESUMED})
+        await backend.journal.park([Parked(message(id="parked"), "something else")])
+        assert await due(backend, grace_s=1000.0) == []
+        assert await due(backend, grace_s=-1.0) == ["lost"]
+        assert await due(backend, grace_s=-1.0) == []
+
+    @staged
+    async def test_what_is_taken_out_is_not_woken(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        await backend.journal.park([Parked(message(id="1"), "go"), Parked(message(id="2"), "go")])
+        assert [each.id for each in await backend.journal.unpark(["1", "unknown"])] == ["1"]
+        assert await signal(backend, "go") == ["2"]
+        assert list(await backend.journal.unpark([])) == []
+
+    # -- the lease of a role -------------------------------------------------------------------------------
+
+    @staged
+    async def test_a_role_has_one_holder_who_keeps_it_by_asking_again(self, stage: Stage) -> None:
+        backend, other = await stage.backend(), await stage.backend()
+        assert await backend.lead("clock", "one", 60.0)
+        assert not await other.lead("clock", "two", 60.0)
+        assert await backend.lead("clock", "one", 60.0)
+        assert await other.lead("other role", "two", 60.0)
+
+    @staged
+    async def test_a_role_whose_lease_has_ended_goes_to_who_asks_first(self, stage: Stage) -> None:
+        backend, other = await stage.backend(), await stage.backend()
+        assert await backend.lead("clock", "one", -1.0)
+        assert await other.lead("clock", "two", 60.0)
+        assert not await backend.lead("clock", "one", 60.0)

@@ -1,0 +1,569 @@
+"""The law of workflows, on random graphs with repeated, reordered, late and premature events: against a naive oracle that
+computes every state anew from the endings so far, and the backends against both."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from faena._lib.drive import run
+from faena._lib.ids import new_id
+from faena.backend import NewWorkflow
+from faena.backends.memory import MemoryBackend
+from faena.backends.sqlite import SqliteBackend
+from faena.drivers.memory.state import forget
+from faena.errors import WorkflowError
+from faena.model.message import Member, Message
+from faena.model.result import Failure
+from faena.model.workflow import (
+    Ending,
+    Graph,
+    Links,
+    Node,
+    NodeState,
+    Policy,
+    Standing,
+    Step,
+    Takes,
+    Workflow,
+    WorkflowState,
+    first_standing,
+    placed,
+)
+
+GRAPHS, AT_ONCE = 5000, 100
+POLICIES = (Policy.FAIL, Policy.FAIL, Policy.SKIP, Policy.CONTINUE)
+DONE = {NodeState.SUCCESS, NodeState.SKIPPED, NodeState.TOLERATED}
+BROKEN = {NodeState.FAILURE, NodeState.REVOKED, NodeState.ABANDONED}
+RUNS = "runs"  # what the oracle calls READY and SENT
+
+
+# -- random graphs -----------------------------------------------------------------------------------------------
+
+
+def draw_graph(rng, workflow, most):
+    """Return a graph; its output and all that this needs are none of a hook's."""
+    count = rng.randint(1, most)
+    needs, kinds, guarded, asides = [], [], [], []
+    for number in range(count):
+        kind = rng.choice(["task", "task", "task", "join", "gate", "hook"])
+        if number == 0 and kind in ("gate", "hook"):
+            kind = "task"
+        own, guards = [], []
+        if kind == "hook":
+            guards = [rng.choice(range(number))]
+            kind = rng.choice(["task", "task", "join"])
+        else:
+            most_needs = {"gate": 1, "task": 2, "join": 4}[kind]
+            least = 1 if kind == "gate" else 0
+            own = rng.sample(range(number), min(number, rng.randint(least, most_needs)))
+        needs.append(tuple(own))
+        kinds.append(kind)
+        guarded.append(guards)
+        asides.append(bool(guards) or any(asides[need] for need in own))
+    nodes = []
+    for number in range(count):
+        kind, is_hook = kinds[number], bool(guarded[number])
+        dependents = tuple(later for later in range(count) if number in needs[later])
+        hooks = tuple(later for later in range(count) if number in guarded[later])
+        policy = rng.choice(POLICIES)
+        links = Links(dependents, hooks, policy, kind != "task", kind == "join")
+        takes = Takes.FAILED if is_hook else _takes(kind, needs[number])
+        own_id = "" if kind == "gate" else f"{workflow}.{number}"
+        message = None
+        if kind == "task":
+            member = Member(workflow, number, 0, takes is not Takes.NOTHING, feeds=True)
+            message = Message(own_id, "task", "default", b"[]", member=member)
+        fallback = needs[number][0] if needs[number] and kind != "join" else None
+        nodes.append(
+            Node(number, own_id, kind, links, message, needs[number], takes, fallback, is_hook, asides[number])
+        )  # fmt: skip
+    main = [node.number for node in nodes if not node.is_aside]
+    return Graph(tuple(nodes), rng.choice([main[-1], main[-1], rng.choice(main)]))
+
+
+def _takes(kind, needs):
+    if not needs:
+        return Takes.NOTHING
+    return Takes.LIST if kind == "join" else Takes.VALUE
+
+
+# -- the oracle --------------------------------------------------------------------------------------------------
+
+
+class Oracle:
+    """What every node of a workflow is, computed from its nodes and the endings so far and from nothing else."""
+
+    def __init__(self, graph):
+        self.nodes = dict(enumerate(graph.nodes))
+        self.needs = {node.number: list(node.needs) for node in graph.nodes}
+        self.output = graph.output
+        self.endings = {}  # by node: how its run has ended
+        self.stand_ins = {}  # by node: what replaces it
+        self.revoked = set()
+        self.runs = dict.fromkeys(self.nodes, 0)
+
+    def place(self, graph):
+        """Take in another graph; return the number of its output."""
+        base = len(self.nodes)
+        for node in graph.nodes:
+            number = base + node.number
+            self.nodes[number] = replace(node, number=number)
+            self.needs[number] = [base + need for need in node.needs]
+            links = node.links
+            moved = [base + each for each in links.dependents], [base + each for each in links.hooks]
+            self.nodes[number] = replace(
+                node, number=number, links=replace(links, dependents=tuple(moved[0]), hooks=tuple(moved[1]))
+            )
+            self.runs[number] = 0
+        return base + graph.output
+
+    def take(self, ending):
+        """Take an event; say whether it is news."""
+        number = ending.node
+        if number not in self.nodes or self.runs[number] != ending.run or self.states().get(number) != RUNS:
+            return False
+        for graph in ending.added:
+            output, join = self.place(graph), self.group_of(number)
+            if join is not None:
+                self.needs[join].append(output)
+        if ending.replaced_by is not None:
+            self.stand_ins[number] = self.place(ending.replaced_by)
+        else:
+            self.endings[number] = ending.state
+        return True
+
+    def cancel(self):
+        states = self.states()
+        self.revoked |= {number for number in self.nodes if states.get(number, RUNS) == RUNS}
+
+    def rerun(self, starts):
+        """Forget the endings of these and of all that comes after them."""
+        again, pending = set(), list(starts)
+        while pending:
+            number = pending.pop()
+            if number in again:
+                continue
+            again.add(number)
+            pending += [other for other in self.nodes if number in self.needs[other]]
+            pending += [other for other, stand_in in self.stand_ins.items() if stand_in == number]
+            pending += self.nodes[number].links.hooks
+        for number in again:
+            self.endings.pop(number, None)
+            self.revoked.discard(number)
+            if self.stand_ins.get(number) not in again:
+                self.stand_ins.pop(number, None)
+                self.runs[number] += 1
+        return again
+
+    def group_of(self, number):
+        """Follow what comes next to the first join; what is replaced leads where the task leads that it replaces."""
+        for _ in range(len(self.nodes)):
+            after = [other for other, stand_in in self.stand_ins.items() if stand_in == number]
+            after = after or [other for other in self.nodes if number in self.needs[other]]
+            if not after:
+                return None
+            number = after[0]
+            if self.nodes[number].links.is_join:
+                return number
+        return None
+
+    def states(self):
+        """Return the state of each node; those that wait are left out."""
+        known = {}
+        for number in self.nodes:
+            self._state(number, known)
+        return {number: state for number, state in known.items() if state is not None}
+
+    def _state(self, number, known):
+        if number not in known:
+            known[number] = None if number in self.revoked else self._by_needs(number, known)
+            if number in self.revoked:
+                known[number] = NodeState.REVOKED
+        return known[number]
+
+    def _by_needs(self, number, known):
+        node = self.nodes[number]
+        if node.is_hook and not any(self.is_answered(guard, known) for guard in self._guards(number)):
+            return None
+        stand_in = self.stand_ins.get(number)
+        needed = [self._state(need, known) for need in ([stand_in] if stand_in is not None else self.needs[number])]
+        if any(state in BROKEN for state in needed):
+            if stand_in is None and not node.links.is_virtual:
+                return NodeState.ABANDONED
+            return _under(node.links.policy, NodeState.ABANDONED if stand_in is None else NodeState.FAILURE)
+        if not all(state in DONE for state in needed):
+            return None
+        if stand_in is not None or node.links.is_virtual:
+            return NodeState.SUCCESS
+        ended = self.endings.get(number, RUNS)
+        return ended if ended in (RUNS, NodeState.SUCCESS) else _under(node.links.policy, ended)
+
+    def is_answered(self, guard, known):
+        """Whether the failure of a node lets its hooks begin."""
+        node, state = self.nodes[guard], self._state(guard, known)
+        if state is NodeState.ABANDONED:
+            return node.links.is_virtual
+        return state in (NodeState.FAILURE, NodeState.SKIPPED, NodeState.TOLERATED)
+
+    def _guards(self, hook):
+        return [number for number, node in self.nodes.items() if hook in node.links.hooks]
+
+    def causes(self, number, states):
+        """Return the nodes whose failure a node may say that it suffers from."""
+        if number in self.revoked or (number in self.endings and self.endings[number] is not NodeState.SUCCESS):
+            return {number}
+        needed = [self.stand_ins[number]] if number in self.stand_ins else self.needs[number]
+        found = set()
+        for need in needed:
+            if states.get(need) in BROKEN:
+                found |= self.causes(need, states)
+        return found
+
+    def outcome(self, states):
+        state = states.get(self.output, RUNS)
+        if state == RUNS:
+            return WorkflowState.RUNNING
+        if state in DONE:
+            return WorkflowState.SUCCESS
+        return WorkflowState.REVOKED if state is NodeState.REVOKED else WorkflowState.FAILURE
+
+
+def _under(policy, state):
+    return {Policy.FAIL: state, Policy.SKIP: NodeState.SKIPPED, Policy.CONTINUE: NodeState.TOLERATED}[policy]
+
+
+# -- the law over a dictionary -----------------------------------------------------------------------------------
+
+
+class Law:
+    """`Step` over plain dictionaries: what a backend does, without a backend."""
+
+    def __init__(self, graph, workflow):
+        self.workflow, self.output = workflow, graph.output
+        self.standings: dict[int, Standing] = {}
+        self.all_links: dict[int, Links] = {}
+        self.needs: dict[int, tuple[int, ...]] = {}
+        self.active, self.state = 0, WorkflowState.RUNNING
+        step = Step(self, self.output)
+        self._add(graph)
+        step.begin([node.number for node in graph.nodes])
+        self.begun = self._written(step)
+
+    def standing(self, node):
+        return self.standings[node]
+
+    def links(self, node):
+        return self.all_links[node]
+
+    def take(self, ending):
+        """Take an event; return whether it was news, and the nodes that became ready."""
+        standing, step = self.standings.get(ending.node), Step(self, self.output)
+        if standing is None:
+            return False, []
+        is_news = standing.run == ending.run and standing.state in (NodeState.READY, NodeState.SENT)
+        join = step.group_of(ending.node) if ending.added else None
+        for graph in ending.added if is_news else ():
+            whole = self._placed(graph, () if join is None else (join,))
+            if join is not None:
+                self.needs[join] += (whole.output,)
+                step.add(join, 1)
+            step.begin([node.number for node in whole.nodes])
+        if ending.replaced_by is not None:
+            output = len(self.standings) + ending.replaced_by.output
+            assert step.replace(ending.node, ending.run, output) == is_news
+            if is_news:
+                step.begin([node.number for node in self._placed(ending.replaced_by, (ending.node,)).nodes])
+        else:
+            assert step.end(ending) == is_news
+        return is_news, self._written(step)
+
+    def cancel(self):
+        step = Step(self, self.output)
+        step.revoke(list(self.standings))
+        assert self._written(step) == []
+
+    def _placed(self, graph, dependents):
+        whole = placed(graph, len(self.standings), self.workflow, dependents)
+        self._add(whole)
+        return whole
+
+    def _add(self, graph):
+        for node in graph.nodes:
+            self.standings[node.number], self.all_links[node.number] = first_standing(node), node.links
+            self.needs[node.number] = node.needs
+
+    def _written(self, step):
+        self.active += step.active
+        self.state = step.outcome or self.state
+        assert len(set(step.ready)) == len(step.ready)
+        assert {number for number, _ in _active(self.standings)} >= set(step.ready) & step.changed.keys()
+        return sorted(step.ready)
+
+
+def _active(standings):
+    return [(number, each) for number, each in standings.items() if each.state in (NodeState.READY, NodeState.SENT)]
+
+
+# -- one workflow under way --------------------------------------------------------------------------------------
+
+
+class Play:
+    """A random workflow, what has happened in it, and what the oracle and the law say."""
+
+    def __init__(self, rng):
+        self.rng, self.id = rng, f"flow-{new_id()}"
+        self.graph = draw_graph(rng, self.id, rng.choice([3, 8, 16]))
+        self.oracle, self.law = Oracle(self.graph), Law(self.graph, self.id)
+        self.past: list[Ending] = []
+        self.made_ready: dict[tuple[int, int], int] = {}
+        self.cancelled = False
+        self._note(self.law.begun)
+        self.check()
+
+    @property
+    def new(self):
+        return NewWorkflow(Workflow(self.id, "random", self.graph.output, 1.0), self.graph)
+
+    @property
+    def running(self):
+        return [number for number, state in self.oracle.states().items() if state == RUNS]
+
+    def events(self):
+        """Return the next events, as they may come: in any order, again, too early, or from an earlier run."""
+        rng, events = self.rng, []
+        running = self.running
+        rng.shuffle(running)
+        for number in running[: rng.randint(1, 3)]:
+            event = self._event(number, self.oracle.runs[number])
+            events.append(event)
+            self.past.append(event)
+            if rng.random() < 0.1:
+                events.append(event)
+        if rng.random() < 0.3:
+            events.insert(rng.randint(0, len(events)), rng.choice(self.past))
+        if rng.random() < 0.2:  # of a node that may not have begun, or of a run that is over or never was
+            number = rng.randrange(len(self.oracle.nodes) + 2)
+            known = self.oracle.nodes.get(number)
+            if known is None or not known.links.is_virtual:
+                events.insert(0, self._event(number, rng.choice([0, 0, 1, 7]), plain=True))
+        return events
+
+    def _event(self, number, run_number, *, plain=False):
+        rng = self.rng
+        kind = rng.random()
+        more = {}
+        state = NodeState.SUCCESS
+        if kind < 0.25:
+            state = NodeState.FAILURE
+        elif kind < 0.3:
+            state = NodeState.REVOKED
+        elif kind < 0.37 and not plain and len(self.oracle.nodes) < 60:
+            more["replaced_by"] = draw_graph(rng, self.id, 4)
+        elif kind < 0.45 and not plain and len(self.oracle.nodes) < 60:
+            more["added"] = tuple(draw_graph(rng, self.id, 3) for _ in range(rng.randint(1, 2)))
+        failure = None if state is NodeState.SUCCESS else Failure("builtins", "ValueError", f"of {number}")
+        return Ending(self.id, number, run_number, state, str(number).encode(), "json", failure, **more)
+
+    def take(self, events):
+        """Let oracle and law take events one by one; return the nodes that run now and did not before."""
+        before = set(self.running)
+        for event in events:
+            news = self.oracle.take(event)
+            told, ready = self.law.take(event)
+            assert told == news, event
+            self._note(ready)
+            self.check()
+        return sorted(set(self.running) - before)
+
+    def _note(self, ready):
+        for number in ready:
+            key = (number, self.law.standings[number].run)
+            self.made_ready[key] = self.made_ready.get(key, 0) + 1
+            assert self.made_ready[key] == 1, f"node {number} began twice"
+
+    def cancel(self):
+        self.cancelled = True
+        self.oracle.cancel()
+        self.law.cancel()
+        self.check()
+
+    def check(self, standings=None):
+        """Compare the states of all nodes with those of the oracle."""
+        standings = self.law.standings if standings is None else standings
+        states = self.oracle.states()
+        assert standings.keys() == self.oracle.nodes.keys()
+        for number, standing in standings.items():
+            expected = states.get(number, NodeState.WAITING)
+            found = RUNS if standing.state in (NodeState.READY, NodeState.SENT) else standing.state
+            assert found == expected, f"node {number} is {found}, not {expected}"
+            assert standing.run == self.oracle.runs[number]
+            if found is NodeState.WAITING:
+                self._check_waits(number, standing, states)
+            elif found in BROKEN:
+                assert standing.cause in self.oracle.causes(number, states)
+        assert self.law.active == len(_active(standings)) == sum(state == RUNS for state in states.values())
+        assert self.law.state is self.oracle.outcome(states)
+        if self.law.active == 0:
+            assert self.oracle.output in states  # at rest only when the output has ended
+
+    def _check_waits(self, number, standing, states):
+        oracle = self.oracle
+        if oracle.nodes[number].is_hook and number not in oracle.stand_ins:
+            assert standing.waits == 1
+            return
+        needed = [oracle.stand_ins[number]] if number in oracle.stand_ins else oracle.needs[number]
+        left = sum(states.get(need) not in DONE for need in needed)
+        assert standing.waits == left > 0, f"node {number} waits for nothing"
+
+
+# -- the law against the oracle ----------------------------------------------------------------------------------
+
+
+def play_whole(rng):
+    play = Play(rng)
+    for _ in range(400):
+        if not play.running:
+            break
+        if rng.random() < 0.01:
+            play.cancel()
+        else:
+            play.take(play.events())
+    assert not play.running, "it does not come to rest"
+    for event in play.past:
+        assert play.take([event]) == []
+    return play
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.randoms(use_true_random=False))
+def test_the_law_says_of_every_graph_what_its_endings_say(rng):
+    play_whole(rng)
+
+
+# -- the backends against both -----------------------------------------------------------------------------------
+
+
+def members(numbers, play):
+    return [Member(play.id, number, play.oracle.runs[number]) for number in numbers]
+
+
+def handed_out(messages, plays):
+    """Return the nodes of messages, by workflow; none may come twice."""
+    found = {play.id: [] for play in plays}
+    for message in messages:
+        member = message.member
+        assert message.id == f"{member.workflow}.{member.node}"
+        assert member.run == plays[member.workflow].oracle.runs[member.node] if isinstance(plays, dict) else True
+        found[member.workflow].append(member.node)
+    return found
+
+
+class Both:
+    """A memory and an SQLite backend that take the same events of many workflows, many in one transaction."""
+
+    def __init__(self, rng, folder):
+        self.rng, self.name = rng, f"memory://{new_id()}"
+        self.memory = MemoryBackend.connect(self.name, io="blocking")
+        self.sqlite = SqliteBackend.connect(f"sqlite:///{folder}/{new_id()}.db", io="blocking")
+        run(self.sqlite.open())
+        self.backends = [self.memory, self.sqlite]
+
+    def close(self):
+        run(self.sqlite.close())
+        forget(self.name)
+
+    def start(self, plays):
+        for backend in self.backends:
+            ready = run(backend.workflows.advance([], [], [play.new for play in plays]))
+            assert handed_out(ready, plays) == {play.id: sorted(play.running) for play in plays}
+            if self.rng.random() < 0.5:  # else it stands unpublished, and comes again with what follows
+                run(backend.workflows.published([each.member for each in ready]))
+
+    def step(self, plays):
+        """Let each workflow go on by some events, all in one step of the backend."""
+        batch, begun = [], {}
+        for play in plays:
+            events = play.events()
+            batch += events
+            begun[play.id] = play.take(events)
+        self.rng.shuffle(plays)
+        for backend in self.backends:
+            ready = run(backend.workflows.advance([], batch))
+            if self.rng.random() < 0.3:  # the answer is lost on its way; what it handed out comes with the repetition
+                genuine = {id(event) for play in plays for event in play.past}
+                ready = run(backend.workflows.advance([], [event for event in batch if id(event) in genuine]))
+            found = handed_out(ready, plays)
+            for play in plays:
+                assert set(begun[play.id]) <= set(found[play.id]) <= set(play.running)
+                assert len(set(found[play.id])) == len(found[play.id])
+            run(backend.workflows.published([each.member for each in ready]))
+
+    def cancel(self, play):
+        running = sorted(f"{play.id}.{number}" for number in play.running)
+        play.cancel()
+        for backend in self.backends:
+            assert sorted(run(backend.workflows.cancel(play.id))) == running
+
+    def check(self, plays, *, deep=True):
+        for backend in self.backends:
+            statuses = run(backend.workflows.statuses([play.id for play in plays]))
+            for play, status in zip(plays, statuses, strict=True):
+                expected = (play.law.state, play.law.active, len(play.oracle.nodes))
+                assert (status.state, status.active, status.size) == expected
+                assert (status.finished_at_s is None) == (play.law.state is WorkflowState.RUNNING)
+                if deep:
+                    views = run(backend.workflows.nodes(play.id))
+                    play.check({view.number: view.standing for view in views})
+        for play in plays if deep else ():
+            numbers = members([*play.running, *play.oracle.endings], play)
+            of_memory, of_sqlite = [run(backend.workflows.inputs(numbers)) for backend in self.backends]
+            assert list(of_memory) == list(of_sqlite)
+            views = [run(backend.workflows.nodes(play.id)) for backend in self.backends]
+            assert [_still(view) for view in views[0]] == [_still(view) for view in views[1]]
+
+    def rerun(self, play):
+        """Run a workflow at rest again, from where it failed or from any node; the oracle says what becomes of it."""
+        starts = self.rng.choice([None, [self.rng.randrange(len(play.oracle.nodes))]])
+        outcomes = []
+        for backend in self.backends:
+            try:
+                outcomes.append(sorted(each.member.node for each in run(backend.workflows.rerun(play.id, starts, None))))
+            except WorkflowError as error:
+                outcomes.append(str(error))
+        assert outcomes[0] == outcomes[1]
+        return outcomes[0]
+
+
+def _still(view):
+    return replace(view, since_s=None, finished_at_s=None)
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_the_backends_follow_the_law_through_five_thousand_graphs(tmp_path, part):
+    rng = random.Random(20_000 + part)
+    for _ in range(GRAPHS // AT_ONCE // 5):
+        both, plays = Both(rng, tmp_path), [Play(rng) for _ in range(AT_ONCE)]
+        both.start(plays)
+        rounds = 0
+        while under_way := [play for play in plays if play.running]:
+            rounds += 1
+            assert rounds < 400, "they do not come to rest"
+            if rng.random() < 0.2:
+                both.cancel(rng.choice(under_way))
+                continue
+            both.step(under_way)
+            if rng.random() < 0.05:
+                both.check(plays)
+        both.check(plays)
+        late = [event for play in plays for event in play.past]
+        rng.shuffle(late)
+        for backend in both.backends:
+            assert list(run(backend.workflows.advance([], late))) == []
+            assert list(run(backend.workflows.unpublished(1e12, 10))) == []
+        both.check(plays)
+        both.close()
