@@ -81,9 +81,7 @@ class Shapes:
         return self.client.signature(f"app.{name}", args, kwargs)
 
     def send(self, number):
-        kind = self.random.choice(
-            ("chain", "chord", "nested", "split", "flaky", "broken", "skipping", "steps", "group")
-        )
+        kind = self.random.choice(("chain", "chord", "nested", "split", "flaky", "broken", "skipping", "steps", "group"))
         canvas, expected = getattr(self, kind)(number)
         self.expected[number] = expected
         handle = self.handles[number] = canvas.apply_async()
