@@ -1,7 +1,7 @@
 """The loop of the scheduler: one process of all holds its lease, and does what has to be done once.
 
     every process ──lead──▶ backend: one of them holds the lease ──▶ duties
-                                     dies ─▶ lease ends ─▶ another one takes it, within `LEASE_S`
+                                     dies ─▶ lease ends ─▶ another one takes it, within 10 s
 
 Being two for a moment would be wasteful, not wrong: every duty may be repeated. Today they are the repair of what a crash
 has left half done (steps of workflows that nobody published) and the waking of tasks whose time of waiting is over.
@@ -22,8 +22,6 @@ log = logging.getLogger("faena.scheduler")
 
 ROLE = "scheduler"
 LEASE_S = 8.0
-_TICK_S = 2.0
-_APPLY_AGAIN_S = 3.0
 _GRACE_S = 10.0  # what was to be published, and was not, this long ago: whoever was to do it is gone
 _AT_ONCE = 1000
 
@@ -33,21 +31,21 @@ _BROKEN = (BrokerError, BackendError, StorageError, OSError)
 class Scheduler:
     """Does the duties while this process holds the lease. `link` gives an open connection."""
 
-    def __init__(self, owner: str, link: Callable[[], Awaitable[Link]]) -> None:
-        self._owner, self._link = f"{owner}/{new_id()}", link
+    def __init__(self, owner: str, link: Callable[[], Awaitable[Link]], *, lease_s: float = LEASE_S) -> None:
+        self._owner, self._link, self._lease_s = f"{owner}/{new_id()}", link, lease_s
         self.is_leader = False
 
     async def run_forever(self) -> None:
         while True:
             try:
                 link = await self._link()
-                self.is_leader = await link.backend.lead(ROLE, self._owner, LEASE_S)
+                self.is_leader = await link.backend.lead(ROLE, self._owner, self._lease_s)
                 if self.is_leader:
                     await do_duties(link)
             except _BROKEN as error:
                 self.is_leader = False
                 log.warning("the scheduler waits: %s", error)
-            await asyncio.sleep(_TICK_S if self.is_leader else _APPLY_AGAIN_S)
+            await asyncio.sleep(self._lease_s / 4)
 
 
 async def do_duties(link: Link, *, grace_s: float = _GRACE_S) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from faena.backend import NewWorkflow
-from faena.model.inputs import Encoded, FailedId, Listed, Nothing, Raised
+from faena.model.inputs import Encoded, Listed, Nothing, Raised
 from faena.model.message import Member
 from faena.model.result import Failure, State
 from faena.model.workflow import Graph, NodeState, Policy, WorkflowState, node_id, placed
@@ -19,6 +19,7 @@ from faena.testing.conformance.sketch import (
     chain,
     ending,
     failed,
+    failure_of,
     play,
     result_of,
     sent,
@@ -131,7 +132,7 @@ class Advancing:
         expected = [NodeState.FAILURE, NodeState.ABANDONED, NodeState.SENT, NodeState.WAITING]
         assert await states(backend, sketch.id) == expected
         members = [Member(sketch.id, hook)]
-        assert list(await backend.workflows.inputs(members)) == [FailedId(node_id(sketch.id, first))]
+        assert list(await backend.workflows.inputs(members)) == [failure_of(node_id(sketch.id, first))]
         (abandoned,) = await backend.read([node_id(sketch.id, second)])
         assert abandoned is not None
         assert (abandoned.state, abandoned.failure, abandoned.content) == (State.FAILURE, BOOM, "json")
@@ -336,7 +337,7 @@ class Advancing:
         assert of_first is not None
         assert of_second is not None
         assert (of_first.state, of_first.failure, of_second.failure) == (State.FAILURE, BOOM, BOOM)
-        assert list(await backend.workflows.inputs([Member(sketch.id, hook)])) == [FailedId(node_id(sketch.id, 3))]
+        assert list(await backend.workflows.inputs([Member(sketch.id, hook)])) == [failure_of(node_id(sketch.id, 3))]
 
     @staged
     async def test_a_group_grows_by_what_its_members_add_once(self, stage: Stage) -> None:

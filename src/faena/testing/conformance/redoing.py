@@ -7,7 +7,7 @@ import time
 import pytest
 
 from faena.errors import WorkflowError
-from faena.model.inputs import Encoded, FailedId, Listed, Outdated
+from faena.model.inputs import Encoded, Listed, Outdated
 from faena.model.message import Member
 from faena.model.result import State
 from faena.model.workflow import NodeState, WorkflowState, node_id
@@ -18,6 +18,7 @@ from faena.testing.conformance.sketch import (
     chain,
     ending,
     failed,
+    failure_of,
     members_of,
     play,
     sent,
@@ -138,10 +139,10 @@ class Redoing:
         await backend.workflows.published(members_of(ready))
         assert (await standing(backend, sketch.id, hook)).state is NodeState.WAITING
         assert await play(backend, failed(new, 0), failed(new, 0, run=1), failed(new, 0, run=1)) == [[], [hook], []]
-        assert list(await backend.workflows.inputs([Member(sketch.id, hook, 1)])) == [FailedId(node_id(sketch.id, 0))]
+        assert list(await backend.workflows.inputs([Member(sketch.id, hook, 1)])) == [failure_of(node_id(sketch.id, 0))]
         assert await step(backend, ending(new, hook, run=1)) == []
         assert sent(await backend.workflows.rerun(sketch.id, [hook], ELSEWHERE)) == [hook]
-        assert list(await backend.workflows.inputs([Member(sketch.id, hook, 2)])) == [FailedId(node_id(sketch.id, 0))]
+        assert list(await backend.workflows.inputs([Member(sketch.id, hook, 2)])) == [failure_of(node_id(sketch.id, 0))]
 
     @staged
     async def test_what_was_cancelled_runs_again_without_the_hooks_of_what_has_not_failed(self, stage: Stage) -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from faena._lib.ids import new_id
 from faena.backend import Backend, NewWorkflow
+from faena.model.inputs import FailedId
 from faena.model.message import Member, Message
 from faena.model.result import Failure, ResultRecord, State
 from faena.model.workflow import (
@@ -123,6 +124,11 @@ def ending(
     return Ending(
         **{"workflow": workflow, "node": node, "run": 0, "state": state, "value": value, "content": "json", **fields}
     )
+
+
+def failure_of(task_id: str) -> FailedId:
+    """Return what a hook is given of a node that failed as `failed` says."""
+    return FailedId(task_id, "tasks.add", BOOM, "json")
 
 
 def failed(new: NewWorkflow | str, node: int, **fields: Any) -> Ending:
