@@ -312,7 +312,7 @@ class Faena:
         """Workflows that were sent: look at them, cancel them, run them again."""
         return AppWorkflows(self)
 
-    @cached_property
+    @property
     def journal(self) -> AppJournal:
         """What tasks remember of their finished steps, and events."""
         return AppJournal(self)
