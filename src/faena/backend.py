@@ -5,7 +5,8 @@ What every adapter promises; `faena.testing.conformance` checks it.
 - The first terminal state of a task wins: a later record changes nothing and is answered with False.
 - A terminal state is never replaced by one that is not.
 - Waiting for results is pushed: `Watch.changed` wakes without polling when a watched result changes.
-- What has an expiry is removed by `expire`, which any worker calls now and then.
+- What has an expiry is removed by `expire`, which any worker calls now and then. A store that removes it by itself (Redis)
+  does so when its time is over; `expire` then counts only what it had to remove.
 - Workflows follow the law of `faena.model.workflow`, a step of which is atomic, together with the record of the result that
   causes it. Nodes that became ready are published by the backend itself where it is one store with the broker; elsewhere
   it hands them to the caller, who publishes them and says so with `published`. Until then they stand as `unpublished`, for

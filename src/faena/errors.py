@@ -24,6 +24,8 @@ Names that users know from Celery are kept where the thing is the same.
     │   ├── StorageTooNew
     │   ├── StorageUnavailable          (BrokerUnavailable, BackendUnavailable)
     │   └── StorageFull                 (BrokerUnavailable, BackendUnavailable)
+    ├── ServerUnavailable               (BrokerUnavailable, BackendUnavailable)
+    ├── ServerRefused                   (BrokerError, BackendError) a password, a right is missing
     ├── CodecError
     │   ├── EncodeError
     │   ├── DecodeError
@@ -237,6 +239,14 @@ class StorageUnavailable(StorageError, BrokerUnavailable, BackendUnavailable):
 
 class StorageFull(StorageError, BrokerUnavailable, BackendUnavailable):
     """No space is left: the step was undone as a whole."""
+
+
+class ServerUnavailable(BrokerUnavailable, BackendUnavailable):
+    """The server of broker and backend cannot be reached, or takes nothing now; trying again is safe."""
+
+
+class ServerRefused(BrokerError, BackendError):
+    """The server does not do this for us, and will not before somebody changes something."""
 
 
 # -- codecs ------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 
 APP = """
 from faena import Faena
-from faena.errors import Retry
+from faena.signals import Retry
 
 @app.task
 def add(a, b=0):

@@ -21,14 +21,17 @@ from faena.config.settings import Settings
 from faena.errors import ConfigurationError, did_you_mean
 from faena.types import Io
 
+_REDIS = ("redis", "rediss", "unix", "valkey", "valkeys")
 _OWN = {
     "faena.brokers": {
         "memory": "faena.brokers.memory:MemoryBroker",
         "sqlite": "faena.brokers.sqlite:SqliteBroker",
+        **dict.fromkeys(_REDIS, "faena.brokers.redis:RedisBroker"),
     },
     "faena.backends": {
         "memory": "faena.backends.memory:MemoryBackend",
         "sqlite": "faena.backends.sqlite:SqliteBackend",
+        **dict.fromkeys(_REDIS, "faena.backends.redis:RedisBackend"),
     },
 }
 EMBEDDED_FOLDER, EMBEDDED_FILE = ".faena", "faena.db"
@@ -148,4 +151,13 @@ def adapter_for(group: str, url: str) -> Any:
             f"{did_you_mean(scheme, known)}"
         )
     module_name, _, attribute = place.partition(":")
-    return getattr(import_module(module_name), attribute)
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("faena"):
+            raise
+        extra = module_name.rpartition(".")[2]
+        raise ConfigurationError(
+            f"the URL '{mask_text(url)}' needs the package {error.name}: pip install 'faena[{extra}]'"
+        ) from error
+    return getattr(module, attribute)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from math import inf
 from typing import Any, NoReturn, TypeVar
 
+from faena._lib.deadline import deadline
 from faena._lib.drive import run
 from faena.app.links import Links
 from faena.config.settings import Settings
@@ -22,9 +24,10 @@ def publish(links: Links, conf: Settings, messages: Sequence[Message], options: 
     began_s, pause_s, rest = time.monotonic(), _FIRST_PAUSE_S, _Rest(messages)
     while True:
         try:
-            broker = links.blocking().broker
-            _check_size(broker.capabilities.largest_message_bytes, messages)
-            run(broker.publish(rest.messages))
+            with deadline(began_s + (_timeout_s(conf, options) or inf)):
+                broker = links.blocking().broker
+                _check_size(broker.capabilities.largest_message_bytes, messages)
+                run(broker.publish(rest.messages))
         except (BrokerUnavailable, PublishedInPart) as error:
             rest = rest.after(error)
             if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
@@ -42,9 +45,10 @@ async def apublish(links: Links, conf: Settings, messages: Sequence[Message], op
     began_s, pause_s, rest = time.monotonic(), _FIRST_PAUSE_S, _Rest(messages)
     while True:
         try:
-            broker = (await links.asyncio()).broker
-            _check_size(broker.capabilities.largest_message_bytes, messages)
-            await broker.publish(rest.messages)
+            with deadline(began_s + (_timeout_s(conf, options) or inf)):
+                broker = (await links.asyncio()).broker
+                _check_size(broker.capabilities.largest_message_bytes, messages)
+                await broker.publish(rest.messages)
         except (BrokerUnavailable, PublishedInPart) as error:
             rest = rest.after(error)
             if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
@@ -63,7 +67,8 @@ def patiently(conf: Settings, options: Mapping[str, Any], work: Callable[[], T])
     began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
     while True:
         try:
-            return work()
+            with deadline(began_s + (_timeout_s(conf, options) or inf)):
+                return work()
         except (BrokerUnavailable, BackendUnavailable):
             if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
                 raise
@@ -78,7 +83,8 @@ async def apatiently(conf: Settings, options: Mapping[str, Any], work: Callable[
     began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
     while True:
         try:
-            return await work()
+            with deadline(began_s + (_timeout_s(conf, options) or inf)):
+                return await work()
         except (BrokerUnavailable, BackendUnavailable):
             if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
                 raise
@@ -109,6 +115,10 @@ class _Rest:
 def _patience_s(conf: Settings, options: Mapping[str, Any]) -> float:
     if options.get("retry", conf.task_publish_retry) is False:
         return 0.0
+    return _timeout_s(conf, options)
+
+
+def _timeout_s(conf: Settings, options: Mapping[str, Any]) -> float:
     return float((options.get("retry_policy") or {}).get("timeout", conf.task_publish_timeout))
 
 

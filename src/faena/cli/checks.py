@@ -10,12 +10,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
-
-from msgspec import Struct
+from typing import TYPE_CHECKING
 
 from faena._lib.drive import run
 from faena.app.discovery import explained
+from faena.cli.findings import Finding
 from faena.cli.output import ago, size_of
 from faena.cli.session import Session
 from faena.config.secrets import mask_text
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from faena.app.links import Link
     from faena.model.control import WorkerInfo
 
-Status = Literal["ok", "warn", "fail"]
-
 _LEAST_SQLITE = (3, 35, 0)  # RETURNING: https://www.sqlite.org/lang_returning.html
 _LITTLE_SPACE_BYTES, _NO_SPACE_BYTES = 500 * 1024**2, 20 * 1024**2
 _SKEW_S = 5.0
@@ -36,15 +33,6 @@ _OPTIONAL = {
     "uvloop": "a faster event loop in worker processes: pip install 'faena[uvloop]'",
     "watchfiles": "faena worker --reload: pip install 'faena[watch]'",
 }
-
-
-class Finding(Struct, frozen=True):
-    """One thing that was looked at; `advice` says what to do where it is not well."""
-
-    name: str
-    status: Status
-    text: str
-    advice: str = ""
 
 
 def examine(session: Session) -> Iterator[Finding]:
@@ -72,6 +60,7 @@ def examine(session: Session) -> Iterator[Finding]:
     link, findings = _connection(session, broker_url, backend_url)
     yield from findings
     if link is not None:
+        yield from _servers(link)
         yield from _running(link)
 
 
@@ -196,6 +185,14 @@ def _connection(session: Session, broker_url: str, backend_url: str) -> tuple[Li
     except FaenaError as error:
         return None, [Finding("connection", "fail", f"{shown}: {error}", "is it running, and is the URL right?")]
     return link, [Finding("connection", "ok", shown)]
+
+
+def _servers(link: Link) -> Iterator[Finding]:
+    drivers = [getattr(each, "driver", None) for each in (link.broker, link.backend)]
+    for driver in dict.fromkeys(each for each in drivers if type(each).__module__.startswith("faena.drivers.redis")):
+        from faena.cli.redis_checks import redis_findings  # needs a package that may not be there
+
+        yield from redis_findings(driver)
 
 
 def _running(link: Link) -> Iterator[Finding]:

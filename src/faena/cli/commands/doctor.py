@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from faena.cli.checks import Finding, examine
+from faena.cli.checks import examine
+from faena.cli.findings import Finding
 from faena.cli.options import Json
 from faena.cli.session import Session
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from faena._lib.ids import new_id
 from faena.model.control import Command, Reply, Revocation, WorkerInfo
-from faena.testing.conformance.stage import SOON_S, Stage, staged
+from faena.testing.conformance.stage import SOON_S, Stage, backend_expires_by_itself, staged
 
 
 def command(name: str = "ping", *to: str, **fields: Any) -> Command:
@@ -127,7 +127,8 @@ class Controlling:
         await mailbox.reply(Reply("c1", "w1"), 0.0)
         await mailbox.reply(Reply("c1", "w2"), 60)
         await backend.revocations.add([Revocation("over", expires_at_s=past_s), Revocation("stands")])
-        assert [await backend.expire(3), await backend.expire(3), await backend.expire(3)] == [3, 1, 0]
+        removed = [await backend.expire(3) for _ in range(3)]
+        assert removed == [3, 1, 0] or backend_expires_by_itself(removed, 4)
         assert list(await mailbox.workers()) == [worker("here")]
         assert list(await mailbox.replies("c1", 1, 0)) == [Reply("c1", "w2")]
         assert [each.task_id for each in (await backend.revocations.since(0))[1]] == ["stands"]

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from faena.model.result import Failure, ResultRecord, State
-from faena.testing.conformance.stage import Stage, staged
+from faena.testing.conformance.stage import Stage, backend_expires_by_itself, staged
 
 
 def record(task_id: str, state: str = State.SUCCESS, **fields: Any) -> ResultRecord:
@@ -139,7 +139,8 @@ class Recording:
         over = [record(f"over-{number}", expires_at_s=now_s - number) for number in range(5)]
         kept = [record("kept", expires_at_s=now_s + 600), record("for-ever")]
         await backend.record([kept[0], *over, kept[1]])
-        assert [await backend.expire(3), await backend.expire(3), await backend.expire(3)] == [3, 2, 0]
+        removed = [await backend.expire(3) for _ in range(3)]
+        assert removed == [3, 2, 0] or backend_expires_by_itself(removed, 5)
         assert list(await backend.read([each.id for each in kept])) == kept
         assert list(await backend.read([each.id for each in over])) == [None] * 5
 

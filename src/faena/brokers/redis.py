@@ -1,0 +1,235 @@
+"""Redis or Valkey as a broker.
+
+See docs/internals/redis.md for the design and what it was measured at.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from math import inf
+
+from faena._lib.ids import new_id
+from faena.broker import Capabilities, DeadLetters, Holder, Leases, Queues
+from faena.drivers.redis.driver import Driver, driver_for
+from faena.drivers.redis.letters import RedisDeadLetters
+from faena.drivers.redis.lost import forget_lost, note_lost, take_lost
+from faena.drivers.redis.messages import Words, deliveries_of, encode, message_of, row_of
+from faena.drivers.redis.queues import RedisQueues
+from faena.drivers.redis.settling import settle
+from faena.drivers.redis.waiting import Waiter
+from faena.drivers.signals import Alarm
+from faena.errors import BrokerUnavailable, PublishedInPart
+from faena.model.delivery import Delivery, Malformed, Place, Settlement, Verdict, VerdictKind
+from faena.model.message import HIGHEST_PRIORITY, Message
+from faena.types import Io
+
+_AT_ONCE, _AT_ONCE_BYTES = 1000, 8 * 1024 * 1024  # in one script: nobody else is served meanwhile
+_MOST = 1000  # messages in one fetch
+_LOOK_S = 5.0  # leases are looked through this often: others may open short ones
+_STALE_S = 10.0  # a wake-up may have been missed by who did not look for so long (tokens expire)
+
+
+class RedisBroker:
+    """See `faena.broker.Broker`."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self._capabilities = Capabilities(
+            durable=True,
+            lease="holder",
+            largest_message_bytes=driver.location.largest_message_bytes,
+            joint=True,
+        )
+        self._is_open = False
+        self._leases, self._queues, self._dead_letters = _Leases(driver), RedisQueues(driver), RedisDeadLetters(driver)
+
+    @classmethod
+    def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> RedisBroker:
+        """Options: see `faena.drivers.redis.location`; they may stand in the query of the URL, too."""
+        return cls(driver_for(url, io, options))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    def leases(self) -> Leases:
+        return self._leases
+
+    @property
+    def queues(self) -> Queues:
+        return self._queues
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        return self._dead_letters
+
+    async def open(self) -> None:
+        if not self._is_open:
+            await self.driver.open()
+            self._is_open = True
+
+    async def close(self) -> None:
+        was_open, self._is_open = self._is_open, False
+        await self.driver.close(was_open=was_open)
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        largest_bytes = self.driver.location.largest_message_bytes
+        if len(messages) == 1:
+            await self.driver.run("publish", *row_of(messages[0], largest_bytes))
+            return
+        rows = [row_of(message, largest_bytes, number) for number, message in enumerate(messages)]
+        at = 0
+        while at < len(rows):
+            words: Words = []
+            size_bytes, first = 0, at
+            while at < len(rows) and at - first < _AT_ONCE and size_bytes < _AT_ONCE_BYTES:
+                words += rows[at]
+                size_bytes += len(rows[at][4])
+                at += 1
+            try:
+                await self.driver.run("publish", *words)
+            except BrokerUnavailable as error:
+                if first == 0:
+                    raise
+                raise PublishedInPart([message.id for message in messages[:first]], len(messages)) from error
+
+    async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:
+        found: list[Message] = []
+        for at in range(0, len(ids), _AT_ONCE):
+            values = await self.driver.run("cancel", *ids[at : at + _AT_ONCE])
+            found += [message for value in values if (message := message_of(value)) is not None]
+        return found
+
+    async def locate(self, ids: Sequence[str]) -> Sequence[Place | None]:
+        found: list[Place | None] = []
+        for at in range(0, len(ids), _AT_ONCE):
+            places = await self.driver.run("locate", *ids[at : at + _AT_ONCE])
+            found += [Place(place.decode()) if place else None for place in places]
+        return found
+
+    def consumer(self, holder: Holder, queues: Sequence[str]) -> RedisConsumer:
+        return RedisConsumer(self.driver, holder, queues)
+
+
+class RedisConsumer:
+    """See `faena.broker.Consumer`."""
+
+    def __init__(self, driver: Driver, holder: Holder, queues: Sequence[str]) -> None:
+        self._driver, self._holder = driver, holder
+        self._queues = tuple(dict.fromkeys(queues))
+        prefix = driver.prefix
+        self._held = f"{prefix}h:{holder}"
+        self._lists = [
+            (*(f"{prefix}q:{rank}:{queue}" for rank in range(HIGHEST_PRIORITY + 1)), f"{prefix}d:{queue}")
+            for queue in self._queues
+        ]
+        self._wake = [f"{prefix}w:{queue}" for queue in self._queues]
+        self._waiter = Waiter(driver)
+        self._alarm = Alarm()
+        self._claim_head, self._claim_number = secrets.token_hex(4), 0
+        self._turn = 0
+        self._is_declared = False
+        self._emptied_at_s = -inf  # when the last look left nothing: what comes after it is waited for, not looked for
+        self._due_in_s = inf
+
+    async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
+        now_s = time.monotonic()
+        deadline = now_s + wait_s
+        if await self._waiter.connected() or not self._is_declared:
+            await self._begin()
+        if now_s - self._emptied_at_s > _STALE_S or wait_s <= 0:
+            batch = await self._fetch(limit, 0.0)
+            if batch or wait_s <= 0:
+                return batch
+        while not self._alarm.take():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                break
+            batch = await self._fetch(limit, left_s)
+            if batch:
+                return batch
+        return ()
+
+    async def _begin(self) -> None:
+        """Put back what an earlier connection of this holder was sent and never saw; let the queues be known."""
+        await take_lost(self._driver, self._holder)
+        self._emptied_at_s = -inf
+        if not self._is_declared:
+            await self._driver.run("queues", "declare", *self._queues)
+            self._is_declared = True
+
+    async def _fetch(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
+        limit = min(limit, _MOST)
+        self._turn = turn = (self._turn + 1) % max(1, len(self._queues))  # each queue comes first in its turn
+        lists = self._lists[turn:] + self._lists[:turn] if turn else self._lists
+        queues = self._queues[turn:] + self._queues[:turn] if turn else self._queues
+        self._claim_number += 1
+        claim = f"{self._claim_head}{self._claim_number:x}"
+        keys = [self._driver.prefix, self._held, *(key for of_queue in lists for key in of_queue)]
+        words: tuple[str | int, ...] = (self._holder, claim, limit, *queues)
+        lost = note_lost(self._driver, self._holder, self._waiter.client, claim)
+        if wait_s > 0:
+            reply = await self._waiter.run_after(
+                self._wake, wait_s, max(0.0, self._due_in_s - time.monotonic()), self._alarm, "fetch", keys, words
+            )
+        else:
+            reply = await self._waiter.run("fetch", keys, words)
+        forget_lost(lost)
+        now_s = time.monotonic()
+        self._due_in_s = now_s + reply[3] / 1000 if reply[3] >= 0 else inf
+        batch = deliveries_of(claim.encode(), reply)
+        self._emptied_at_s = now_s if len(batch) < limit else -inf
+        return batch
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        return await settle(self._driver, self._holder, settlements) if settlements else ()
+
+    def interrupt(self) -> None:
+        self._alarm.ring()
+
+    async def close(self) -> None:
+        self._waiter.close()
+        self._alarm.close()
+
+
+class _Leases:
+    """See `faena.broker.Leases`."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._no_end_before_s = -inf  # no lease ends before, as far as we know
+
+    async def open_holder(self, owner: str, lease_s: float) -> Holder:  # noqa: ARG002 - its name is not kept here
+        holder = new_id()
+        self._no_end_before_s = -inf
+        await self._driver.run("lease", "open", round(lease_s * 1000), holder)
+        return holder
+
+    async def renew(self, holders: Sequence[Holder], lease_s: float) -> Sequence[Holder]:
+        if not holders:
+            return ()
+        self._no_end_before_s = -inf
+        kept = await self._driver.run("lease", "renew", round(lease_s * 1000), *holders)
+        return [holder.decode() for holder in kept]
+
+    async def recover(self, holder: Holder, verdicts: Mapping[str, Verdict]) -> int:
+        words: Words = []
+        for task_id, verdict in verdicts.items():
+            words += (task_id, int(verdict.kind is VerdictKind.CRASHED), encode(verdict))
+        count: int = await self._driver.run("recover", holder, "0", *words, held=holder)
+        return count
+
+    async def reap(self) -> int:
+        if time.monotonic() < self._no_end_before_s:
+            return 0
+        total = 0
+        ended, next_ms = await self._driver.run("lease", "ended")
+        quiet_s = _LOOK_S if next_ms < 0 else min(_LOOK_S, next_ms / 1000)
+        self._no_end_before_s = time.monotonic() + quiet_s
+        for holder in ended:
+            name = holder.decode()
+            total += max(0, await self._driver.run("recover", name, "1", held=name))  # it may have been renewed meanwhile
+        return total

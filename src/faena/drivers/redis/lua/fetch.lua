@@ -1,0 +1,71 @@
+--! clock wake ripen
+-- Hand out up to `limit` messages to a holder whose lease stands: in the order of the queues given, the higher priority
+-- first. What is handed out is marked in the holder's hash with the claim, which no other fetch has.
+-- KEYS: prefix, held, ten lists and the delayed of each queue   ARGV: holder, claim, limit, queues
+-- Returns ids, values, what is known of earlier hand-outs (or nothing), milliseconds until the next is due (-1: none).
+local held, claim, left = KEYS[2], ARGV[2], tonumber(ARGV[3])
+local queues = #ARGV - 3
+if not redis.call('ZSCORE', P .. 'leases', ARGV[1]) then return redis.error_reply('LEASELOST ' .. ARGV[1]) end
+local ids, values, next_due, marks = {}, {}, -1, {}
+if redis.call('EXISTS', unpack(KEYS, 3)) == 0 then return {ids, values, false, -1} end
+look_at_clock()  -- not before: who waits for nothing costs the server next to nothing
+local any_paused = redis.call('EXISTS', P .. 'paused') == 1
+
+local function take(key)
+  -- What was cancelled left its id in the list, and nothing else: it is passed over, and others come instead.
+  while left > 0 do
+    local found = redis.call('LPOP', key, left)
+    if not found then return end
+    local bodies = redis.call('HMGET', P .. 'm', unpack(found))
+    local tombs = 0
+    for i = 1, #found do
+      local value = bodies[i]
+      if value and string.byte(value) ~= 0 then
+        local at = #ids + 1
+        ids[at], values[at] = found[i], value
+        marks[2 * at - 1], marks[2 * at] = found[i], claim
+        left = left - 1
+      elseif value then
+        redis.call('HDEL', P .. 'm', found[i])
+        tombs = tombs + 1
+        local list = string.sub(value, 2)
+        if redis.call('HINCRBY', P .. 'tombs', list, -1) == 0 then redis.call('HDEL', P .. 'tombs', list) end
+      end
+    end
+    if tombs == 0 then return end
+  end
+end
+
+local open = {}
+for number = 1, queues do
+  local queue, at = ARGV[3 + number], 3 + 11 * (number - 1)
+  if not (any_paused and redis.call('SISMEMBER', P .. 'paused', queue) == 1) then
+    open[#open + 1] = number
+    local due = ripen(queue)
+    if due >= 0 and (next_due < 0 or due < next_due) then next_due = due end
+    if left > 0 then
+      for rank = 0, 9 do
+        take(KEYS[at + rank])
+        if left <= 0 then break end
+      end
+    end
+  end
+end
+local known = false
+if #ids > 0 then
+  redis.call('HSET', held, unpack(marks))
+  if redis.call('EXISTS', P .. 'x') == 1 then known = redis.call('HMGET', P .. 'x', unpack(ids)) end
+end
+if left <= 0 then
+  for i = 1, #open do
+    local at = 3 + 11 * (open[i] - 1)
+    if redis.call('EXISTS', unpack(KEYS, at, at + 9)) > 0 then wake(ARGV[3 + open[i]]) end
+  end
+end
+if #ids > 0 and next_due >= 0 and next_due < 5000 then
+  -- whoever takes a message stops watching the clock: let another one do it
+  for i = 1, #open do
+    if redis.call('EXISTS', KEYS[13 + 11 * (open[i] - 1)]) == 1 then wake(ARGV[3 + open[i]]) end
+  end
+end
+return {ids, values, known, next_due}

@@ -1,0 +1,121 @@
+"""Messages as they lie in Redis, and the words that scripts take of them.
+
+    value    8 bytes   3 bytes   1 byte   2 bytes   queue   message (MessagePack)
+             stamp     number    rank     length
+
+The stamp is put before by the server when the message comes, the number tells the messages of one call apart: together they
+are a message's place in its list. A value of a zero byte and the name of a list is a tombstone: it was cancelled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from faena.drivers.redis.location import Location
+from faena.errors import MessageTooLarge
+from faena.model.delivery import Ack, Bury, Delivery, Malformed, Release, Settlement, Verdict
+from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
+
+Words = list[str | bytes | int]
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Message).decode
+decode_verdict = msgspec.msgpack.Decoder(Verdict).decode
+
+_HEAD = 14  # what stands before the name of the queue
+ROW = 5  # words of a message
+
+
+def rank_of(message: Message) -> int:
+    """Return the place of its priority; those out of range count as the nearest."""
+    return HIGHEST_PRIORITY - max(LOWEST_PRIORITY, min(HIGHEST_PRIORITY, message.priority))
+
+
+def row_of(message: Message, largest_bytes: int, number: int = 0) -> tuple[str, int, str, str, bytes]:
+    """Return queue, rank, milliseconds until due, id, value without its stamp."""
+    body = encode(message)
+    if len(body) > largest_bytes:
+        raise MessageTooLarge(len(body), largest_bytes, "Redis")
+    rank, due = rank_of(message), ""
+    if message.due_at_s is not None:
+        left_s = message.due_at_s - time.time()  # a distance: clocks of two machines need not agree
+        if left_s > 0:
+            due = f"{left_s * 1000:.3f}"
+    queue = message.queue.encode()
+    return message.queue, rank, due, message.id, b"%b%c%b%b%b" % (
+        (number & 0xFFFFFF).to_bytes(3, "big"), rank, len(queue).to_bytes(2, "big"), queue, body,
+    )  # fmt: skip
+
+
+def rows_of(messages: Iterable[Message], largest_bytes: int) -> Words:
+    """Return the rows of several messages, in a row."""
+    words: Words = []
+    for number, message in enumerate(messages):
+        words += row_of(message, largest_bytes, number)
+    return words
+
+
+def message_of(value: bytes) -> Message | None:
+    """Return the message; None: it is malformed."""
+    try:
+        return decode(_body_of(value))
+    except (msgspec.DecodeError, TypeError):
+        return None
+
+
+def body_of(value: bytes) -> bytes:
+    """Return what lies there as a message."""
+    return bytes(_body_of(value))
+
+
+def _body_of(value: bytes) -> memoryview:
+    return memoryview(value)[_HEAD + (value[12] << 8 | value[13]) :]
+
+
+def deliveries_of(claim: bytes, reply: Sequence[Any]) -> list[Delivery | Malformed]:
+    """Read what a fetch returned."""
+    ids, values, known, _ = reply
+    batch: list[Delivery | Malformed] = []
+    for at, value in enumerate(values):
+        begin = _HEAD + (value[12] << 8 | value[13])
+        grip = (ids[at], claim)
+        try:
+            message = decode(memoryview(value)[begin:])
+        except (msgspec.DecodeError, TypeError) as error:
+            batch.append(Malformed(grip, value[_HEAD:begin].decode(), value[begin:], str(error)))
+            continue
+        if known and known[at]:
+            batch.append(Delivery(message, grip, *_known_of(known[at])))
+        else:
+            batch.append(Delivery(message, grip))
+    return batch
+
+
+def _known_of(text: bytes) -> tuple[int, int, Verdict | None, float | None]:
+    returned, crashes, at_s, verdict = text.split(b";", 3)
+    return (
+        int(returned) + 1,
+        int(crashes),
+        decode_verdict(verdict) if verdict else None,
+        float(at_s) if at_s else None,
+    )
+
+
+def settlement_words(settlement: Settlement, location: Location) -> Words:
+    """Return the words of a settlement for the script `complete`."""
+    task_id, claim = settlement.delivery.grip
+    match settlement:
+        case Ack():
+            return [task_id, claim, "a"]
+        case Release(message=None):
+            return [task_id, claim, "r"]
+        case Release(message=message) if message is not None:
+            queue, rank, due, _, value = row_of(message, location.largest_message_bytes)
+            return [task_id, claim, "c", queue, rank, due, value]
+        case Bury(reason=reason, detail=detail):
+            return [task_id, claim, "b", str(reason), detail, round(location.dead_letters_kept_s * 1000)]
+    raise AssertionError(f"no settlement: {settlement!r}")

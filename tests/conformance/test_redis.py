@@ -1,0 +1,79 @@
+"""The Redis adapters, on a real server of the tests' own."""
+
+from itertools import count
+
+import pytest
+
+from faena._lib.ids import new_id
+from faena.backends.redis import RedisBackend
+from faena.brokers.redis import RedisBroker
+from faena.testing.conformance import BackendConformance, BrokerConformance, JointConformance
+
+
+class _Redis:
+    @pytest.fixture(autouse=True)
+    def _server(self, redis_server):
+        self.url = redis_server.url
+
+    def options(self, place):
+        return {"namespace": place}
+
+    def connect_broker(self, place, io):
+        return RedisBroker.connect(self.url, io=io, options=self.options(place))
+
+    def connect_backend(self, place, io):
+        return RedisBackend.connect(self.url, io=io, options=self.options(place))
+
+    async def corrupt(self, broker, queue, raw):
+        name = queue.encode()
+        value = b"\0\0\0\5" + len(name).to_bytes(2, "big") + name + raw
+        await broker.driver.run("publish", queue, 5, "", new_id(), value)
+
+
+class _Apart(_Redis):
+    """Other options make another driver: as two processes do, two connections share nothing but the server."""
+
+    @pytest.fixture(autouse=True)
+    def _number(self):
+        self.number = count(5)
+
+    def options(self, place):
+        return {"namespace": place, "connect_timeout_s": next(self.number)}
+
+
+class TestRedisBroker(_Redis, BrokerConformance):
+    corrupt = _Redis.corrupt
+
+
+class TestRedisBackend(_Redis, BackendConformance):
+    pass
+
+
+class TestRedisJoint(_Redis, JointConformance):
+    pass
+
+
+class TestRedisBrokerApart(_Apart, BrokerConformance):
+    corrupt = _Redis.corrupt
+
+
+class TestRedisBackendApart(_Apart, BackendConformance):
+    pass
+
+
+class _Oldest(_Redis):
+    @pytest.fixture(autouse=True)
+    def _server(self, oldest_redis_server):
+        self.url = oldest_redis_server.url
+
+
+class TestOldestRedisBroker(_Oldest, BrokerConformance):
+    corrupt = _Redis.corrupt
+
+
+class TestOldestRedisBackend(_Oldest, BackendConformance):
+    pass
+
+
+class TestOldestRedisJoint(_Oldest, JointConformance):
+    pass

@@ -1,0 +1,127 @@
+"""Private servers, and a proxy that does to a connection what networks do."""
+
+import socket
+import threading
+
+import pytest
+
+from faena.testing.redis_server import RedisServer, redis_server_binary
+
+
+@pytest.fixture
+def redis_of(tmp_path_factory):
+    """Start a server with these options; it ends with the test."""
+    if redis_server_binary() is None:
+        pytest.skip("no redis-server or valkey-server on this machine")
+    servers = []
+
+    def start(*options):
+        servers.append(RedisServer(tmp_path_factory.mktemp("redis"), *options).start())
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def site_anywhere(request, site):
+    """A site on each broker."""
+    if request.param == "redis":
+        site.url = request.getfixturevalue("redis_of")().url
+    return site
+
+
+@pytest.fixture
+def proxy_to():
+    """Put a proxy before a port; it ends with the test."""
+    proxies = []
+
+    def start(port):
+        proxies.append(Proxy(port))
+        return proxies[-1]
+
+    yield start
+    for proxy in proxies:
+        proxy.close()
+
+
+class Proxy:
+    """Hands bytes on, in both directions, until it is told otherwise.
+
+    `swallow`: hand requests on, but no replies any more.  `stall`: hand nothing on, and close nothing (a cable was pulled).
+    `cut`: close every connection.  `cut_after`: close after so many bytes of replies.  `refuses`: take no new connections.
+    """
+
+    def __init__(self, port):
+        self._target = port
+        self.swallows = self.stalls = self.refuses = False
+        self.cut_after = None
+        self.requests = b""  # what was sent to the server
+        self.swallowed = threading.Event()
+        self._pairs = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self):
+        pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for end in pair:
+                _shut(end)
+
+    def close(self):
+        self.refuses = True
+        self._listening.close()
+        self.cut()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            if self.refuses:
+                client.close()
+                continue
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                client.close()
+                continue
+            self._pairs.append((client, server))
+            threading.Thread(target=self._hand_on, args=(client, server, False), daemon=True).start()
+            threading.Thread(target=self._hand_on, args=(server, client, True), daemon=True).start()
+
+    def _hand_on(self, source, target, is_reply):
+        try:
+            while data := source.recv(65536):
+                if not is_reply:
+                    self.requests += data
+                if self.stalls:
+                    continue
+                if is_reply and self.swallows:
+                    self.swallowed.set()
+                    continue
+                if is_reply and self.cut_after is not None:
+                    data, self.cut_after = data[: self.cut_after], self.cut_after - len(data)
+                    if self.cut_after <= 0:
+                        self.cut_after = None
+                        target.sendall(data)
+                        break
+                target.sendall(data)
+        except OSError:
+            pass
+        finally:
+            if not self.stalls:
+                _shut(target)
+            _shut(source)
+            source.close()
+
+
+def _shut(end):
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it is closed already
