@@ -77,7 +77,7 @@ def draw_graph(rng, workflow, most):
         own_id = "" if kind == "gate" else f"{workflow}.{number}"
         message = None
         if kind == "task":
-            member = Member(workflow, number, 0, takes is not Takes.NOTHING, feeds=True)
+            member = Member(workflow, number, 0, feeds=True)
             message = Message(own_id, "task", "default", b"[]", member=member)
         fallback = needs[number][0] if needs[number] and kind != "join" else None
         nodes.append(Node(number, own_id, kind, links, message, needs[number], takes, fallback, is_hook, asides[number]))

@@ -271,6 +271,8 @@ class Faena:
     def run_eagerly(self, call: Call, *, throw: bool) -> EagerResult[Any]:
         if call.task not in self.tasks:
             raise NotRegistered(call.task, self.tasks, where=f"app '{self.main or 'faena'}'")
+        if call.options and (canvas := canvas_of(call, self)) is not None:
+            return cast("EagerResult[Any]", self.run_canvas(canvas, (), {}, throw=throw))
         from faena.app.eager import run_eagerly  # brings the engine: 20 ms that a client does not need
 
         return run_eagerly(self, call, throw=throw)
@@ -278,6 +280,8 @@ class Faena:
     async def arun_eagerly(self, call: Call, *, throw: bool) -> EagerResult[Any]:
         if call.task not in self.tasks:
             raise NotRegistered(call.task, self.tasks, where=f"app '{self.main or 'faena'}'")
+        if call.options and (canvas := canvas_of(call, self)) is not None:
+            return cast("EagerResult[Any]", await self.arun_canvas(canvas, (), {}, throw=throw))
         from faena.app.eager import arun_eagerly
 
         return await arun_eagerly(self, call, throw=throw)
