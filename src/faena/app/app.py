@@ -37,6 +37,7 @@ from faena.tasks.options import SendOptions, TaskOptions, check_task_options, se
 from faena.tasks.registry import Registry
 from faena.tasks.result import AsyncResult as _AsyncResult
 from faena.tasks.result import EagerResult
+from faena.tasks.serialise import canvas_from
 from faena.tasks.signature import Signature
 from faena.tasks.task import Task as _Task
 
@@ -177,16 +178,30 @@ class Faena:
         """Do as `send_many`, without blocking the event loop."""
         return ResultSet(await self.asend_calls(signature.as_call() for signature in signatures), self.results)
 
+    @overload
     def signature(
         self,
         name: str,
+        args: Iterable[Any] = ...,
+        kwargs: Mapping[str, Any] | None = ...,
+        *,
+        immutable: bool = ...,
+        **options: Unpack[SendOptions],
+    ) -> Signature[Any]: ...
+    @overload
+    def signature(self, name: Mapping[str, Any]) -> Canvas[Any]: ...
+    def signature(
+        self,
+        name: str | Mapping[str, Any],
         args: Iterable[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
         immutable: bool = False,
         **options: Unpack[SendOptions],
-    ) -> Signature[Any]:
-        """Return a signature of a task by its name; its code need not be here."""
+    ) -> Canvas[Any]:
+        """Return a signature of a task by its name; its code need not be here. Also of what `as_dict` gave."""
+        if isinstance(name, Mapping):
+            return canvas_from(name, self)
         return Signature(name, tuple(args), kwargs, options, immutable=immutable, dispatcher=self)
 
     def AsyncResult(self, task_id: str) -> _AsyncResult[Any]:  # noqa: N802 - Celery's name
