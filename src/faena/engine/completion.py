@@ -28,11 +28,9 @@ from faena.engine.rules import Rules
 from faena.engine.steps import Stepper
 from faena.errors import (
     CodecError,
-    InvalidArguments,
     NotRegistered,
     TaskRevokedError,
     WorkerLostError,
-    WorkflowError,
 )
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Release, Settlement
 from faena.model.event import Event, EventKind
