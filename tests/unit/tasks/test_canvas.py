@@ -235,3 +235,35 @@ def test_arguments_that_do_not_fit_are_refused_where_it_is_sent(app, add, total)
 def test_one_task_id_cannot_stand_twice_in_a_workflow(app, add):
     with pytest.raises(InvalidArguments, match="cannot both have the task_id 'same'"):
         group(add.s(1).set(task_id="same"), add.s(2).set(task_id="same")).apply_async()
+
+
+# -- callbacks beside a failure that is borne ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["skip", "continue"])
+@pytest.mark.parametrize("shape", ["task", "chain", "group"])
+def test_a_callback_is_not_sent_when_what_it_is_linked_to_failed_though_the_workflow_goes_on(policy, shape):
+    from faena import Faena
+    from faena.testing import in_memory, run_pending
+
+    with in_memory(Faena("linked", set_as_current=False)) as app:
+
+        @app.task(name="fail")
+        def fail(*given):
+            raise ValueError(given)
+
+        @app.task(name="called")
+        def called(*given):
+            return repr(given)
+
+        @app.task(name="after")
+        def after(*given):
+            return len(given)
+
+        part = {"task": fail.s, "chain": lambda: chain(fail.s(), after.s()), "group": lambda: group(fail.s())}[shape]()
+        part.link(called.s())
+        part.if_fails(policy)
+        result = chain(after.s(), part, after.s()).delay()
+        events = run_pending(app)
+        assert [event.task for event in events] == ["after", "fail", "after"]
+        assert result.get() == 1
