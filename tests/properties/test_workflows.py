@@ -464,17 +464,16 @@ def handed_out(messages, plays):
 
 
 class Both:
-    """A memory and an SQLite backend that take the same events of many workflows, many in one transaction."""
+    """A memory backend and another that take the same events of many workflows, many in one step."""
 
-    def __init__(self, rng, folder):
+    def __init__(self, rng, other):
         self.rng, self.name = rng, f"memory://{new_id()}"
-        self.memory = MemoryBackend.connect(self.name, io="blocking")
-        self.sqlite = SqliteBackend.connect(f"sqlite:///{folder}/{new_id()}.db", io="blocking")
-        run(self.sqlite.open())
-        self.backends = [self.memory, self.sqlite]
+        self.memory, self.other = MemoryBackend.connect(self.name, io="blocking"), other
+        run(other.open())
+        self.backends = [self.memory, other]
 
     def close(self):
-        run(self.sqlite.close())
+        run(self.other.close())
         forget(self.name)
 
     def start(self, plays):
@@ -521,8 +520,8 @@ class Both:
                     play.check({view.number: view.standing for view in views})
         for play in plays if deep else ():
             numbers = members([*play.running, *play.oracle.endings], play)
-            of_memory, of_sqlite = [run(backend.workflows.inputs(numbers)) for backend in self.backends]
-            assert list(of_memory) == list(of_sqlite)
+            of_memory, of_other = [run(backend.workflows.inputs(numbers)) for backend in self.backends]
+            assert list(of_memory) == list(of_other)
             views = [run(backend.workflows.nodes(play.id)) for backend in self.backends]
             assert [_still(view) for view in views[0]] == [_still(view) for view in views[1]]
 
