@@ -14,6 +14,7 @@ from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.backend import NewWorkflow
 from faena.backends.memory import MemoryBackend
+from faena.backends.redis import RedisBackend
 from faena.backends.sqlite import SqliteBackend
 from faena.drivers.memory.state import forget
 from faena.errors import WorkflowError
@@ -34,6 +35,7 @@ from faena.model.workflow import (
     first_standing,
     placed,
 )
+from faena.testing.redis_server import RedisServer, redis_server_binary
 
 GRAPHS, AT_ONCE = 5000, 100
 POLICIES = (Policy.FAIL, Policy.FAIL, Policy.SKIP, Policy.CONTINUE)
@@ -76,7 +78,7 @@ def draw_graph(rng, workflow, most):
         own_id = "" if kind == "gate" else f"{workflow}.{number}"
         message = None
         if kind == "task":
-            member = Member(workflow, number, 0, takes is not Takes.NOTHING, feeds=True)
+            member = Member(workflow, number, 0, feeds=True)
             message = Message(own_id, "task", "default", b"[]", member=member)
         fallback = needs[number][0] if needs[number] and kind != "join" else None
         nodes.append(
@@ -526,27 +528,53 @@ class Both:
             assert [_still(view) for view in views[0]] == [_still(view) for view in views[1]]
 
     def rerun(self, play):
-        """Run a workflow at rest again, from where it failed or from any node; the oracle says what becomes of it."""
+        """Run a workflow at rest again, from where it failed or from any node, to its end; all is the same in both."""
         starts = self.rng.choice([None, [self.rng.randrange(len(play.oracle.nodes))]])
         outcomes = []
         for backend in self.backends:
             try:
-                outcomes.append(sorted(each.member.node for each in run(backend.workflows.rerun(play.id, starts, None))))
+                ready = run(backend.workflows.rerun(play.id, starts, None))
             except WorkflowError as error:
                 outcomes.append(str(error))
+            else:
+                outcomes.append(sorted((each.member.node, each.member.run) for each in ready))
+                run(backend.workflows.published([each.member for each in ready]))
         assert outcomes[0] == outcomes[1]
-        return outcomes[0]
+        for _ in range(100):
+            views = self.compare(play)
+            active = [view for view in views if view.standing.state in (NodeState.READY, NodeState.SENT)]
+            if not active:
+                return
+            view = self.rng.choice(active)
+            state = self.rng.choice([NodeState.SUCCESS, NodeState.SUCCESS, NodeState.FAILURE])
+            failure = None if state is NodeState.SUCCESS else Failure("builtins", "ValueError", "ü/'again'")
+            event = Ending(play.id, view.number, view.standing.run, state, b"again", "json", failure)
+            for backend in self.backends:
+                ready = run(backend.workflows.advance([], [event]))
+                run(backend.workflows.published([each.member for each in ready]))
+        raise AssertionError("it does not come to rest")
+
+    def compare(self, play):
+        """Return the nodes, which are the same in both, as are what is known of the whole and the records of what ended."""
+        views = [run(backend.workflows.nodes(play.id)) for backend in self.backends]
+        assert [_still(view) for view in views[0]] == [_still(view) for view in views[1]]
+        statuses = [run(backend.workflows.statuses([play.id]))[0] for backend in self.backends]
+        assert replace(statuses[0], finished_at_s=None) == replace(statuses[1], finished_at_s=None)
+        records = [
+            [each and replace(each, finished_at_s=None) for each in run(backend.read([view.id for view in views[0]]))]
+            for backend in self.backends
+        ]
+        assert records[0] == records[1]
+        return views[0]
 
 
 def _still(view):
     return replace(view, since_s=None, finished_at_s=None)
 
 
-@pytest.mark.parametrize("part", range(5))
-def test_the_backends_follow_the_law_through_five_thousand_graphs(tmp_path, part):
-    rng = random.Random(20_000 + part)
-    for _ in range(GRAPHS // AT_ONCE // 5):
-        both, plays = Both(rng, tmp_path), [Play(rng) for _ in range(AT_ONCE)]
+def play_with(rng, make, graphs):
+    for _ in range(graphs // AT_ONCE):
+        both, plays = Both(rng, make()), [Play(rng) for _ in range(AT_ONCE)]
         both.start(plays)
         rounds = 0
         while under_way := [play for play in plays if play.running]:
@@ -565,4 +593,30 @@ def test_the_backends_follow_the_law_through_five_thousand_graphs(tmp_path, part
             assert list(run(backend.workflows.advance([], late))) == []
             assert list(run(backend.workflows.unpublished(1e12, 10))) == []
         both.check(plays)
+        for play in plays:
+            both.compare(play)
+            both.rerun(play)
         both.close()
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_the_backends_follow_the_law_through_five_thousand_graphs(tmp_path, part):
+    play_with(
+        random.Random(20_000 + part),
+        lambda: SqliteBackend.connect(f"sqlite:///{tmp_path}/{new_id()}.db", io="blocking"),
+        GRAPHS // 5,
+    )
+
+
+def test_redis_follows_the_law_through_five_hundred_graphs(tmp_path):
+    if redis_server_binary() is None:
+        pytest.skip("no redis-server or valkey-server on this machine")
+    server = RedisServer(tmp_path).start()
+    try:
+        play_with(
+            random.Random(30_000),
+            lambda: RedisBackend.connect(server.url, io="blocking", options={"namespace": new_id()}),
+            500,
+        )
+    finally:
+        server.stop()
