@@ -134,7 +134,7 @@ class RedisWorkflows:
         done = size  # from here on there was nothing yet
         end = size
         while True:
-            first = max(0, end - _READ_AT_ONCE)
+            first = max(0, end - _NODES_AT_ONCE)
             found, now = await self._run("cancel", workflow, first, end - 1)
             if now < 0:
                 raise _unknown(workflow)
