@@ -154,8 +154,9 @@ def succeeded_lines(site, pattern):
     [
         pytest.param("one", 80, 20, 1),
         pytest.param("two", 80, 20, 2),
+        pytest.param("redis", 80, 20, 3),
         pytest.param(
-            "one",
+            os.environ.get("FAENA_TEST_STORES", "one"),
             int(os.environ.get("FAENA_TEST_WORKFLOWS", "500")),
             int(os.environ.get("FAENA_TEST_KILLS", "200")),
             int(os.environ.get("FAENA_TEST_SEED", "7")),
@@ -163,8 +164,10 @@ def succeeded_lines(site, pattern):
         ),
     ],
 )
-def test_killing_processes_loses_no_step_and_takes_none_twice(site, until, stores, workflows, kills, seed):
+def test_killing_processes_loses_no_step_and_takes_none_twice(request, site, until, stores, workflows, kills, seed):
     random_ = random.Random(seed)
+    if stores == "redis":
+        site.url = request.getfixturevalue("redis_of")("--appendonly", "yes").url
     apart = stores == "two"  # another file for the backend: every end of a task takes four steps instead of one
     backend = f"sqlite:///{site.folder / 'backend.db'}" if apart else site.url
     # the kills hit whom they will: nobody is suspected of them
