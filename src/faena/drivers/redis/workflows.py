@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from secrets import token_hex
 from typing import Any
 
+from faena._lib.deadline import deadline
 from faena.backend import NewWorkflow
 from faena.drivers.redis.driver import Driver
 from faena.drivers.redis.messages import Words, decode, encode
@@ -43,6 +45,12 @@ class RedisWorkflows:
         self._driver = driver
 
     async def start(self, new: NewWorkflow, broker: object) -> Sequence[Message]:
+        if is_large(new):
+            with deadline(inf):  # of each script, no more: it is on its way, however long the whole takes
+                return await self._start(new, broker)
+        return await self._start(new, broker)
+
+    async def _start(self, new: NewWorkflow, broker: object) -> Sequence[Message]:
         publishes = shares_server(self._driver, broker)
         words = await beginning_words(self._driver, new)
         _, bodies, numbers = await self._run("start", int(publishes and not is_large(new)), *words)
