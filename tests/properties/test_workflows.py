@@ -4,6 +4,7 @@ computes every state anew from the endings so far, and the backends against both
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,7 @@ from faena.backends.sqlite import SqliteBackend
 from faena.drivers.memory.state import forget
 from faena.errors import WorkflowError
 from faena.model.message import Member, Message
+from faena.model.rerun import plan_rerun
 from faena.model.result import Failure
 from faena.model.workflow import (
     Ending,
@@ -26,6 +28,7 @@ from faena.model.workflow import (
     Links,
     Node,
     NodeState,
+    NodeView,
     Policy,
     Standing,
     Step,
@@ -655,3 +658,15 @@ def test_redis_follows_the_law_through_five_hundred_graphs(tmp_path):
         )
     finally:
         server.stop()
+
+
+def test_a_large_group_is_run_again_in_a_time_that_grows_with_its_size_and_no_faster():
+    count = 40_000  # looked through for each member, its needs would take ten times as long as is allowed here
+    done = Standing(NodeState.SUCCESS, 0)
+    nodes = {at: NodeView(at, f"w.{at}", "task", Links((count,)), done) for at in range(count)}
+    nodes[count] = NodeView(
+        count, f"w.{count}", "group", Links(is_virtual=True, is_join=True), done, tuple(range(count)), Takes.LIST
+    )
+    begun = time.process_time()
+    assert len(plan_rerun("w", nodes, range(count))) == count + 1
+    assert time.process_time() - begun < 2.0
