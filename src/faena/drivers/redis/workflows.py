@@ -165,14 +165,17 @@ class RedisWorkflows:
             (status,) = await self.statuses([workflow])
             if status is None:
                 raise _unknown(workflow)
-            words: Words = [workflow, turn, int(publishes), int(status.workflow.output in again)]
+            in_parts = publishes and len(again) > _NODES_AT_ONCE  # then it is published after
+            words: Words = [workflow, turn, int(publishes and not in_parts), int(status.workflow.output in again)]
             for number, standing in again.items():
                 view = nodes[number]
                 body = standing_bytes(standing, is_virtual=view.links.is_virtual, now_s=now_s)
                 words += (number, body, view.id, encode(Outcome(content=view.content)))
             done, bodies, numbers = await self._run("anew", *words)
+            if done and in_parts:
+                await send_ready(self._driver, workflow)
             if done:
-                return await self._messages(workflow, bodies, numbers)
+                return () if publishes else await self._messages(workflow, bodies, numbers)
         raise WorkflowError(workflow, "it goes on too fast to be run again; cancel it first")
 
     async def forget(self, ids: Sequence[str]) -> int:
