@@ -160,6 +160,17 @@ def test_a_large_workflow_is_cancelled_and_run_again(place):
     assert (status.state, status.active) == (WorkflowState.RUNNING, LARGE)
 
 
+def test_a_large_workflow_that_runs_again_is_published_by_the_server(place):
+    new = chord(LARGE)
+    run(place.workflows.start(new, place.broker))
+    place.succeed(place.take())
+    place.succeed(place.take())
+    assert list(run(place.workflows.rerun(new.workflow.id, range(LARGE), place.broker))) == []
+    received = [each.message.member for each in place.take()]
+    assert [(member.node, member.run) for member in received] == [(at, 1) for at in range(LARGE)]
+    assert list(run(place.workflows.unpublished(1e12, 9))) == []
+
+
 # -- what a crash leaves half done -------------------------------------------------------------------------------
 
 

@@ -155,6 +155,8 @@ def succeeded_lines(site, pattern):
         pytest.param("one", 80, 20, 1),
         pytest.param("two", 80, 20, 2),
         pytest.param("redis", 80, 20, 3),
+        pytest.param("redis and a file", 60, 12, 4),
+        pytest.param("a file and redis", 60, 12, 5),
         pytest.param(
             os.environ.get("FAENA_TEST_STORES", "one"),
             int(os.environ.get("FAENA_TEST_WORKFLOWS", "500")),
@@ -166,11 +168,14 @@ def succeeded_lines(site, pattern):
 )
 def test_killing_processes_loses_no_step_and_takes_none_twice(request, site, until, stores, workflows, kills, seed):
     random_ = random.Random(seed)
-    server = request.getfixturevalue("redis_of")("--appendonly", "yes") if stores == "redis" else None
-    if server is not None:
+    server = request.getfixturevalue("redis_of")("--appendonly", "yes") if "redis" in stores else None
+    if stores.startswith("redis"):
         site.url = server.url
-    apart = stores == "two"  # another file for the backend: every end of a task takes four steps instead of one
-    backend = f"sqlite:///{site.folder / 'backend.db'}" if apart else site.url
+    backend = site.url
+    if stores == "a file and redis":  # two stores: every end of a task takes four steps instead of one
+        backend = server.url
+    elif stores in ("two", "redis and a file"):
+        backend = f"sqlite:///{site.folder / 'backend.db'}"
     # the kills hit whom they will: nobody is suspected of them
     site.app(APP, f"backend={backend!r}, task_crash_limit=1000")
     settings = {"FAENA_WORKER_LEASE": str(LEASE_S), "FAENA_WORKER_LOG_TASKS": "all"}
