@@ -142,8 +142,13 @@ class Completer:
             ending, start = self._steps.replacement(attempt, outcome.signature, now_s)
         except Exception as error:  # noqa: BLE001 - what a task has built can be broken in any way; it fails with it
             return self._failed(attempt, error)
+        record = None
+        if start is not None and not self._ignores(attempt.task, attempt.delivery.message):
+            # its message goes, and its id does not tell that it belongs to a workflow now: without a record nobody would
+            # know of it until the workflow has ended. It stays as long as that takes.
+            record = msgspec.structs.replace(self._record(attempt, State.PENDING, None), expires_at_s=None)
         event = self._event(EventKind.TASK_SUCCEEDED, attempt, text=f"replaced by {_short(outcome.signature)}", now_s=now_s)
-        return Completion(Ack(attempt.delivery), None, (), ending, start), event
+        return Completion(Ack(attempt.delivery), record, (), ending, start), event
 
     def _suspended(self, attempt: Attempt | Ended, outcome: Suspended) -> tuple[Completion, Event]:
         delivery, now_s = attempt.delivery, self._clock()

@@ -11,6 +11,7 @@ from faena.errors import MessageTooLarge, SoftTimeLimitExceeded, TimeLimitExceed
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Release, Verdict, VerdictKind
 from faena.model.event import EventKind
 from faena.model.message import Message
+from faena.testing import Clock, in_memory, run_pending
 
 NOW_S = 1_000_000.0
 
@@ -122,3 +123,23 @@ def test_derived_ids_are_the_same_every_time_and_differ_by_place():
     ids = [derived_id(task_id, index) for task_id in ("a", "b", "a/1") for index in range(20)]
     assert len(set(ids)) == len(ids)
     assert ids == [derived_id(task_id, index) for task_id in ("a", "b", "a/1") for index in range(20)]
+
+
+def test_a_task_that_was_replaced_is_known_until_what_stands_in_for_it_has_ended():
+    app, clock = Faena("replaced", set_as_current=False), Clock()
+
+    @app.task(name="later")
+    def later():
+        return 5
+
+    @app.task(name="first", bind=True)
+    def first(self):
+        raise self.replace(later.s().set(countdown=60))
+
+    with in_memory(app, clock):
+        result = first.delay()
+        run_pending(app)
+        assert (result.state, result.record.expires_at_s) == ("PENDING", None)
+        clock.advance(60)
+        run_pending(app)
+        assert result.get() == 5
