@@ -106,16 +106,28 @@ class Connection:
             return await self.complete([refused(completions[0], error)])
 
     async def complete_early(self, completions: Sequence[Completion]) -> None:
-        """Do the same for deliveries that are settled already: keep the results, send what follows."""
+        """Do the same for deliveries that are settled already: keep the results, send what follows, keep what waits."""
         again = [item.settlement for item in completions if isinstance(item.settlement, Release)]
         messages = [release.message or release.delivery.message for release in again]
+        parked = [item.park for item in completions if item.park is not None]
 
         async def work(opened: _Opened) -> None:
-            await conclude(opened.link.broker, opened.link.backend, completions)
-            if messages:
-                await opened.link.broker.publish(messages)
+            broker, backend = opened.link.broker, opened.link.backend
+            await conclude(broker, backend, completions)
+            waits = await backend.journal.park(parked) if parked else ()
+            back = [park.message for park, is_waiting in zip(parked, waits, strict=True) if not is_waiting]
+            if messages or back:
+                await broker.publish([*messages, *back])
 
-        await self._persist(work)
+        try:
+            await self._persist(work)
+        except _UNWRITABLE as error:
+            if len(completions) > 1:
+                for completion in completions:
+                    await self.complete_early([completion])
+                return
+            log.error("the outcome of a task cannot be kept: %s", error)
+            await self.complete_early([refused(completions[0], error)])
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
         """Acknowledge before the run; say for each whether it may run.
