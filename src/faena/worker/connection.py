@@ -21,6 +21,7 @@ from faena.engine.completion import FourSteps, conclude, refused
 from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError
 from faena.model.delivery import Ack, Delivery, Malformed, Release
 from faena.model.inputs import Input
+from faena.model.message import Member
 from faena.model.result import ResultRecord
 
 log = logging.getLogger("faena.worker")
@@ -149,11 +150,7 @@ class Connection:
         if not nodes:
             return batch
 
-        async def work(opened: _Opened) -> Sequence[Input]:
-            members = [item.message.member for item in nodes if item.message.member is not None]
-            return await opened.link.backend.workflows.inputs(members)
-
-        found = await self._persist(work)
+        found = await self._inputs_of([item.message.member for item in nodes if item.message.member is not None])
         given = {item.message.id: read for item, read in zip(nodes, found, strict=True)}
         return [
             replace(item, input=given[item.message.id]) if isinstance(item, Delivery) and item.message.id in given else item
@@ -191,6 +188,22 @@ class Connection:
                     raise
                 self._opened = _Opened(link, self._holder, self._queues)
             return self._opened
+
+    async def _inputs_of(self, members: Sequence[Member]) -> Sequence[Input | None]:
+        """Read what nodes are given; None: that of this one cannot be read, and its task fails with that alone."""
+
+        async def work(opened: _Opened) -> Sequence[Input]:
+            return await opened.link.backend.workflows.inputs(members)
+
+        try:
+            return await self._persist(work)
+        except Exception as error:  # noqa: BLE001 - such as lists in lists, too deep for this interpreter
+            if len(members) > 1:
+                return [given for member in members for given in await self._inputs_of([member])]
+            log.error(
+                "what node %d of workflow %s is given cannot be read: %s", members[0].node, members[0].workflow, error
+            )
+            return [None]
 
     async def _persist(self, work: Callable[[_Opened], Awaitable[T]]) -> T:
         pause_s = _FIRST_PAUSE_S
