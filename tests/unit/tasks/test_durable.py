@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from faena import Faena
+from faena import Faena, chain
+from faena._lib.drive import run
 from faena.errors import EncodeError, EventTimeout, InvalidArguments, WorkflowError
 from faena.model.event import EventKind
 from faena.testing import Clock, in_memory, run_pending
@@ -306,24 +307,3 @@ def test_run_in_place_steps_are_done_sleeps_are_over_at_once_and_events_refused(
     assert job.apply().get() == 1
     with pytest.raises(WorkflowError, match="runs here and now: it cannot wait for event 'go'"):
         waits.apply().get()
-
-
-@pytest.mark.parametrize("name", ["", "x" * 501, None, 5])
-def test_an_event_needs_a_name(app, name):
-    with pytest.raises(InvalidArguments, match="an event is named by a text of 1 to 500 characters"):
-        app.signal_event(name)
-
-
-def test_waiting_for_a_result_inside_a_coroutine_is_refused_with_the_reason(app):
-    @app.task
-    def other():
-        return 1
-
-    @app.task(bind=True)
-    async def waits(self):
-        return await (await other.adelay())
-
-    result = waits.delay()
-    run_pending(app)
-    with pytest.raises(RuntimeError, match="must not wait for the result of another"):
-        result.get()
