@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from faena.errors import EventTimeout, WorkflowError
+from faena.errors import EventTimeout, InvalidArguments, WorkflowError
 from faena.model.journal import Entry
 from faena.signals import Suspend
 from faena.tasks.context import Request
@@ -116,6 +116,7 @@ async def asleep(task: Task[..., Any], duration: float | timedelta) -> None:
 def wait_for_event(task: Task[..., Any], event: str, timeout: float | timedelta | None) -> Any:
     """Return what came with an event; suspend the task until it happens. Raises EventTimeout."""
     request, journal = task.request, task.app.journal
+    checked_event(task.name, event)
     _refuse_eager(task, request, event)
     known = _load(journal, request)
     key, deadline_key = known.key_of(f"event:{event}"), known.key_of(f"deadline:{event}")
@@ -139,6 +140,7 @@ def wait_for_event(task: Task[..., Any], event: str, timeout: float | timedelta 
 async def await_for_event(task: Task[..., Any], event: str, timeout: float | timedelta | None) -> Any:
     """Do as `wait_for_event`, without blocking the event loop."""
     request, journal = task.request, task.app.journal
+    checked_event(task.name, event)
     _refuse_eager(task, request, event)
     known = await _aload(journal, request)
     key, deadline_key = known.key_of(f"event:{event}"), known.key_of(f"deadline:{event}")
@@ -158,6 +160,13 @@ async def await_for_event(task: Task[..., Any], event: str, timeout: float | tim
             raise Suspend(deadline_s, event)
         entry = known.keep(await _awritten(journal, request, Entry(key, _TIMED_OUT)))
     return _told(journal, entry, event, timeout_s)
+
+
+def checked_event(where: str, name: Any) -> str:
+    """Return the name of an event. Raises InvalidArguments: by this name nobody can wait for one, nor signal one."""
+    if not isinstance(name, str) or not 0 < len(name) <= 500:
+        raise InvalidArguments(where, f"an event is named by a text of 1 to 500 characters, not {name!r}")
+    return name
 
 
 # -- internals ---------------------------------------------------------------------------------------------
