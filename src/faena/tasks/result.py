@@ -310,7 +310,7 @@ class EagerResult(AsyncResult[R]):
         self, record: ResultRecord, value: Any, results: Results, parent: AsyncResult[Any] | GroupResult[Any] | None = None
     ) -> None:
         super().__init__(record.id, results, task_name=record.task, parent=parent)
-        self._record, self._value = record, value
+        self._record, self._value, self._resolved = record, value, (value,)  # nothing of it stands in a backend
 
     def _outcome(self, record: ResultRecord, propagate: bool) -> Any:  # noqa: ARG002 - it has its value
         if propagate and isinstance(self._value, BaseException):

@@ -295,3 +295,20 @@ def test_a_group_that_was_seen_to_end_is_awaited_without_blocking_the_loop(app, 
         return await both
 
     assert asyncio.run(main()) == [[2, 4]]
+
+
+def test_what_ran_here_and_now_is_awaited_without_a_backend():
+    app = Faena("here", set_as_current=False)
+
+    @app.task(bind=True)
+    def first(self):
+        raise self.replace(last.s())
+
+    @app.task
+    def last():
+        return 5
+
+    async def main():
+        return await first.apply()
+
+    assert asyncio.run(main()) == 5
