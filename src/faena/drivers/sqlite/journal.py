@@ -16,7 +16,7 @@ from faena.drivers.sqlite.driver import Driver
 from faena.drivers.sqlite.results import CONTROL
 from faena.drivers.sqlite.statements import statements_of
 from faena.drivers.sqlite.stepping import shares_file
-from faena.model.journal import Entry, Parked
+from faena.model.journal import TO_GO_ON_S, Entry, Parked
 from faena.model.message import Message
 
 JOURNAL = statements_of("journal")
@@ -88,6 +88,7 @@ class SqliteJournal:
 
         def whole(sql: Connection) -> list[Message]:
             rows = work(sql)
+            sql.executemany(JOURNAL.keep_longer, [(time.time() + TO_GO_ON_S, task_id) for task_id, _ in rows])
             messages = [_decode_message(body) for _, body in rows]
             if joint:
                 lined_up = [steps.row_of(message, driver.location.largest_message_bytes) for message in messages]
