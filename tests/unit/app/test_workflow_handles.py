@@ -297,7 +297,8 @@ def test_a_group_that_was_seen_to_end_is_awaited_without_blocking_the_loop(app, 
     assert asyncio.run(main()) == [[2, 4]]
 
 
-def test_what_ran_here_and_now_is_awaited_without_a_backend():
+def test_what_ran_here_and_now_is_awaited_without_a_backend(monkeypatch):
+    monkeypatch.setattr(AppWorkflows, "aresolve", None)
     app = Faena("here", set_as_current=False)
 
     @app.task(bind=True)
