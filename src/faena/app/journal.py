@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from faena._lib.drive import run
 from faena.app.links import Link
 from faena.app.publishing import apatiently, apublish, patiently, publish
-from faena.errors import InvalidArguments
 from faena.model.journal import Entry
+from faena.tasks.durable import checked_event
 
 if TYPE_CHECKING:
     from faena.app.app import Faena
@@ -56,13 +56,13 @@ class AppJournal:
 
     def signal(self, name: str, value: Any) -> None:
         """Let an event happen; see `Faena.signal_event`."""
-        app, event, until_s = self._app, self.entry(_checked(name), value), self._kept_until_s(0.0)
+        app, event, until_s = self._app, self.entry(checked_event("signal_event", name), value), self._kept_until_s(0.0)
         woken = self._patiently(lambda link: link.backend.journal.signal(event, until_s, link.broker))
         if woken:
             publish(app.links, app.conf, woken, {})
 
     async def asignal(self, name: str, value: Any) -> None:
-        app, event, until_s = self._app, self.entry(_checked(name), value), self._kept_until_s(0.0)
+        app, event, until_s = self._app, self.entry(checked_event("signal_event", name), value), self._kept_until_s(0.0)
         woken = await self._apatiently(lambda link: link.backend.journal.signal(event, until_s, link.broker))
         if woken:
             await apublish(app.links, app.conf, woken, {})
@@ -82,9 +82,3 @@ class AppJournal:
     def _kept_until_s(self, until_s: float) -> float:
         keep_s = self._app.conf.task_steps_expire
         return max(self._app.clock(), until_s) + keep_s
-
-
-def _checked(name: Any) -> str:
-    if not isinstance(name, str) or not 0 < len(name) <= 500:
-        raise InvalidArguments("signal_event", f"an event is named by a text of 1 to 500 characters, not {name!r}")
-    return name

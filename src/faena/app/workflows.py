@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from msgspec.structs import replace
+
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app.links import Link
@@ -13,7 +15,19 @@ from faena.backend import NewWorkflow
 from faena.errors import InvalidArguments
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord, State
-from faena.model.workflow import NodeState, NodeStates, NodeView, Workflow, WorkflowState, WorkflowStatus, node_id, referred
+from faena.model.workflow import (
+    REFERENCE,
+    Node,
+    NodeState,
+    NodeStates,
+    NodeView,
+    Workflow,
+    WorkflowState,
+    WorkflowStatus,
+    node_id,
+    reference_to,
+    referred,
+)
 from faena.tasks.canvas import Canvas
 from faena.tasks.compile import Compiled, Context, Shape, compile_canvas
 from faena.tasks.context import current_request
@@ -95,14 +109,17 @@ class AppWorkflows:
     async def _start(self, link: Link, new: NewWorkflow) -> Sequence[Message]:
         own = [node for node in new.graph.nodes if node.id and node.id != node_id(new.workflow.id, node.number)]
         if own:  # nobody could tell from such an id that it belongs to a workflow
-            await link.backend.record([self._pending(new.workflow, node.id, node.name) for node in own])
+            await link.backend.record([self._pending(new.workflow, node) for node in own])
         return await link.backend.workflows.start(new, link.broker)
 
-    def _pending(self, workflow: Workflow, task_id: str, name: str) -> ResultRecord:
+    def _pending(self, workflow: Workflow, node: Node) -> ResultRecord:
         expires_at_s = workflow.sent_at_s + workflow.keep_s if workflow.keep_s else None
-        return ResultRecord(
-            task_id, name, State.PENDING, root_id=workflow.root_id or workflow.id, expires_at_s=expires_at_s
+        record = ResultRecord(
+            node.id, node.name, State.PENDING, root_id=workflow.root_id or workflow.id, expires_at_s=expires_at_s
         )
+        if not node.links.is_join:
+            return record
+        return replace(record, value=reference_to(workflow.id, node.number), content=REFERENCE)  # which group it is
 
     # -- looking -------------------------------------------------------------------------------------------
 
@@ -140,9 +157,17 @@ class AppWorkflows:
         )  # fmt: skip
         run(app.links.blocking().backend.record([record]))
 
-    def members(self, group: str) -> Sequence[str] | None:
+    def members(self, group: str) -> tuple[str, Sequence[str]] | None:
         link = self._app.links.blocking()
+        record = run(link.backend.read([group]))[0]
         workflow, _, number = group.rpartition(".")
+        if record is not None and record.content == REFERENCE and record.value is not None:
+            workflow, node = referred(record.value)
+            number = str(node)
+        elif record is not None and record.task == "group" and record.root_id and record.state != _SAVED:
+            # one that has failed; an id of its own says nothing
+            same = [view.number for view in run(link.backend.workflows.nodes(record.root_id)) if view.id == group]
+            workflow, number = record.root_id, str(same[0]) if same else ""
         if workflow and number.isdigit():
             found = run(link.backend.workflows.nodes(workflow, [int(number)]))
             if found and found[0].links.is_join:
@@ -152,11 +177,10 @@ class AppWorkflows:
                     read = run(link.backend.workflows.nodes(workflow, missing))
                     needed |= {view.number: view for view in read}
                     missing = [view.needs[0] for view in read if not view.id and view.needs]  # behind a gate
-                return [_asked_for(needed, number).id for number in found[0].needs]
-        record = run(link.backend.read([group]))[0]
+                return workflow, [_asked_for(needed, number).id for number in found[0].needs]
         if record is None or record.state != _SAVED or record.value is None:
             return None
-        return [str(each) for each in self._app.codecs.decode(record.content, record.value)]
+        return "", [str(each) for each in self._app.codecs.decode(record.content, record.value)]
 
     # -- changing ------------------------------------------------------------------------------------------
 

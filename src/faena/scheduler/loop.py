@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 
 from faena._lib.ids import new_id
 from faena.app.links import Link
+from faena.engine.completion import carry_on
 from faena.errors import BackendError, BrokerError, StorageError
 
 log = logging.getLogger("faena.scheduler")
@@ -57,6 +58,5 @@ async def do_duties(link: Link, *, grace_s: float = _GRACE_S) -> int:
     left = await backend.workflows.unpublished(time.time() - grace_s, _AT_ONCE)
     if left:
         log.warning("%d steps of workflows were ready and not published: a crash in between; published now", len(left))
-        await broker.publish(left)
-        await backend.workflows.published([message.member for message in left if message.member is not None])
+        await carry_on(broker, backend, left)
     return len(woken) + len(left)

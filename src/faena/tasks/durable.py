@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from faena._lib.drive import run
-from faena.errors import EventTimeout, WorkflowError
+from faena.errors import EventTimeout, InvalidArguments, WorkflowError
 from faena.model.journal import Entry
 from faena.signals import Suspend
 from faena.tasks.context import Request
@@ -93,6 +93,13 @@ async def await_for_event(task: Task[..., Any], event: str, timeout: float | tim
     return await _wait_for_event(_Awaiting(task.app.journal), task, event, seconds(timeout))
 
 
+def checked_event(where: str, name: Any) -> str:
+    """Return the name of an event. Raises InvalidArguments: by this name nobody can wait for one, nor signal one."""
+    if not isinstance(name, str) or not 0 < len(name) <= 500:
+        raise InvalidArguments(where, f"an event is named by a text of 1 to 500 characters, not {name!r}")
+    return name
+
+
 # -- one way to do it, and two ways to wait ----------------------------------------------------------------
 
 
@@ -157,6 +164,7 @@ async def _sleep(way: _Blocking | _Awaiting, request: Request, duration: float |
 
 async def _wait_for_event(way: _Blocking | _Awaiting, task: Task[..., Any], event: str, timeout_s: float | None) -> Any:
     request, journal = task.request, way.journal
+    checked_event(task.name, event)
     if request.called_directly or request.is_eager:
         raise WorkflowError("", f"task '{task.name}' runs here and now: it cannot wait for event '{event}'")
     known = await _load(way, request)

@@ -8,9 +8,10 @@ import pytest
 
 from faena import Faena, chain, chord, group
 from faena._lib.drive import run
+from faena.app.workflows import AppWorkflows
 from faena.errors import ChordError, ResultNotFound, ResultTimeout, TaskRevokedError
 from faena.model.workflow import WorkflowState
-from faena.tasks.group_result import GroupResult
+from faena.tasks.group_result import GroupResult, ResultSet
 from faena.testing import Clock, InProcessWorker, in_memory, run_pending
 
 
@@ -263,3 +264,52 @@ def test_the_expiry_of_a_whole_counts_from_its_sending(app, add, clock):
     run_pending(app)
     with pytest.raises(TaskRevokedError):
         result.get(timeout=1)
+
+
+@pytest.mark.parametrize("own_id", ["orders", "orders.of.7"])
+def test_a_group_with_an_id_of_its_own_is_found_again_by_it_in_every_state(app, own_id):
+    sent = group(app.signature("add", (1, 1)), app.signature("add", (2, 2))).apply_async(task_id=own_id)
+    waiting = app.GroupResult(own_id)
+    assert (waiting.results, waiting.completed_count(), waiting.workflow.id) == (sent.results, 0, sent.workflow.id)
+    assert app.AsyncResult(own_id).result is None
+    run_pending(app)
+    sent.save()
+    assert waiting.get() == app.GroupResult(own_id).get() == [2, 4]
+
+
+def test_a_group_with_an_id_of_its_own_that_has_failed_is_found_again_by_it(app):
+    sent = group(app.signature("add", (1, 1)), app.signature("fail")).apply_async(task_id="orders")
+    run_pending(app)
+    again = app.GroupResult("orders")
+    assert again.results == sent.results
+    with pytest.raises(ValueError, match="boom"):
+        again.get()
+
+
+def test_a_group_that_was_seen_to_end_is_awaited_without_blocking_the_loop(app, monkeypatch):
+    async def main():
+        sent = await chain(group(app.signature("add", (1, 1)), app.signature("add", (2, 2)))).aapply_async()
+        await asyncio.to_thread(run_pending, app)
+        both = ResultSet([app.AsyncResult(sent.id)], app.results)
+        monkeypatch.setattr(AppWorkflows, "resolve", None)  # what would block
+        return await both
+
+    assert asyncio.run(main()) == [[2, 4]]
+
+
+def test_what_ran_here_and_now_is_awaited_without_a_backend(monkeypatch):
+    monkeypatch.setattr(AppWorkflows, "aresolve", None)
+    app = Faena("here", set_as_current=False)
+
+    @app.task(bind=True)
+    def first(self):
+        raise self.replace(last.s())
+
+    @app.task
+    def last():
+        return 5
+
+    async def main():
+        return await first.apply()
+
+    assert asyncio.run(main()) == 5

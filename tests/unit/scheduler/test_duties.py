@@ -1,6 +1,7 @@
 """What the holder of the scheduler's lease does, and who holds it."""
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from faena import Faena, chain, group
 from faena._lib.drive import run
 from faena.backends.sqlite import SqliteBackend
 from faena.brokers.sqlite import SqliteBroker
+from faena.errors import MessageTooLarge
 from faena.model.journal import Entry, Parked
 from faena.model.message import Message
 from faena.scheduler.loop import Scheduler, do_duties
@@ -52,6 +54,17 @@ def test_steps_that_nobody_published_are_published_once(app):
     assert run(do_duties(app.connection(), grace_s=1000)) == 0  # whoever started it may still be at it
     assert run(do_duties(app.connection(), grace_s=-1)) == 2
     assert place_of(app, *ids) == ["waiting", "waiting"]
+    assert run(do_duties(app.connection(), grace_s=-1)) == 0
+
+
+def test_a_step_that_no_broker_takes_fails_and_is_in_nobodys_way(app):
+    app.conf.broker_transport_options = {"largest_message_bytes": 20_000}
+    inc = app.tasks["apart.inc"]
+    large, small = started(app, group(inc.s(os.urandom(20_000).hex()), inc.s(1)))
+    assert run(do_duties(app.connection(), grace_s=-1)) == 2
+    assert place_of(app, large, small) == [None, "waiting"]
+    with pytest.raises(MessageTooLarge):
+        app.AsyncResult(large).get(timeout=5)
     assert run(do_duties(app.connection(), grace_s=-1)) == 0
 
 

@@ -17,7 +17,7 @@ from faena.drivers.sqlite.results import ids_json
 from faena.drivers.sqlite.statements import statements_of
 from faena.errors import WorkflowError
 from faena.model.ended import Cause, ended_record
-from faena.model.message import Message
+from faena.model.message import Member, Message
 from faena.model.result import Failure, ResultRecord
 from faena.model.workflow import (
     ACTIVE_STATES,
@@ -157,6 +157,11 @@ def known(connection: Connection, workflow: str) -> Found:
     if found is None:
         raise WorkflowError(workflow, "it is not known here, or it was forgotten since")
     return found
+
+
+def wants(connection: Connection, member: Member) -> bool:
+    """Whether a node waits for the end of this very run."""
+    return connection.execute(WORKFLOWS.wants, (member.workflow, member.node, member.run)).fetchone() is not None
 
 
 def start(connection: Connection, new: NewWorkflow, effects: Effects) -> None:
