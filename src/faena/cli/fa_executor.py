@@ -7,7 +7,7 @@ from importlib import import_module
 from faena.cli.fa_run import make_config, settings_from
 from faena.errors import ConfigurationError
 from faena.runner.executor import Asked
-from faena.runner.parser import ParseResult, ParserContext, argument_of, write_back
+from faena.runner.parser import ParserContext, ParseResult, argument_of, write_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,7 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faena.cli.fa import Line
     from faena.runner.executor import Executor
     from faena.runner.loader import Loader
 

@@ -232,7 +232,8 @@ from invoke import Executor
 
 class Own(Executor):
     def execute(self, *tasks):
-        print("before", [(each.name, each.as_kwargs) for each in tasks], self.core[0].args["echo"].value, self.core.remainder)
+        asked = [(each.name, each.as_kwargs) for each in tasks]
+        print("before", asked, self.core[0].args["echo"].value, self.core.remainder)
         found = super().execute(*tasks)
         print("after", sorted(found.values()))
         return found
