@@ -180,6 +180,32 @@ def test_outer_collections_win_and_what_a_task_changes_stays(project):
     assert project.fa("inner.show", "later").lines == ["root inner", "changed"]
 
 
+def test_a_variable_that_a_task_sets_counts_for_later_tasks(project):
+    project.write(
+        "tasks.py",
+        """
+        import os
+        from invoke import task
+
+        @task
+        def first(c):
+            print(c.config.run.warn)
+            c.config.run.pty = True
+            os.environ["INVOKE_RUN_WARN"] = "1"
+
+        @task
+        def second(c):
+            print(c.config.run.warn, c.config.run.pty)
+            del os.environ["INVOKE_RUN_WARN"]
+
+        @task
+        def third(c):
+            print(c.config.run.warn, c.config.run.pty)
+        """,
+    )
+    assert project.fa("first", "second", "third").lines == ["False", "True True", "False True"]
+
+
 def test_defaults_are_those_of_invoke(project):
     project.write(
         "tasks.py",
