@@ -4,6 +4,7 @@ The sections: 1 command line, 2 signatures, 3 order, 4 commands, 5 context, 6 co
 programs, 9 public names, 10 deliberate differences.
 """
 
+# ruff: noqa: E501  a row is a line
 from __future__ import annotations
 
 SECTIONS = range(1, 11)
