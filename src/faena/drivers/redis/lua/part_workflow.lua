@@ -403,7 +403,7 @@ local function open_workflows(rows)
     local words = {}
     for i = 1, #numbers do
       words[#words + 1] = now_text
-      words[#words + 1] = numbers[i]
+      words[#words + 1] = format('%08d', numbers[i])  -- those of one moment stand by their text
     end
     for from = 1, #words, 1000 do call('ZADD', key, unpack(words, from, math.min(#words, from + 999))) end
     call('PEXPIRE', key, YEAR_MS)
@@ -413,6 +413,7 @@ local function open_workflows(rows)
 
   local function no_more_ready(flow, numbers)
     if #numbers == 0 then return end
+    for i = 1, #numbers do numbers[i] = format('%08d', numbers[i]) end
     for from = 1, #numbers, 1000 do call('ZREM', flow.u, unpack(numbers, from, math.min(#numbers, from + 999))) end
     if call('EXISTS', flow.u) == 0 then call('ZREM', P .. 'wfu', flow.id) end
   end
@@ -569,5 +570,5 @@ local function open_workflows(rows)
 
   return {
     flow_of = flow_of, standing = standing, links_of = links_of, read = read, begin = begin, revoke = revoke, take = take,
-    keep_standing = keep_standing, message_of = message_of, set = set, no_more_ready = no_more_ready, flush = flush, start = start}
+    keep_standing = keep_standing, message_of = message_of, set = set, flush = flush, start = start}
 end

@@ -44,7 +44,7 @@ if verb == 'build' then
       standings[#standings + 1], standings[#standings + 2] = 'v' .. ARGV[at], ARGV[at + 4]
     end
     if string.byte(ARGV[at + 1]) == 1 then
-      ready[#ready + 1], ready[#ready + 2] = string.format('%.0f', now_ms), ARGV[at]
+      ready[#ready + 1], ready[#ready + 2] = string.format('%.0f', now_ms), string.format('%08d', ARGV[at])
     end
   end
   redis.call('HSET', head .. ':s', unpack(standings))
