@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from faena.errors import ResultNotFound, ResultTimeout, TaskRevokedError
 from faena.model.result import ResultRecord, State
@@ -319,6 +319,18 @@ class EagerResult(AsyncResult[R]):
 
     def _info(self, record: ResultRecord) -> Any:  # noqa: ARG002
         return self._value
+
+    @property
+    def results(self) -> list[Any]:
+        """The results of all steps of a chain, the first one first."""
+        steps: list[Any] = [self]
+        while (before := getattr(steps[-1], "parent", None)) is not None:
+            steps.append(before)
+        return steps[::-1]
+
+    def apply_async(self) -> Self:
+        """Return itself: it has run. `chord(header)(body).apply_async()` may be written so."""
+        return self
 
     def forget(self) -> None:
         """Nothing is kept of an eager run."""
