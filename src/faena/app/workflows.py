@@ -12,7 +12,8 @@ from faena._lib.ids import new_id
 from faena.app.links import Link
 from faena.app.publishing import apatiently, apublish, patiently, publish
 from faena.backend import NewWorkflow
-from faena.errors import InvalidArguments
+from faena.errors import InvalidArguments, WorkflowError
+from faena.model.delivery import Place
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord, State
 from faena.model.workflow import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _Handle: TypeAlias = AsyncResult[Any] | GroupResult[Any]
 
 _SAVED = "SAVED"  # the state of a record that keeps which calls belong to a group
+_LOOK_AT_ONCE = 1000
 _NAME_LENGTH = 100
 
 
@@ -215,17 +217,35 @@ class AppWorkflows:
         sent = await link.backend.workflows.cancel(workflow)
         await self._app.control.take_back(link, sent, terminate)
 
+    async def _refuse_held(self, link: Link, workflow: str, revoked: Sequence[str]) -> None:
+        """Raise WorkflowError where a worker still has what was cancelled: a broker takes no second message of one id."""
+        for at in range(0, len(revoked), _LOOK_AT_ONCE):
+            ids = revoked[at : at + _LOOK_AT_ONCE]
+            if link.broker.capabilities.cancels:
+                await link.broker.cancel(ids)
+            places = await link.broker.locate(ids) if link.broker.capabilities.locates else [None] * len(ids)
+            if (held := _first_held(ids, places)) is not None:
+                raise WorkflowError(
+                    workflow, f"task {held} was cancelled, and a worker has it still; run it again when that has ended "
+                    "(cancelling with terminate ends it)",
+                )  # fmt: skip
+
     async def _rerun(self, link: Link, workflow: str, begun_at: Sequence[int] | None) -> Sequence[Message]:
         before_s = self._app.clock()
         nodes = await link.backend.workflows.nodes(workflow)
         chosen = [node for node in nodes if begun_at is None or node.number in begun_at]
         failed = [node.id for node in chosen if node.standing.state is NodeState.FAILURE and not node.links.is_virtual]
         revoked = [node.id for node in nodes if node.id and node.standing.state is NodeState.REVOKED]
+        await self._refuse_held(link, workflow, revoked)
         await self._app.control.unrevoke(link, revoked)
         ready = await link.backend.workflows.rerun(workflow, begun_at, link.broker)
         if failed and link.broker.capabilities.dead_letters:  # what runs again is not dead; what failed since is
             await link.broker.dead_letters.purge(None, failed, before_s)
         return ready
+
+
+def _first_held(ids: Sequence[str], places: Sequence[Place | None]) -> str | None:
+    return next((each for each, place in zip(ids, places, strict=True) if place is Place.HELD), None)
 
 
 def _handle(shape: Shape, workflow: WorkflowHandle, before: _Handle | None = None, *, is_end: bool = False) -> _Handle:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from threading import Event
 
 import pytest
 
 from faena import Faena, chain, chord, group
 from faena._lib.drive import run
 from faena.app.workflows import AppWorkflows
-from faena.errors import ChordError, ResultNotFound, ResultTimeout, TaskRevokedError
+from faena.errors import ChordError, ResultNotFound, ResultTimeout, TaskRevokedError, WorkflowError
 from faena.model.workflow import WorkflowState
 from faena.tasks.group_result import GroupResult, ResultSet
 from faena.testing import Clock, InProcessWorker, in_memory, run_pending
@@ -313,3 +314,25 @@ def test_what_ran_here_and_now_is_awaited_without_a_backend(monkeypatch):
         return await first.apply()
 
     assert asyncio.run(main()) == 5
+
+
+def test_a_workflow_is_not_run_again_beside_what_a_worker_still_has_of_it():
+    begun, go_on = Event(), Event()
+    with in_memory(Faena("held", set_as_current=False)) as app:
+
+        @app.task(name="slow")
+        def slow(n):
+            begun.set()
+            go_on.wait(10)
+            return n + 1
+
+        result = chain(slow.s(1), slow.s()).delay()
+        with InProcessWorker(app):
+            assert begun.wait(10)
+            result.workflow.cancel()
+            with pytest.raises(WorkflowError, match="a worker has it still; run it again when that has ended"):
+                result.workflow.retry()
+            go_on.set()
+        result.workflow.retry()
+        with InProcessWorker(app):
+            assert app.AsyncResult(result.id).get(timeout=10) == 3

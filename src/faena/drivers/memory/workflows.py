@@ -254,6 +254,8 @@ class Workflows:
             kept.finished_at_s = now_s
         for number in sorted(step.ready):
             kept = one.nodes[number]
+            if kept.standing.state is not NodeState.READY:
+                continue
             taken.messages.append(_message(kept, now_s))
             if taken.publishes:
                 kept.standing.state = NodeState.SENT

@@ -226,7 +226,7 @@ def _end(connection: Connection, found: Found, step: Step, ending: Ending) -> No
 def write(connection: Connection, found: Found, step: Step, effects: Effects) -> None:
     """Write what a step has changed, and say what follows."""
     now_s = effects.now_s
-    ready = sorted(step.ready)
+    ready = sorted([node for node in step.ready if found.standing(node).state is NodeState.READY])
     if ready:
         effects.messages += _messages(connection, found, ready, now_s)
     if effects.publishes:
