@@ -23,6 +23,7 @@ log = logging.getLogger("faena.scheduler")
 
 ROLE = "scheduler"
 LEASE_S = 8.0
+_LETTING_GO_S, _OVER_S = 1.0, -1.0
 _GRACE_S = 10.0  # what was to be published, and was not, this long ago: whoever was to do it is gone
 _AT_ONCE = 1000
 
@@ -37,16 +38,32 @@ class Scheduler:
         self.is_leader = False
 
     async def run_forever(self) -> None:
-        while True:
-            try:
-                link = await self._link()
-                self.is_leader = await link.backend.lead(ROLE, self._owner, self._lease_s)
-                if self.is_leader:
-                    await do_duties(link)
-            except _BROKEN as error:
+        """Go on until cancelled; who holds the lease then lets go of it, so that nobody has to wait for its end."""
+        try:
+            while True:
+                await self._turn()
+                await asyncio.sleep(self._lease_s / 4)
+        finally:
+            if self.is_leader:
                 self.is_leader = False
-                log.warning("the scheduler waits: %s", error)
-            await asyncio.sleep(self._lease_s / 4)
+                await self._let_go()
+
+    async def _turn(self) -> None:
+        try:
+            link = await self._link()
+            self.is_leader = await link.backend.lead(ROLE, self._owner, self._lease_s)
+            if self.is_leader:
+                await do_duties(link)
+        except _BROKEN as error:
+            self.is_leader = False
+            log.warning("the scheduler waits: %s", error)
+
+    async def _let_go(self) -> None:
+        try:
+            async with asyncio.timeout(_LETTING_GO_S):
+                await (await self._link()).backend.lead(ROLE, self._owner, _OVER_S)
+        except (*_BROKEN, TimeoutError) as error:
+            log.debug("letting go of the scheduler's lease: %s", error)
 
 
 async def do_duties(link: Link, *, grace_s: float = _GRACE_S) -> int:

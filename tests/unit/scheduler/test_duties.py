@@ -114,6 +114,26 @@ def test_where_broker_and_backend_are_one_it_needs_no_publishing(tmp_path):
     run(broker.close())
 
 
+def test_who_stops_lets_go_of_the_lease(app):
+    async def scene():
+        link = await app.links.asyncio()
+
+        async def give():
+            return link
+
+        one = Scheduler("one", give, lease_s=1000)
+        running = asyncio.create_task(one.run_forever())
+        while not one.is_leader:
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        free = await link.backend.lead("scheduler", "two", 1000)
+        await app.aclose()
+        return free
+
+    assert asyncio.run(scene())
+
+
 def test_one_of_all_holds_the_lease_and_another_takes_it_when_it_is_gone(app):
     async def scene():
         link = await app.links.asyncio()
@@ -128,7 +148,8 @@ def test_one_of_all_holds_the_lease_and_another_takes_it_when_it_is_gone(app):
         second = asyncio.create_task(two.run_forever())
         await asyncio.sleep(0.05)
         held = (one.is_leader, two.is_leader)
-        first.cancel()  # as when its process dies: it says nothing to anybody
+        one.is_leader = False  # as when its process dies: it says nothing to anybody
+        first.cancel()
         began_s = time.monotonic()
         while not two.is_leader:
             await asyncio.sleep(0.05)
