@@ -34,6 +34,7 @@ from faena.tasks.compile import Compiled, Context, Shape, compile_canvas
 from faena.tasks.context import current_request
 from faena.tasks.group_result import ChainResult, GroupResult, WorkflowHandle
 from faena.tasks.options import check_send_options, seconds
+from faena.tasks.outline import outline
 from faena.tasks.result import AsyncResult
 from faena.tasks.values import decoded
 
@@ -63,6 +64,7 @@ class AppWorkflows:
             link = app.links.blocking()
             return run(self._start(link, new))
 
+        patiently(app.conf, options, lambda: run(_refuse_taken(app.links.blocking(), new)))
         ready = patiently(app.conf, options, start)
         if ready:
             publish(app.links, app.conf, ready, options)
@@ -76,6 +78,10 @@ class AppWorkflows:
         async def start() -> Sequence[Message]:
             return await self._start(await app.links.asyncio(), new)
 
+        async def refuse() -> None:
+            await _refuse_taken(await app.links.asyncio(), new)
+
+        await apatiently(app.conf, options, refuse)
         ready = await apatiently(app.conf, options, start)
         if ready:
             await apublish(app.links, app.conf, ready, options)
@@ -96,7 +102,7 @@ class AppWorkflows:
         )
         compiled = compile_canvas(canvas, context, options)
         known = Workflow(
-            workflow, _shortened(repr(canvas)), compiled.graph.output, now_s, seconds(conf.result_expires) or None,
+            workflow, outline(canvas)[:_NAME_LENGTH], compiled.graph.output, now_s, seconds(conf.result_expires) or None,
             root_id, parent_id,
         )  # fmt: skip
         _check_ids(compiled, workflow)
@@ -244,6 +250,21 @@ class AppWorkflows:
         return ready
 
 
+async def _refuse_taken(link: Link, new: NewWorkflow) -> None:
+    """Raise InvalidArguments where a step was given the id of a task that has not ended: its message would be dropped."""
+    own = [node for node in new.graph.nodes if node.message is not None and not _is_numbered(node, new.workflow.id)]
+    if not own or not link.broker.capabilities.locates:
+        return
+    places = await link.broker.locate([node.id for node in own])
+    for node, place in zip(own, places, strict=True):
+        if place not in (None, Place.DEAD):
+            raise InvalidArguments(node.name, f"a task with the task_id '{node.id}' has not ended; give it another")
+
+
+def _is_numbered(node: Node, workflow: str) -> bool:
+    return not node.id or node.id == node_id(workflow, node.number)
+
+
 def _first_held(ids: Sequence[str], places: Sequence[Place | None]) -> str | None:
     return next((each for each, place in zip(ids, places, strict=True) if place is Place.HELD), None)
 
@@ -270,10 +291,6 @@ def _asked_for(nodes: Mapping[int, NodeView], number: int) -> NodeView:
     while not view.id and view.needs and view.needs[0] in nodes:
         view = nodes[view.needs[0]]
     return view
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _NAME_LENGTH else text[: _NAME_LENGTH - 3] + "..."
 
 
 def _check_ids(compiled: Compiled, workflow: str) -> None:

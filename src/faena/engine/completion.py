@@ -43,6 +43,7 @@ from faena.signals import Reject
 from faena.tasks.call import Call, Sender, build_message
 from faena.tasks.failure import capture
 from faena.tasks.options import seconds
+from faena.tasks.outline import outline
 from faena.tasks.task import Task
 
 _LONGEST_TEXT = 500
@@ -149,7 +150,9 @@ class Completer:
             # its message goes, and its id does not tell that it belongs to a workflow now: without a record nobody would
             # know of it until the workflow has ended. It stays as long as that takes.
             record = msgspec.structs.replace(self._record(attempt, State.PENDING, None), expires_at_s=None)
-        event = self._event(EventKind.TASK_SUCCEEDED, attempt, text=f"replaced by {_short(outcome.signature)}", now_s=now_s)
+        event = self._event(
+            EventKind.TASK_SUCCEEDED, attempt, text=f"replaced by {outline(outcome.signature)}", now_s=now_s
+        )
         return Completion(Ack(attempt.delivery), record, (), ending, start), event
 
     def _suspended(self, attempt: Attempt | Ended, outcome: Suspended) -> tuple[Completion, Event]:

@@ -10,7 +10,7 @@ import pytest
 from faena import Faena, chain, chord, group
 from faena._lib.drive import run
 from faena.app.workflows import AppWorkflows
-from faena.errors import ChordError, ResultNotFound, ResultTimeout, TaskRevokedError, WorkflowError
+from faena.errors import ChordError, InvalidArguments, ResultNotFound, ResultTimeout, TaskRevokedError, WorkflowError
 from faena.model.workflow import WorkflowState
 from faena.tasks.group_result import GroupResult, ResultSet
 from faena.testing import Clock, InProcessWorker, in_memory, run_pending
@@ -336,3 +336,29 @@ def test_a_workflow_is_not_run_again_beside_what_a_worker_still_has_of_it():
         result.workflow.retry()
         with InProcessWorker(app):
             assert app.AsyncResult(result.id).get(timeout=10) == 3
+
+
+def test_a_step_with_the_id_of_a_task_that_has_not_ended_is_refused():
+    with in_memory(Faena("twice", set_as_current=False)) as app:
+
+        @app.task(name="inc")
+        def inc(n):
+            return n + 1
+
+        first = chain(inc.s(1).set(task_id="same"), inc.s()).delay()
+        with pytest.raises(InvalidArguments, match="a task with the task_id 'same' has not ended; give it another"):
+            chain(inc.s(5).set(task_id="same"), inc.s()).delay()
+        run_pending(app)
+        assert first.get() == 3
+
+
+def test_the_name_of_a_workflow_tells_its_shape_and_nothing_of_its_arguments():
+    with in_memory(Faena("named", set_as_current=False)) as app:
+
+        @app.task(name="inc")
+        def inc(n):
+            return n
+
+        secret = "password=hunter2"
+        canvas = chord([inc.s(secret), group(inc.s(n) for n in range(9)), chain(inc.s(secret), inc.s())])(inc.s())
+        assert canvas.workflow.status.workflow.name == "chord(inc, group(inc, inc, inc, ... 6 more), chain(inc, inc); inc)"
