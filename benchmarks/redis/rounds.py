@@ -1,0 +1,149 @@
+"""The plan of a run, and its execution: rounds in which the contenders take turns on a server that is emptied each time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.redis import server
+from benchmarks.redis.contenders import FAENA, Contender
+
+ROOT = Path(__file__).parents[2]
+PROCESSES = 2
+OBSERVED = "faena, observed"  # the same, with a log line for each task and its probes served
+
+Sample = dict[str, object]
+Samples = dict[str, dict[str, dict[int, Sample]]]  # measure -> contender -> round -> answer
+
+
+class Failed(Exception):
+    """A side could not do what it was asked."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    rounds: int
+    seconds: float  # that a measurement of a rate should last
+    round_trips: int
+    idle_s: float
+    sleeps: int
+
+
+FULL = Plan(rounds=1, seconds=1.0, round_trips=150, idle_s=2.0, sleeps=2_000)
+QUICK = Plan(rounds=1, seconds=0.3, round_trips=40, idle_s=1.0, sleeps=400)
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A contender with its interpreter."""
+
+    contender: Contender
+    python: str
+
+
+def verbs(plan: Plan, contender: Contender) -> Iterator[tuple[str, str, str, dict[str, object]]]:
+    """Yield (measure, name, verb, arguments) of one round."""
+    name = contender.name
+
+    def some(rate: int) -> int:
+        return max(300, int(rate * plan.seconds))
+
+    yield "enqueue one by one", name, "enqueue", {"count": some(contender.sends), "chunk": 1}
+    if contender.bulk:
+        yield "enqueue, 100 in a call", name, "enqueue", {"count": some(contender.bulk), "chunk": 100}
+    count = some(contender.rate) if contender.rate >= 1000 else max(120, int(contender.rate * plan.seconds * 2))
+    if not contender.is_peer:
+        yield "throughput, 1 process", name, "drain", {"count": count, "processes": 1}
+    yield "throughput, 2 processes", name, "drain", {"count": count, "processes": PROCESSES}
+    if contender is FAENA:
+        arguments = {"count": count, "processes": PROCESSES, "kind": "observed"}
+        yield "throughput, 2 processes", OBSERVED, "drain", arguments
+        yield "waiting on ten queues", name, "wait_on_queues", {"idle_s": 5.0}
+    for kind in contender.sleeps:
+        yield f"sleeps, {kind}", name, "sleeps", {"kind": kind, "count": plan.sleeps, "processes": PROCESSES}
+    trips = plan.round_trips if contender.rate > 200 else plan.round_trips // 3
+    tasks = max(100, min(count, int(10_000 * plan.seconds)))
+    arguments = {"round_trips": trips, "idle_s": plan.idle_s, "tasks": tasks, "processes": PROCESSES}
+    yield "live", name, "live", arguments
+
+
+def ask(seat: Seat, verb: str, arguments: Mapping[str, object], port: int) -> Sample:
+    """Run one verb of a side in a process and a folder of its own, on an empty server."""
+    server.command(port, "FLUSHALL")
+    server.command(port, "SCRIPT FLUSH")
+    kept = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+    environment = {**kept, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", "BENCH_REDIS_PORT": str(port)}
+    with tempfile.TemporaryDirectory(prefix="faena-bench-") as folder:
+        try:
+            answer = subprocess.run(
+                [seat.python, "-m", "benchmarks.redis.side", seat.contender.module, verb, json.dumps(arguments)],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=90,
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{seat.contender.name}, {verb}: it took longer than 90 s") from None
+    if answer.returncode:
+        lines = [line for line in answer.stderr.splitlines() if line.strip()] or ["no message"]
+        raise Failed(f"{seat.contender.name}, {verb}: {lines[-1].strip()}")
+    return dict(json.loads(answer.stdout.splitlines()[-1]))
+
+
+def measure(
+    plan: Plan, seats: Sequence[Seat], port: int, say: Callable[[str], None], only: str | None = None, first: int = 0
+) -> tuple[Samples, list[str]]:
+    """Run all rounds; each begins with another contender. What fails is said, and left out."""
+    samples: Samples = defaultdict(lambda: defaultdict(dict))
+    failures: list[str] = []
+    for number in range(first, first + plan.rounds):
+        say(f"round {number + 1}")
+        for step in _steps(plan, seats, number):
+            seat, name, measure_name, verb, arguments = step
+            if only is not None and only not in measure_name:
+                continue
+            try:
+                samples[measure_name][name][number] = ask(seat, verb, arguments, port)
+                say(f"  {measure_name}, {name}: {_short(samples[measure_name][name][number])}")
+            except Failed as failure:
+                failures.append(str(failure))
+                say(f"  {failure}")
+    return {name: dict(rows) for name, rows in samples.items()}, failures
+
+
+def _steps(plan: Plan, seats: Sequence[Seat], number: int) -> list[tuple[Seat, str, str, str, dict[str, object]]]:
+    by = number * 3 % len(seats)
+    order = [*seats[by:], *seats[:by]]
+    steps = [(seat, name, what, verb, words) for seat in order for what, name, verb, words in verbs(plan, seat.contender)]
+    measures = list(dict.fromkeys(what for _, _, what, _, _ in steps))
+    return [step for what in measures for step in steps if step[2] == what]
+
+
+def _short(sample: Sample) -> str:
+    for key, form in (("per_s", "{:,.0f}/s"), ("ratio", "{:.2f} of the ideal"), ("commands_per_s", "{:.1f} commands/s")):
+        if key in sample:
+            return form.format(sample[key])
+    return ""
+
+
+def middle(samples: Mapping[int, Sample], key: str) -> float:
+    return median(float(sample[key]) for sample in samples.values())  # type: ignore[arg-type]
+
+
+def ratio(rows: Mapping[str, Mapping[int, Sample]], key: str, above: str, below: str) -> float | None:
+    """Return the median over the rounds of one contender's figure divided by another's of the same round."""
+    over, under = rows.get(above, {}), rows.get(below, {})
+    both = over.keys() & under.keys()
+    if not both:
+        return None
+    return median(float(over[number][key]) / float(under[number][key]) for number in both)  # type: ignore[arg-type]
