@@ -77,6 +77,15 @@ def bench(c, quick: bool = False):
 
 
 @task
+def bench_runner(c):
+    """Measure `fa` against make, ninja, rake, invoke, doit, nox, poe, scons, go-task, just and npm (about 6 minutes).
+
+    Tools of the package index get an environment each in .peers; what is missing is left out and named.
+    """
+    follow(c, PYTHON, "-m", "benchmarks.runner", "--set-up")
+
+
+@task
 def docs(c):
     """Write the generated pages anew, then run every code block of the documentation."""
     settings = c.run([PYTHON, "-m", "faena.config"], hide=True).stdout

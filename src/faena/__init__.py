@@ -15,17 +15,29 @@ if TYPE_CHECKING:
     from faena.app.canvas import group as group
     from faena.app.canvas import signature as signature
     from faena.app.current import shared_task as shared_task
+    from faena.cli.fa_program import Program as Program
+    from faena.errors import AuthFailure as AuthFailure
     from faena.errors import CommandTimedOut as CommandTimedOut
     from faena.errors import Exit as Exit
     from faena.errors import Failure as Failure
+    from faena.errors import ResponseNotAccepted as ResponseNotAccepted
     from faena.errors import UnexpectedExit as UnexpectedExit
+    from faena.errors import WatcherError as WatcherError
     from faena.runner.collection import Collection as Collection
     from faena.runner.commands import Promise as Promise
     from faena.runner.config import Config as Config
     from faena.runner.context import Context as Context
+    from faena.runner.executor import Executor as Executor
+    from faena.runner.loader import FilesystemLoader as FilesystemLoader
+    from faena.runner.local import Local as Local
+    from faena.runner.local import Runner as Runner
     from faena.runner.mock_context import MockContext as MockContext
+    from faena.runner.module_level import pty_size as pty_size
     from faena.runner.module_level import run as run
     from faena.runner.module_level import sudo as sudo
+    from faena.runner.parser import Parser as Parser
+    from faena.runner.parser import ParserContext as ParserContext
+    from faena.runner.parser import ParseResult as ParseResult
     from faena.runner.result import Result as Result
     from faena.runner.secret import Secret as Secret
     from faena.runner.task import Call as Call
@@ -50,24 +62,36 @@ _EXPORTS = {
     "Signature": "faena.tasks.signature",
     # the runner
     "Argument": "faena._lib.arguments.marks",
+    "AuthFailure": "faena.errors",
     "Call": "faena.runner.task",
     "Collection": "faena.runner.collection",
     "CommandTimedOut": "faena.errors",
     "Config": "faena.runner.config",
     "Context": "faena.runner.context",
+    "Executor": "faena.runner.executor",
     "Exit": "faena.errors",
     "FailingResponder": "faena.runner.watchers",
     "Failure": "faena.errors",
+    "FilesystemLoader": "faena.runner.loader",
+    "Local": "faena.runner.local",
     "MockContext": "faena.runner.mock_context",
     "Option": "faena._lib.arguments.marks",
+    "ParseResult": "faena.runner.parser",
+    "Parser": "faena.runner.parser",
+    "ParserContext": "faena.runner.parser",
+    "Program": "faena.cli.fa_program",
     "Promise": "faena.runner.commands",
     "Responder": "faena.runner.watchers",
+    "ResponseNotAccepted": "faena.errors",
     "Result": "faena.runner.result",
+    "Runner": "faena.runner.local",
     "Secret": "faena.runner.secret",
     "StreamWatcher": "faena.runner.watchers",
     "Task": "faena.runner.task",
     "UnexpectedExit": "faena.errors",
+    "WatcherError": "faena.errors",
     "call": "faena.runner.task",
+    "pty_size": "faena.runner.module_level",
     "run": "faena.runner.module_level",
     "sudo": "faena.runner.module_level",
     "task": "faena.runner.task",

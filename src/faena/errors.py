@@ -361,6 +361,8 @@ class RemoteTraceback(FaenaError):
 class UsageError(FaenaError):
     """A command line that cannot be obeyed; nothing has been run."""
 
+    context: object = None  # the `ParserContext` that was being read, where it was one
+
 
 class UnknownCommand(UsageError):
     def __init__(self, name: str, known: Iterable[str] = (), *, where: str = "") -> None:

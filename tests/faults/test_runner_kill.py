@@ -1,7 +1,11 @@
-"""Builds that are killed: what they left half-made is never taken for good by the next run."""
+"""Builds that are killed: what they left half-made is never taken for good by the next run.
+
+Not the outputs, of a rule's targets and of a task, not the cache, and not the records.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -12,6 +16,9 @@ import time
 from pathlib import Path
 
 import pytest
+
+from faena.runner import state
+from faena.runner.files import content_hash, digest_of
 
 TASKS = """
 from faena import task
@@ -39,7 +46,7 @@ FILES = 8
 def start(folder: Path, jobs: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "faena.cli.fa", "all", "-j", str(jobs)],
-        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 
@@ -54,10 +61,10 @@ def test_after_each_kill_the_next_whole_run_makes_exactly_the_right_outputs(tmp_
     for name, text in texts.items():
         (tmp_path / "src" / name).write_text(text)
     process = start(tmp_path, jobs)
-    assert process.communicate(timeout=60) == (None, b"")
+    assert process.communicate(timeout=60)[1] == b""
     assert process.returncode == 0
     whole_s = time.monotonic() - began
-    landed = 0
+    landed = restored = 0
     for _ in range(KILLS // 2):
         before = dict(texts)
         for name in chance.sample(sorted(texts), 4):
@@ -75,8 +82,45 @@ def test_after_each_kill_the_next_whole_run_makes_exactly_the_right_outputs(tmp_
             texts[name] = before[name]
             (tmp_path / "src" / name).write_text(texts[name])
         process = start(tmp_path, jobs)
-        _, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (0, b"")
+        restored += out.count(b"from the cache")
         assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == texts
         assert (tmp_path / "all").read_text() == "".join(texts[f"f{number}"] for number in range(FILES))
+        assert_cache_is_right(tmp_path / ".faena" / "cache")
+        assert_records_are_right(tmp_path)
     assert landed >= KILLS // 10, f"only {landed} kills hit a running build"
+    assert restored > 0, "nothing ever came from the cache"
+
+
+def assert_cache_is_right(folder: Path) -> None:
+    """Every content is what its name says; an entry is whole or, where a kill hit it, no entry at all."""
+    for path in (folder / "blobs").rglob("*"):
+        if path.is_file() and path.suffix != ".tmp":
+            assert content_hash(str(path)).hex() == path.name
+    torn = 0
+    for path in (folder / "entries").rglob("*"):
+        if not path.is_file() or path.suffix == ".tmp":
+            continue
+        try:
+            entry = json.loads(path.read_bytes())
+        except ValueError:
+            torn += 1
+            continue
+        for each in entry["files"]:
+            if "data" in each:
+                assert digest_of(each["data"].encode("latin-1")).hex() == each["content"]
+            else:
+                assert (folder / "blobs" / each["content"][:2] / each["content"]).exists()
+    assert torn <= KILLS
+
+
+def assert_records_are_right(folder: Path) -> None:
+    """After a whole run, what is recorded of each target is what lies there, and no journal is left."""
+    records = folder / ".faena" / "runner"
+    assert not (records / "slowly.rule.log").exists()
+    known = state.load(str(records / "slowly.rule"))
+    assert sorted(known) == ["", *(f"out/f{number}" for number in range(FILES))]
+    for number in range(FILES):
+        assert known[f"out/f{number}"][3][4] == content_hash(str(folder / "out" / f"f{number}"))
+    assert state.load(str(records / "all.state"))["outputs"]["all"][4] == content_hash(str(folder / "all"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from faena import Config, Context, Task, call, task
+from faena import Collection, Config, Context, Executor, Parser, ParserContext, Program, Task, call, task
 
 
 @task
@@ -24,3 +24,19 @@ def use(c: Context) -> None:
     found: Task[..., str] = bare
     assert found.name == "bare"
     assert_type(c.config, Config)
+
+
+class Own(Program):
+    """A program of its own."""
+
+
+def build(collection: Collection) -> None:
+    Own(namespace=collection, version="1", executor_class=Executor, config_class=Config).run("own bare", exit=False)
+    found = Parser(collection.to_contexts(), initial=ParserContext()).parse_argv(["bare"])
+    assert_type(found[0], ParserContext)
+    assert_type(found.remainder, str)
+
+
+@task(each="src/*", outputs="out/{name}", needed_by=["make:all"])
+def rule(c: Context, source: str, output: str) -> None:
+    assert_type(source, str)

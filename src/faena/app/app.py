@@ -37,6 +37,7 @@ from faena.tasks.options import SendOptions, TaskOptions, check_task_options, se
 from faena.tasks.registry import Registry
 from faena.tasks.result import AsyncResult as _AsyncResult
 from faena.tasks.result import EagerResult
+from faena.tasks.serialise import canvas_from
 from faena.tasks.signature import Signature
 from faena.tasks.task import Task as _Task
 
@@ -92,6 +93,8 @@ class Faena:
         self.tasks = Registry(main or "faena")
         self.links = Links(self.conf)
         self.control = Control(self.links, self.conf)
+        self.workflows = AppWorkflows(self)  # those that were sent: look at them, cancel them, run them again
+        self.journal = AppJournal(self)  # what tasks remember of their finished steps, and events
         self._results: AppResults | None = None
         self._sender: Sender | None = None
         self._sender_revision = -1
@@ -175,16 +178,30 @@ class Faena:
         """Do as `send_many`, without blocking the event loop."""
         return ResultSet(await self.asend_calls(signature.as_call() for signature in signatures), self.results)
 
+    @overload
     def signature(
         self,
         name: str,
+        args: Iterable[Any] = ...,
+        kwargs: Mapping[str, Any] | None = ...,
+        *,
+        immutable: bool = ...,
+        **options: Unpack[SendOptions],
+    ) -> Signature[Any]: ...
+    @overload
+    def signature(self, name: Mapping[str, Any]) -> Canvas[Any]: ...
+    def signature(
+        self,
+        name: str | Mapping[str, Any],
         args: Iterable[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
         immutable: bool = False,
         **options: Unpack[SendOptions],
-    ) -> Signature[Any]:
-        """Return a signature of a task by its name; its code need not be here."""
+    ) -> Canvas[Any]:
+        """Return a signature of a task by its name; its code need not be here. Also of what `as_dict` gave."""
+        if isinstance(name, Mapping):
+            return canvas_from(name, self)
         return Signature(name, tuple(args), kwargs, options, immutable=immutable, dispatcher=self)
 
     def AsyncResult(self, task_id: str) -> _AsyncResult[Any]:  # noqa: N802 - Celery's name
@@ -269,6 +286,8 @@ class Faena:
     def run_eagerly(self, call: Call, *, throw: bool) -> EagerResult[Any]:
         if call.task not in self.tasks:
             raise NotRegistered(call.task, self.tasks, where=f"app '{self.main or 'faena'}'")
+        if call.options and (canvas := canvas_of(call, self)) is not None:
+            return cast("EagerResult[Any]", self.run_canvas(canvas, (), {}, throw=throw))
         from faena.app.eager import run_eagerly  # brings the engine: 20 ms that a client does not need
 
         return run_eagerly(self, call, throw=throw)
@@ -276,6 +295,8 @@ class Faena:
     async def arun_eagerly(self, call: Call, *, throw: bool) -> EagerResult[Any]:
         if call.task not in self.tasks:
             raise NotRegistered(call.task, self.tasks, where=f"app '{self.main or 'faena'}'")
+        if call.options and (canvas := canvas_of(call, self)) is not None:
+            return cast("EagerResult[Any]", await self.arun_canvas(canvas, (), {}, throw=throw))
         from faena.app.eager import arun_eagerly
 
         return await arun_eagerly(self, call, throw=throw)
@@ -302,16 +323,6 @@ class Faena:
         if self._results is None:
             self._results = AppResults(self.links, self.codecs, self.control, self.workflows)
         return self._results
-
-    @cached_property
-    def workflows(self) -> AppWorkflows:
-        """Workflows that were sent: look at them, cancel them, run them again."""
-        return AppWorkflows(self)
-
-    @cached_property
-    def journal(self) -> AppJournal:
-        """What tasks remember of their finished steps, and events."""
-        return AppJournal(self)
 
     def signal_event(self, name: str, value: Any = None) -> None:
         """Let an event happen, once: every task that waits for it, or will (`self.wait_for_event`), goes on with `value`.

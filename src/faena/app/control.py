@@ -10,10 +10,11 @@ from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app.links import Link, Links
 from faena.config.settings import Settings
-from faena.errors import FaenaError, TaskRevokedError
+from faena.errors import FaenaError
 from faena.model.control import Command, Revocation, WorkerInfo
+from faena.model.ended import revoked_failure
 from faena.model.message import Message
-from faena.model.result import Failure, ResultRecord, State
+from faena.model.result import ResultRecord, State
 from faena.model.workflow import Ending, NodeState
 
 
@@ -152,7 +153,7 @@ class Control:
             message.id,
             message.task,
             State.REVOKED,
-            failure=Failure(TaskRevokedError.__module__, TaskRevokedError.__qualname__, f"task {message.id} was revoked"),
+            failure=revoked_failure(message.id),
             retries=message.retries,
             finished_at_s=now_s,
             root_id=message.root_id,

@@ -80,7 +80,7 @@ class AppWorkflows:
         )
         compiled = compile_canvas(canvas, context, options)
         known = Workflow(
-            workflow, repr(canvas)[:_NAME_LENGTH], compiled.graph.output, now_s, seconds(conf.result_expires) or None,
+            workflow, _shortened(repr(canvas)), compiled.graph.output, now_s, seconds(conf.result_expires) or None,
             root_id, parent_id,
         )  # fmt: skip
         _check_ids(compiled, workflow)
@@ -146,7 +146,12 @@ class AppWorkflows:
         if workflow and number.isdigit():
             found = run(link.backend.workflows.nodes(workflow, [int(number)]))
             if found and found[0].links.is_join:
-                needed = {view.number: view for view in run(link.backend.workflows.nodes(workflow, found[0].needs))}
+                needed: dict[int, NodeView] = {}
+                missing: Sequence[int] = found[0].needs
+                while missing:
+                    read = run(link.backend.workflows.nodes(workflow, missing))
+                    needed |= {view.number: view for view in read}
+                    missing = [view.needs[0] for view in read if not view.id and view.needs]  # behind a gate
                 return [_asked_for(needed, number).id for number in found[0].needs]
         record = run(link.backend.read([group]))[0]
         if record is None or record.state != _SAVED or record.value is None:
@@ -221,6 +226,10 @@ def _asked_for(nodes: Mapping[int, NodeView], number: int) -> NodeView:
     while not view.id and view.needs and view.needs[0] in nodes:
         view = nodes[view.needs[0]]
     return view
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _NAME_LENGTH else text[: _NAME_LENGTH - 3] + "..."
 
 
 def _check_ids(compiled: Compiled, workflow: str) -> None:

@@ -32,7 +32,9 @@ class Sorted:
     plain: list[str] = field(default_factory=list)  # to put back as they are
     again: dict[str, dict[int, str]] = field(default_factory=dict)  # nodes to begin at, with their ids, by workflow
     stale: list[str] = field(default_factory=list)  # to throw away
-    lost: list[tuple[str, str]] = field(default_factory=list)  # id and workflow: what they need is not known any more
+    lost: list[tuple[str, str]] = field(
+        default_factory=list
+    )  # id and workflow: it is not known any more, so they cannot run
 
 
 def fitting(letters: DeadLetters, queue: str, ids: Sequence[str], reason: DeadReason | None) -> list[DeadLetter]:
@@ -58,10 +60,9 @@ def sort(letters: Iterable[DeadLetter], nodes: dict[tuple[str, int], NodeView]) 
         if message is None:
             continue
         member = message.member
-        node = None if member is None else nodes.get((member.workflow, member.node))
         if member is None:
             found.plain.append(message.id)
-        elif node is None:
+        elif (node := nodes.get((member.workflow, member.node))) is None:
             found.lost.append((message.id, member.workflow))
         elif node.standing.run != member.run or node.standing.state not in _FAILED | ACTIVE_STATES:
             found.stale.append(message.id)

@@ -8,11 +8,13 @@ status. Whatever only some lines need is imported where they need it: starting i
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 from faena._lib.arguments.parse import parse, require_all
-from faena.errors import CollectionNotFound, FaenaError, UnknownCommand
+from faena.cli.fa_settings import task_settings
+from faena.errors import CollectionNotFound, FaenaError, UnknownCommand, UsageError
 from faena.runner.options import fa_options
 
 TYPE_CHECKING = False
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from faena._lib.arguments.spec import CommandSpec, Parsed
     from faena.runner.collection import Collection
     from faena.runner.task import Task
+    from faena.runner.taskfile import TaskFile
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -30,6 +33,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `fa` with `argv` (else the process's own) and return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    gc.disable()  # until tasks run: all that is made before them stays, and looking through it is a tenth of starting
     try:
         status = _main(words)
         sys.stdout.flush()
@@ -47,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         show_traceback(error, debug="-d" in words or "--debug" in words)
         return 1
+    finally:
+        gc.enable()
     return status
 
 
@@ -105,29 +111,47 @@ def _before_tasks(options: dict[str, Any], first: Parsed, words: list[str], core
 _COMFORTS = ("complete", "print_completion_script", "init", "import_file")
 
 
-def load(options: dict[str, Any]) -> Collection:
-    """Find and load the task file that the options name; without one, the files of other tools."""
-    from faena.runner.taskfile import load_root
+def locate(options: dict[str, Any]) -> tuple[str, TaskFile | None, str]:
+    """Where the tasks come from: the name looked for, the task file, else the folder with files of other tools.
 
-    name = options.get("collection") or "tasks"
+    Raises CollectionNotFound.
+    """
+    from faena.runner.taskfile import find_task_file
+
     config = options.get("config")
     if config and config.endswith(".py") and _is_task_file(config):
-        name = config
+        options["collection"] = config
         del options["config"]
-    try:
-        return load_root(name, options.get("search_root"))
-    except CollectionNotFound:
-        if name != "tasks":
-            raise
-        from faena.runner.collection import Collection
-        from faena.runner.foreign.catalog import add_foreign, find_folder
+    settings = task_settings(options, None)
+    name: str = options.get("collection") or settings.collection_name
+    start = options.get("search_root") or settings.search_root
+    found = find_task_file(name, start)
+    if found is not None:
+        return name, found, found.folder
+    from faena.runner.foreign.catalog import find_folder
 
-        folder = find_folder(options.get("search_root"))
-        if folder is None:
-            raise
-        root = Collection("tasks", loaded_from=folder)
-        add_foreign(root)
+    folder = find_folder(start) if name == "tasks" else None
+    if folder is None:
+        raise CollectionNotFound(name, os.path.abspath(start or os.getcwd()))
+    return name, None, folder
+
+
+def load(options: dict[str, Any]) -> Collection:
+    """Find and load the task file that the options name; without one, the files of other tools."""
+    _, found, folder = locate(options)
+    if found is not None:
+        from faena.runner.taskfile import collection_from, load_task_file
+
+        settings = task_settings(options, folder)
+        root = collection_from(found, load_task_file(found), auto_dash_names=settings.auto_dash_names)
+        root.ignores_unknown_help = settings.ignore_unknown_help
         return root
+    from faena.runner.collection import Collection
+    from faena.runner.foreign.catalog import add_foreign
+
+    root = Collection("tasks", loaded_from=folder)
+    add_foreign(root)
+    return root
 
 
 def find_task(root: Collection, name: str) -> tuple[str, Task[..., Any]] | None:
@@ -139,6 +163,14 @@ def find_task(root: Collection, name: str) -> tuple[str, Task[..., Any]] | None:
         add_foreign(root)
         found = root.find(name)
     return found
+
+
+def unknown(word: str, root: Collection, where: str = "") -> UsageError:
+    """The error for a word that is no task: the nearest one, or all that other tools' files have by that name."""
+    several = [name for name in root.task_names if name.partition(":")[2] == word]
+    if several:
+        return UsageError(f"'{word}' stands in several files; say which: {', '.join(sorted(several))}")
+    return UnknownCommand(word, root.task_names, where=where)
 
 
 def _is_task_file(path: str) -> bool:
@@ -160,9 +192,9 @@ def _read_tasks(words: list[str], first: Parsed, core: CommandSpec, root: Collec
         word = words[index]
         found = find_task(root, word)
         if found is None:
-            raise UnknownCommand(word, root.task_names)
+            raise unknown(word, root)
         name, task = found
-        spec = task.command(name)
+        spec = task.command(name, ignore_unknown_help=root.ignores_unknown_help)
         parsed = parse(
             spec, words, start=index + 1, outer=core, stop_at_word=True, is_command=root.__contains__,
             check_missing=False,
@@ -178,13 +210,13 @@ def _read_tasks(words: list[str], first: Parsed, core: CommandSpec, root: Collec
     return line
 
 
-def _show_help(line: Line, core: CommandSpec) -> int:
+def _show_help(line: Line, core: CommandSpec, binary: str = "fa") -> int:
     from faena._lib.arguments.help import render_command
 
     for _, _, parsed in line.tasks:
-        print(render_command(parsed.spec, f"fa [fa options] {parsed.spec.name}", _width()), end="")
+        print(render_command(parsed.spec, f"{binary} [{binary} options] {parsed.spec.name}", _width()), end="")
     if not line.tasks:
-        print(render_command(core, "fa", _width()), end="")
+        print(render_command(core, binary, _width()), end="")
     return 0
 
 

@@ -1,22 +1,18 @@
-"""What `fa` offers besides running: completion, a chooser, a first task file, migration, the cache."""
+"""What `fa` offers besides running: completion scripts, a chooser, a first task file, migration, the cache."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from faena._lib.arguments.parse import parse
-from faena.cli.fa import find_task, load
-from faena.errors import Exit, FaenaError, UsageError
+from faena.errors import Exit
 from faena.runner.listing import is_private
-from faena.runner.options import fa_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from faena._lib.arguments.spec import CommandSpec
     from faena.runner.collection import Collection
 
 _STARTER = '''"""Tasks of this project. List them with `fa`, run one with `fa NAME`, ask with `fa NAME --help`."""
@@ -67,7 +63,9 @@ def do_comfort(name: str, options: dict[str, Any], words: Sequence[str]) -> int:
     """Do what one of the options asks for; return the status."""
     match name:
         case "complete":
-            for candidate in candidates_for(list(words[1:]), options):
+            from faena.cli.fa_complete import candidates_for
+
+            for candidate in candidates_for(list(words[1:])):
                 print(candidate)
         case "print_completion_script":
             shell = options[name]
@@ -89,59 +87,6 @@ def _init() -> None:
     with open("tasks.py", "x", encoding="utf-8") as file:
         file.write(_STARTER)
     print("wrote tasks.py; list its tasks with: fa")
-
-
-# -- completion --------------------------------------------------------------------------------------------
-
-
-def candidates_for(words: list[str], options: dict[str, Any]) -> list[str]:
-    """What may stand in the place of the last word; the shell filters. Nothing where the line or file is broken."""
-    core = here = fa_options()
-    last = words[-1] if words else ""
-    try:
-        first = parse(core, words[:-1], stop_at_word=True)
-        root = load({**options, **first.values})
-        index = first.index
-        while index < len(words) - 1:
-            found = find_task(root, words[index])
-            if found is None:
-                return []
-            here = found[1].command(found[0])
-            index = parse(here, words[:-1], start=index + 1, outer=core, stop_at_word=True, check_missing=False).index
-    except UsageError:
-        return _values_or_flags(here, words, last)
-    except FaenaError:
-        return flags_of(core, last) if last.startswith("-") else []
-    if last.startswith("-"):
-        return flags_of(here, last)
-    values = _values_or_flags(here, words, last)
-    return values or _names(root)
-
-
-def _names(root: Collection) -> list[str]:
-    found: list[str] = []
-    for name, aliases in root.task_names.items():
-        if not is_private(name):
-            found += [name, *aliases]
-    return found
-
-
-def _values_or_flags(here: CommandSpec, words: list[str], last: str) -> list[str]:
-    """The choices of the option before the last word."""
-    before = words[-2] if len(words) > 1 else ""
-    found = here.by_spelling.get(before)
-    if found is not None and found[0].choices and not last.startswith("-"):
-        return list(found[0].choices)
-    return flags_of(here, last) if last.startswith("-") else []
-
-
-def flags_of(here: CommandSpec, last: str) -> list[str]:
-    """The flags of a command: long ones for `--`, all for `-`; those that say no come last."""
-    wanted = [each for parameter in here.parameters if not parameter.hidden for each in parameter.spellings]
-    if last.startswith("--"):
-        wanted = [each for each in wanted if each.startswith("--")]
-    negations = [each for parameter in here.parameters if parameter.default is True for each in parameter.negations]
-    return wanted + negations
 
 
 # -- chooser -----------------------------------------------------------------------------------------------

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
-from faena.cli.fa import INTERRUPTED, _width, find_task
-from faena.errors import Exit, Failure, RunnerError, UnexpectedExit, UnknownCommand
+from faena.cli.fa import INTERRUPTED, _width, find_task, unknown
+from faena.cli.fa_settings import task_settings
+from faena.errors import Exit, Failure, RunnerError, UnexpectedExit, did_you_mean
 from faena.runner.ending import ENDING
 from faena.runner.execute import Runner
+from faena.runner.outcome import LOST
 from faena.runner.plan import make_plan
 from faena.runner.secret import masked
 from faena.runner.settings import RunSettings
@@ -29,9 +32,11 @@ if TYPE_CHECKING:
 TIMED_OUT = 124  # as timeout(1) has it
 
 
-def run_line(line: Line, root: Collection, words: list[str]) -> int:
+def run_line(line: Line, root: Collection, words: list[str], config_class: type[Config] | None = None) -> int:
     """Do what the line says with the tasks of `root`; return the exit status."""
     options = line.options
+    if config_class is not None:
+        options["config_class"] = config_class
     if "list" in options:
         return _list(options, root)
     if not line.tasks and options.get("choose"):
@@ -83,15 +88,19 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
 
         settings.overrides["sudo"] = {"password": getpass.getpass("Desired 'sudo.password' config value: ")}
     ENDING.install()
+    if not gc.isenabled():  # `main` has switched it off; a program that runs tasks in its own process has not
+        gc.freeze()
+        gc.enable()
     try:
         if any(step.task.options.extras is not None for step in steps):
             from faena.runner.extras import confirm_all
 
             confirm_all(runner, steps)
-        if settings.jobs > 1 and len(steps) > 1:
+        if settings.jobs > 1 and (len(steps) > 1 or _has_rules(steps)):
+            from faena.cli.fa_live import LiveBoard
             from faena.runner.parallel import run_parallel
 
-            outcomes = run_parallel(runner, steps)
+            outcomes = run_parallel(runner, steps, LiveBoard)
         else:
             outcomes = runner.run(steps)
     except SystemExit as error:
@@ -103,15 +112,26 @@ def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
     except KeyboardInterrupt:
         _report(options, runner.outcomes)
         return INTERRUPTED
-    _report(options, outcomes)
-    return _status_of(outcomes, debug=bool(options.get("debug")))
+    is_told = _report(options, outcomes)
+    return _status_of(outcomes, debug=bool(options.get("debug"))) or (0 if is_told else 1)
 
 
-def _report(options: dict[str, Any], outcomes: list[Outcome]) -> None:
+def _has_rules(steps: list[Step]) -> bool:
+    """Whether a single step is work for many."""
+    return any(step.task.options.extras is not None and step.task.options.extras.each is not None for step in steps)
+
+
+def _report(options: dict[str, Any], outcomes: list[Outcome]) -> bool:
+    """Write the reports that were asked for; False when one cannot be written, which must not hide how it went."""
     if options.get("timing") or options.get("json") or options.get("junit"):
         from faena.runner.report import write_reports
 
-        write_reports(options, outcomes)
+        try:
+            write_reports(options, outcomes)
+        except OSError as error:
+            remark(f"fa: the report cannot be written: {error.filename}: {error.strerror}")
+            return False
+    return True
 
 
 def _status_of(outcomes: list[Outcome], *, debug: bool) -> int:
@@ -121,7 +141,7 @@ def _status_of(outcomes: list[Outcome], *, debug: bool) -> int:
         assert outcome.error is not None
         found = show_error(outcome.step.title, outcome.error, debug=debug)
         status = status or found
-    cancelled = [each.step.name for each in outcomes if each.status == "cancelled"]
+    cancelled = [each.step.name for each in outcomes if each.status == "cancelled" and each.reason == LOST]
     if cancelled:
         remark(f"fa: not run, as something they need failed: {', '.join(cancelled)}")
     return status
@@ -171,7 +191,9 @@ def _show_failure(title: str, error: Failure) -> int:
 
 
 def _annotate(text: str) -> None:
-    """Mark the failure on the page of the CI system."""
+    """Mark the failure on the page of the CI system; GitLab knows no such marks."""
+    if os.environ.get("TF_BUILD") == "True":
+        print(f"##vso[task.logissue type=error]{masked(text).partition(chr(10))[0]}", flush=True)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         first = masked(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
         print(f"::error title=fa::{first}", flush=True)
@@ -202,20 +224,28 @@ def settings_from(options: dict[str, Any], rest: tuple[str, ...]) -> RunSettings
     )
 
 
-def make_config(options: dict[str, Any], root: Collection) -> Config:
-    """The configuration's layers but for those of collections, environment variables and flags."""
-    from faena.runner.config import Config
+def base_config(options: dict[str, Any], folder: str | None) -> Config:
+    """The configuration's files: the system's, the user's, the project's where its folder is known, that of `-f`."""
+    from faena.runner.config import Config as Plain
 
-    config = Config(lazy=True)
+    config: Config = options.get("config_class", Plain)(lazy=True)
     config.load_base_conf_files()
-    folder = root.loaded_from or os.getcwd()
-    config.set_project_location(folder)
-    config.load_project(merge=False)
+    if folder is not None:
+        config.set_project_location(folder)
+        config.load_project(merge=False)
     runtime = options.get("config") or os.environ.get("INVOKE_RUNTIME_CONFIG")
     if runtime:
         config.set_runtime_path(runtime)
         config.load_runtime(merge=False)
     config.merge()
+    return config
+
+
+def make_config(options: dict[str, Any], root: Collection) -> Config:
+    """The configuration's layers but for those of collections, environment variables and flags."""
+
+    folder = root.loaded_from or os.getcwd()
+    config = base_config(options, folder)
     if os.path.isfile(os.path.join(folder, ".env")) or options.get("env"):
         from faena.runner.environments import add_environment
 
@@ -224,17 +254,7 @@ def make_config(options: dict[str, Any], root: Collection) -> Config:
 
 
 def _dedupes(options: dict[str, Any], root: Collection) -> bool:
-    if options.get("no_dedupe"):
-        return False
-    folder = root.loaded_from or ""
-    names = [os.path.join(folder, f"invoke.{suffix}") for suffix in ("yaml", "yml", "toml", "json", "py")]
-    runtime = options.get("config") or os.environ.get("INVOKE_RUNTIME_CONFIG")
-    asks = "INVOKE_TASKS_DEDUPE" in os.environ or runtime or any(os.path.isfile(each) for each in names)
-    if not asks:
-        return True
-    config = make_config(options, root)
-    config.load_shell_env()
-    return bool(config.tasks.dedupe)
+    return not options.get("no_dedupe") and task_settings(options, root.loaded_from).dedupe
 
 
 def _task_of(root: Collection, full: str) -> Task[..., Any]:
@@ -247,7 +267,7 @@ def _resolver(root: Collection) -> Any:
     def resolve(name: str) -> tuple[str, Task[..., Any]]:
         found = find_task(root, name)
         if found is None:
-            raise UnknownCommand(name, root.task_names, where="a task's dependencies")
+            raise unknown(name, root, "a task's dependencies")
         return found
 
     return resolve
@@ -299,7 +319,10 @@ def _explain(options: dict[str, Any], root: Collection) -> int:
     runner = Runner(root, settings_from(options, ()), lambda: make_config(options, root))
     config = runner.config_for("")
     wanted = options["explain"]
-    for name, value, source in config.explain():
-        if wanted is True or name == wanted or name.startswith(f"{wanted}."):
-            print(masked(f"{name} = {value!r}  ({source})"))
+    found = config.explain()
+    shown = [each for each in found if wanted is True or each[0] == wanted or each[0].startswith(f"{wanted}.")]
+    if not shown:
+        raise Exit(f"fa: the configuration has no value {wanted!r}{did_you_mean(str(wanted), [each[0] for each in found])}")
+    for name, value, source in shown:
+        print(masked(f"{name} = {value!r}  ({source})"))
     return 0

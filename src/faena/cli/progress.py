@@ -5,24 +5,35 @@ from __future__ import annotations
 from typing import Any, Self, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from faena.cli.outcome import progress_text
+
+
+def bar_columns() -> list[ProgressColumn]:
+    """What every progress of ours consists of."""
+    return [
+        SpinnerColumn(),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+    ]
 
 
 class BarProgress:
     """Called with the meta data of the task each time it changes; draws from `with` to its end."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._bar = Progress(
-            SpinnerColumn(),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=Console(file=stream),
-            transient=True,
-        )
+        self._bar = Progress(*bar_columns(), console=Console(file=stream), transient=True)
         self._task = self._bar.add_task("waiting", total=None)
 
     def __enter__(self) -> Self:

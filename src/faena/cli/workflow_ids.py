@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from faena.cli.session import Session
 
 _PAGE = 1000
+_SEARCHED = 100_000  # of the latest workflows, for the beginning of an id
 _MOST_LISTED = 5
 
 
@@ -29,17 +30,24 @@ def find_workflow(session: Session, word: str) -> WorkflowStatus:
 def workflow_of(session: Session, task_id: str) -> tuple[WorkflowStatus, int | None] | None:
     """Return the workflow that a task or group belongs to, or was sent from, and its node; None: there is none."""
     workflows = session.connected_app.workflows
-    workflow, _, number = task_id.rpartition(".")
-    if workflow and number.isdigit() and (status := workflows.status(workflow)) is not None:
-        return status, int(number)
+    workflow, _, digits = task_id.rpartition(".")
+    if workflow and digits.isdigit() and (status := workflows.status(workflow)) is not None:
+        return status, int(digits)
     record = run(session.link.backend.read([task_id]))[0]
     if record is None:
         return None
     if record.content == REFERENCE and record.value is not None:  # a task that was replaced, by a workflow
-        candidate: str | None = referred(record.value)[0]
-    else:
-        candidate = record.root_id
-    status = None if candidate is None else workflows.status(candidate)
+        status = workflows.status(referred(record.value)[0])
+        return None if status is None else (status, None)
+    if record.root_id is None:
+        return None
+    status = workflows.status(record.root_id)
+    # of a workflow that a task has sent, the root is that of the task; only the nodes tell to which of them an id belongs
+    others = [each for each in workflows.latest(_PAGE) if each.workflow.root_id == record.root_id]
+    for each in [*([status] if status is not None else []), *others]:
+        number = next((node.number for node in workflows.nodes(each.workflow.id) if node.id == task_id), None)
+        if number is not None:
+            return each, number
     return None if status is None else (status, None)
 
 
@@ -80,8 +88,8 @@ def _begun_with(session: Session, word: str) -> WorkflowStatus:
     fitting: list[WorkflowStatus] = []
     known: list[str] = []
     offset = 0
-    while page := session.connected_app.workflows.latest(_PAGE, None, offset):
-        known += [each.workflow.id for each in page]
+    while offset < _SEARCHED and (page := session.connected_app.workflows.latest(_PAGE, None, offset)):
+        known += [each.workflow.id for each in page if not offset]
         fitting += [each for each in page if word and each.workflow.id.startswith(word)]
         offset += len(page)
     if len(fitting) == 1:

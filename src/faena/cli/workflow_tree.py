@@ -96,6 +96,7 @@ def items_in(steps: Steps) -> Iterator[Item]:
 class _Reader:
     def __init__(self, nodes: Nodes, states: Sequence[NodeState], fold_above: int | None) -> None:
         self._nodes, self._states, self._fold_above = nodes, states, fold_above
+        self._guarding: set[int] = set()  # hooks that stand somewhere: one hook may guard several nodes
 
     def steps(self, last: int, begin: int | None, consumer: int | None) -> Steps:
         """Return the steps after the node `begin`, up to `last`, whose value `consumer` takes."""
@@ -172,7 +173,9 @@ class _Reader:
             next_step = self._first(after)
             callbacks = [each for each in dependents if each < next_step]
         found = [Branch(Beside.CALLBACK, steps) for steps in self._branches(callbacks, node.number)]
-        found += [Branch(Beside.HOOK, steps) for steps in self._branches(node.links.hooks, None)]
+        hooks = [each for each in node.links.hooks if each not in self._guarding]
+        self._guarding.update(hooks)
+        found += [Branch(Beside.HOOK, steps) for steps in self._branches(hooks, None)]
         if node.standing.alias is not None:
             found.insert(0, Branch(Beside.REPLACEMENT, self.steps(node.standing.alias, None, node.number)))
         return tuple(found)
@@ -186,8 +189,8 @@ class _Reader:
                 yield self.steps(end, begin, None)
 
     def _end(self, number: int) -> int:
-        while (dependents := self._nodes[number].links.dependents) and dependents[-1] > number:
-            number = dependents[-1]
+        while (dependents := self._nodes[number].links.dependents) and (after := max(dependents)) > number:
+            number = after
         return number
 
     def _first(self, number: int) -> int:

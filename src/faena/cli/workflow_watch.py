@@ -101,14 +101,22 @@ class Changes:
         if self.looks == 1:
             for line in _lines(self._out, look):
                 self._out.line(line)
-        for row in rows if self.looks > 1 else ():
-            if self._is_news(row):
-                self._out.line(f"{local(look.now_s)[11:19]}  {text.change(row)}")
-                self._seen[row.key] = (row.state, row.note)
-                self._next_note_s[row.key] = self._clock() + _NOTE_EVERY_S
+        whole = Row("", "", "", Shown.RUNNING, note=look.summary())
+        news = [row for row in rows if self._is_news(row)] if self.looks > 1 else []
+        for row in news:
+            self._tell(look, row, text.change(row))
+        if self.looks == 1 or news:
+            self._seen[whole.key] = (whole.state, whole.note)
+        elif self._is_news(whole):  # of what is folded nothing else is told
+            self._tell(look, whole, whole.note)
         for row in rows:
             self._seen.setdefault(row.key, (row.state, row.note))
         self._out.stdout.flush()
+
+    def _tell(self, look: Look, row: Row, line: str) -> None:
+        self._out.line(f"{local(look.now_s)[11:19]}  {line}")
+        self._seen[row.key] = (row.state, row.note)
+        self._next_note_s[row.key] = self._clock() + _NOTE_EVERY_S
 
     def _is_news(self, row: Row) -> bool:
         before = self._seen.get(row.key)

@@ -5,7 +5,8 @@ A value of such a type becomes `{"__type__": name, "__value__": text}`, the shap
 flat arguments and touches a list of plain values once, in C.
 
 Tuples become lists, as everywhere in JSON. Objects of dataclasses, msgspec Structs, attrs and pydantic become plain
-dictionaries; a task that annotates its parameter gets the object back.
+dictionaries; a task that annotates its parameter gets the object back. A signature, or another canvas, becomes what its
+`as_dict` gives, which `faena.signature` takes back.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 from uuid import UUID
+
+from faena.tasks.canvas import Canvas
 
 # what readers of tags raise on a forged one
 MALFORMED = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
@@ -111,6 +114,8 @@ def _tag_unusual(value: Any) -> Any:
             return {TYPE: name, VALUE: write(value)}
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
         return tag(value.item())
+    if isinstance(value, Canvas):
+        return tag(value.as_dict())
     return value  # the encoder knows dataclasses, Structs, enums; its hook knows the rest, or refuses
 
 

@@ -28,11 +28,9 @@ from faena.engine.rules import Rules
 from faena.engine.steps import Stepper
 from faena.errors import (
     CodecError,
-    InvalidArguments,
     NotRegistered,
     TaskRevokedError,
     WorkerLostError,
-    WorkflowError,
 )
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Release, Settlement
 from faena.model.event import Event, EventKind
@@ -47,7 +45,6 @@ from faena.tasks.options import seconds
 from faena.tasks.task import Task
 
 _LONGEST_TEXT = 500
-_UNSENDABLE = (CodecError, InvalidArguments, WorkflowError)
 
 
 class Completer:
@@ -90,9 +87,7 @@ class Completer:
             case Revoked():
                 return self._revoked(attempt, outcome)
             case Ignored():
-                ending = self._steps.ending(attempt, NodeState.SUCCESS, self._clock())
-                event = self._event(EventKind.TASK_SUCCEEDED, attempt, text="ignored")
-                return Completion(Ack(attempt.delivery), ending=ending), event
+                return self._ignored(attempt)
             case Replaced():
                 return self._replaced(attempt, outcome)
             case Suspended():
@@ -124,7 +119,7 @@ class Completer:
                 if record is not None:
                     children = (*record.children, *[each.id for each in follow])
                     record = msgspec.structs.replace(record, children=children)
-        except _UNSENDABLE as error:
+        except Exception as error:  # noqa: BLE001 - what a task returns, or has added, can be broken in any way
             return self._failed(attempt, error)
         started_at_s = attempt.started_at_s if isinstance(attempt, Attempt) else now_s
         event = Event(
@@ -133,11 +128,19 @@ class Completer:
         )  # fmt: skip
         return Completion(Ack(attempt.delivery), record, follow, ending), event
 
+    def _ignored(self, attempt: Attempt | Ended) -> tuple[Completion, Event]:
+        try:
+            ending = self._steps.ending(attempt, NodeState.SUCCESS, self._clock())
+        except Exception as error:  # noqa: BLE001 - the same
+            return self._failed(attempt, error)
+        event = self._event(EventKind.TASK_SUCCEEDED, attempt, text="ignored")
+        return Completion(Ack(attempt.delivery), ending=ending), event
+
     def _replaced(self, attempt: Attempt | Ended, outcome: Replaced) -> tuple[Completion, Event]:
         now_s = self._clock()
         try:
             ending, start = self._steps.replacement(attempt, outcome.signature, now_s)
-        except _UNSENDABLE as error:
+        except Exception as error:  # noqa: BLE001 - what a task has built can be broken in any way; it fails with it
             return self._failed(attempt, error)
         event = self._event(EventKind.TASK_SUCCEEDED, attempt, text=f"replaced by {_short(outcome.signature)}", now_s=now_s)
         return Completion(Ack(attempt.delivery), None, (), ending, start), event

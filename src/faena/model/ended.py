@@ -34,11 +34,9 @@ def ended_record(
             state, value, content = State.SUCCESS, reference_to(workflow.id, number), REFERENCE
         case NodeState.REVOKED:
             state = State.REVOKED
-            failure = Failure(TaskRevokedError.__module__, TaskRevokedError.__qualname__, f"task {node_id} was revoked")
+            failure = revoked_failure(node_id)
         case _:
-            failure = cause.failure or Failure(
-                TaskRevokedError.__module__, TaskRevokedError.__qualname__, f"task {cause.id} was revoked"
-            )
+            failure = cause.failure or revoked_failure(cause.id)
             content = cause.content
             if standing.through_group:
                 failure, content = _of_group(cause.id, failure), "json"
@@ -46,6 +44,13 @@ def ended_record(
         node_id, name, state, value, content, failure, finished_at_s=now_s, root_id=workflow.root_id or workflow.id,
         expires_at_s=now_s + workflow.keep_s if workflow.keep_s else None,
     )  # fmt: skip
+
+
+def revoked_failure(task_id: str) -> Failure:
+    """Return the failure of a task that was revoked before it ran; its arguments are JSON."""
+    message = f"task {task_id} was revoked"
+    arguments = msgspec.json.encode([message])  # without them nobody could make the exception again
+    return Failure(TaskRevokedError.__module__, TaskRevokedError.__qualname__, message, arguments)
 
 
 def _of_group(cause_id: str, failure: Failure) -> Failure:

@@ -129,9 +129,20 @@ class Gathering:
             return Nothing()
         if view.links.is_virtual:
             needs = view.needs if view.takes is Takes.LIST else ()
-            values = [self.value_of(need) for need in needs]
+            values = [self.value_of(need) for need in needs if not self._is_left_out(need, view.fallback)]
             return Listed(tuple([value for value in values if not isinstance(value, Nothing)]))
         return Encoded(view.value, view.content)
+
+    def _is_left_out(self, number: int, before: int | None) -> bool:
+        """Whether a member of a group was skipped whole: all that is left of it is what came `before` the group."""
+        following: int | None = number
+        while following is not None and following not in self._returned:
+            number = following
+            if number == before:
+                return True
+            view = self._nodes.get(number)
+            following = None if view is None else _followed(view)
+        return following is not None and following == before
 
     def _raised(self, view: NodeView) -> Value:
         cause = self._nodes.get(view.number if view.standing.cause is None else view.standing.cause)

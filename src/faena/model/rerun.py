@@ -25,9 +25,20 @@ def plan_rerun(workflow: str, nodes: Mapping[int, NodeView], begun_at: Iterable[
     for number in starts:
         if number not in nodes:
             raise WorkflowError(workflow, f"it has no node {number}; see them with: faena workflow show {workflow}")
+        if nodes[number].is_hook and _failure_of(nodes, guards, number) is None:
+            raise WorkflowError(workflow, f"node {number} ({nodes[number].name}) answers a failure that has not happened")
     if not starts:
         raise WorkflowError(workflow, "nothing in it has failed; name the node to run it from")
     again = _with_all_after(nodes, starts)
+    named = () if begun_at is None else starts
+    renewed = [number for number in again if _runs_itself(nodes, guards, number, again, named)]
+    instead = {number for renewal in renewed for number in _stand_ins(nodes, guards, renewal)}
+    if not instead.isdisjoint(starts):  # what they stand in for runs again itself
+        if begun_at is not None:
+            number = min(instead.intersection(starts))
+            raise WorkflowError(workflow, f"node {number} ({nodes[number].name}) stands in for one that runs again itself")
+        starts = [number for number in starts if number not in instead]
+        again = _with_all_after(nodes, starts)
     if begun_at is None:
         starts = [number for number in starts if again.isdisjoint(guards.get(number, ()))]
     for number in sorted(again):
@@ -83,20 +94,59 @@ def _with_all_after(nodes: Mapping[int, NodeView], starts: Iterable[int]) -> set
     return again
 
 
+def _runs_itself(
+    nodes: Mapping[int, NodeView], guards: Guards, number: int, again: set[int], starts: Sequence[int]
+) -> bool:
+    """Whether a node that was replaced is to run its own task again, though what stood in for it is to run, too."""
+    node = nodes[number]
+    if node.standing.alias not in again:
+        return False
+    before = {*node.needs, *guards.get(number, ())} - {node.standing.alias}
+    return number in starts or not again.isdisjoint(before)
+
+
+def _stand_ins(nodes: Mapping[int, NodeView], guards: Guards, number: int) -> set[int]:
+    """Return the nodes that ran in the place of one: all that lead to its alias."""
+    found: set[int] = set()
+    pending = [nodes[number].standing.alias]
+    while pending:
+        each = pending.pop()
+        if each is None or each in found or each not in nodes:
+            continue
+        found.add(each)
+        pending += [*nodes[each].needs, nodes[each].standing.alias, *guards.get(each, ())]
+    return found
+
+
 def _check(workflow: str, nodes: Mapping[int, NodeView], number: int, again: set[int]) -> None:
     node = nodes[number]
     alias = node.standing.alias
     goes_on_elsewhere = alias is not None and alias not in again and node.standing.state is NodeState.WAITING
+    for dependent in node.links.dependents:
+        after = nodes.get(dependent)
+        if after is not None and number not in after.needs and after.standing.alias != number:
+            raise WorkflowError(
+                workflow,
+                f"node {number} ({node.name}) stood in for node {dependent} ({after.name}) in an earlier run; "
+                f"run that one again instead",
+            )
     if node.standing.state in ACTIVE_STATES or goes_on_elsewhere:
         raise WorkflowError(workflow, f"node {number} ({node.name}) waits or runs; cancel the workflow first, or wait")
     for need in node.needs:
-        if need not in again and nodes[need].standing.state not in DONE_STATES:
-            needed = nodes[need]
+        needed = nodes[need]
+        if need in again or needed.standing.state in DONE_STATES:
+            continue
+        if needed.standing.state in ACTIVE_STATES or needed.standing.state is NodeState.WAITING:
             raise WorkflowError(
                 workflow,
-                f"node {number} ({node.name}) needs node {need} ({needed.name}), which is {needed.standing.state}: "
-                f"run it again from there",
+                f"node {number} ({node.name}) needs node {need} ({needed.name}), which has not ended; cancel the workflow "
+                "first, or wait",
             )
+        raise WorkflowError(
+            workflow,
+            f"node {number} ({node.name}) needs node {need} ({needed.name}), which is {needed.standing.state}: "
+            f"run it again from there",
+        )
 
 
 def _standing(nodes: Mapping[int, NodeView], guards: Guards, number: int, again: set[int], is_start: bool) -> Standing:

@@ -83,6 +83,7 @@ class Links(Struct, frozen=True, gc=False, array_like=True):
     is_virtual: bool = False
     is_join: bool = False
     timing: Timing | None = None
+    source: int | None = None  # of a virtual node: what came before the part that it ends; if that broke, it never began
 
 
 class Node(Struct, frozen=True, gc=False):
@@ -321,7 +322,8 @@ class Step:
                 if waiting.waits == 0 and self._begin_alone(number, waiting):
                     ended.append(number)
             else:
-                self._break(number, waiting, standing, through_group=standing.through_group or links.is_join)
+                own = links.is_join and self._has_begun(links)
+                self._break(number, waiting, standing, through_group=standing.through_group or own)
                 ended.append(number)
         return ended
 
@@ -349,13 +351,19 @@ class Step:
         links = self._view.links(number)
         stands_for_itself = standing.alias is not None  # its own task has failed, only elsewhere
         state = NodeState.FAILURE if stands_for_itself else NodeState.ABANDONED
-        if links.is_virtual or stands_for_itself:
+        if (
+            links.is_virtual and self._has_begun(links)
+        ) or stands_for_itself:  # else it suffers from what another part has to answer for
             if links.policy is not Policy.FAIL:
                 state = NodeState.SKIPPED if links.policy is Policy.SKIP else NodeState.TOLERATED
             self._fire(links.hooks, source.cause)
         standing.cause, standing.through_group = source.cause, through_group
         self._set(number, standing, state)
         self.ended.append(number)
+
+    def _has_begun(self, links: Links) -> bool:
+        """Whether the part that a virtual node ends could begin: what came before it did not break."""
+        return links.source is None or self._view.standing(links.source).state not in BROKEN_STATES
 
     def _fire(self, hooks: Sequence[int], cause: int | None) -> None:
         for number in hooks:
@@ -394,6 +402,7 @@ def placed(graph: Graph, base: int, workflow: str, dependents: tuple[int, ...]) 
             node.links,
             dependents=(dependents if node.number == graph.output else ()) + shift(node.links.dependents),
             hooks=shift(node.links.hooks),
+            source=None if node.links.source is None else node.links.source + base,
         )
         own_id = node_id(workflow, number) if node.id == node_id(workflow, node.number) else node.id
         message = node.message

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from faena.runner.parser import ParserContext
+
 
 class Collection:
     """A namespace of tasks.
@@ -24,6 +26,7 @@ class Collection:
         self.collections: dict[str, Collection] = {}
         self.aliases: dict[str, str] = {}
         self.hidden_aliases: dict[str, str] = {}  # found, and not listed
+        self.ignores_unknown_help = False
         self.has_foreign = False  # tasks of other tools have been looked for
         self.default: str | None = None
         self.auto_dash_names = bool(kwargs.pop("auto_dash_names", True))
@@ -191,6 +194,25 @@ class Collection:
                 raise KeyError(part)
             here = found
         return here
+
+    def to_contexts(self, ignore_unknown_help: bool | None = None) -> list[ParserContext]:
+        """Every task as a context of Invoke's parser."""
+        from faena.runner.parser import ParserContext
+
+        return [
+            ParserContext(name, aliases, self[name].get_arguments(ignore_unknown_help))
+            for name, aliases in self.task_names.items()
+        ]
+
+    def task_with_config(self, name: str) -> tuple[Task[..., Any], dict[str, Any]]:
+        """A task and the configuration of its path."""
+        return self[name], self.configuration(name)
+
+    def serialized(self) -> dict[str, Any]:
+        """The collection as plain values, as `--list-format=json` prints them."""
+        from faena.runner.listing import as_values
+
+        return as_values(self)
 
     @property
     def task_names(self) -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ items and as attributes at every depth.
 from __future__ import annotations
 
 from faena.errors import AmbiguousEnvVar, AmbiguousMergeError, UncastableEnvVar
+from faena.runner.local import Local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ DEFAULTS: dict[str, Any] = {
         "warn": False,
         "watchers": [],
     },
-    "runners": {},
+    "runners": {"local": Local},
     "sudo": {"password": None, "prompt": "[sudo] password: ", "user": None},
     "tasks": {
         "auto_dash_names": True,
@@ -177,7 +178,14 @@ class _Plain:
 
 
 class Config(DataProxy):
-    """All layers together. `Config({...})` puts values over the defaults; `defaults=` replaces those."""
+    """All layers together. `Config({...})` puts values over the defaults; `defaults=` replaces those.
+
+    A subclass with another `prefix` reads files and variables of that name: those of a `Program` of its own.
+    """
+
+    prefix = "invoke"
+    file_prefix: str | None = None
+    env_prefix: str | None = None
 
     def __init__(
         self,
@@ -192,7 +200,7 @@ class Config(DataProxy):
         super().__init__(None, (), {})
         own = self.__dict__
         own["_layers"] = {
-            "defaults": copied(DEFAULTS if defaults is None else dict(defaults)),
+            "defaults": self.global_defaults() if defaults is None else copied(dict(defaults)),
             "collection": {},
             "system": {},
             "user": {},
@@ -229,7 +237,8 @@ class Config(DataProxy):
         from faena.runner.config_files import read_first
 
         system, user, _, _ = self._files
-        for name, prefix in (("system", system or "/etc/invoke"), ("user", user or expanduser("~/.invoke"))):
+        own = self.file_prefix or self.prefix
+        for name, prefix in (("system", system or f"/etc/{own}"), ("user", user or expanduser(f"~/.{own}"))):
             path, values = read_first(prefix)
             if path:
                 self.set_layer(name, values, path, merge=merge)
@@ -237,7 +246,7 @@ class Config(DataProxy):
     def load_project(self, merge: bool = True) -> None:
         from faena.runner.config_files import read_project
 
-        path, values = read_project(self._files[2] or "")
+        path, values = read_project(self._files[2] or "", self.file_prefix or self.prefix)
         if path:
             self.set_layer("project", values, path, merge=merge)
 
@@ -262,8 +271,15 @@ class Config(DataProxy):
     def load_overrides(self, data: Mapping[str, Any], merge: bool = True) -> None:
         self.set_layer("overrides", data, "the command line", merge=merge)
 
-    def load_shell_env(self, environ: Mapping[str, str] | None = None, prefix: str = "INVOKE") -> None:
+    @staticmethod
+    def global_defaults() -> dict[str, Any]:
+        """The defaults, to add to them in a subclass."""
+        found: dict[str, Any] = copied(DEFAULTS)
+        return found
+
+    def load_shell_env(self, environ: Mapping[str, str] | None = None) -> None:
         """Read `INVOKE_RUN_ECHO=1` and the like; only for values that exist."""
+        prefix = (self.env_prefix or self.prefix).upper()
         if environ is None:
             from os import environ as process_environ
 

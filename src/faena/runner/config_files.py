@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 SUFFIXES = ("yaml", "yml", "toml", "json", "py")
+# files that others own, too; the queue's settings know that `runner` is ours
+_TABLES = (
+    ("faena.toml", ("runner",), b"runner"),
+    ("pyproject.toml", ("tool", "faena", "runner"), b"faena"),
+    ("pyproject.toml", ("tool", "invoke"), b"invoke"),
+)
 
 
 def read_first(prefix: str) -> tuple[str, dict[str, Any]]:
@@ -23,25 +29,24 @@ def read_first(prefix: str) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
-def read_project(folder: str) -> tuple[str, dict[str, Any]]:
-    """Read the project's file: `invoke.*`, else `[tool.faena.runner]` or `[tool.invoke]` of pyproject.toml."""
-    path, values = read_first(os.path.join(folder, "invoke"))
-    if path:
+def read_project(folder: str, prefix: str = "invoke") -> tuple[str, dict[str, Any]]:
+    """Read the project's file: `invoke.*`, else `[runner]` of faena.toml, else a table of pyproject.toml."""
+    path, values = read_first(os.path.join(folder, prefix))
+    if path or prefix != "invoke":  # a program of its own has no part of pyproject.toml
         return path, values
-    path = os.path.join(folder, "pyproject.toml")
-    if not os.path.isfile(path):
-        return "", {}
-    with open(path, "rb") as file:
-        content = file.read()
-    if b"faena" not in content and b"invoke" not in content:
-        return "", {}
-    tool = _toml(path, content).get("tool", {})
-    for names in (("faena", "runner"), ("invoke",)):
-        here = tool
+    for file, names, word in _TABLES:
+        path = os.path.join(folder, file)
+        if not os.path.isfile(path):
+            continue
+        with open(path, "rb") as opened:
+            content = opened.read()
+        if word not in content:  # reading TOML takes milliseconds, and most files do not speak of us
+            continue
+        here: Any = _toml(path, content)
         for name in names:
             here = here.get(name) if isinstance(here, dict) else None
         if isinstance(here, dict):
-            return f"{path} [tool.{'.'.join(names)}]", here
+            return f"{path} [{'.'.join(names)}]", here
     return "", {}
 
 
@@ -111,27 +116,15 @@ def _python(path: str, content: bytes) -> dict[str, Any]:
 
 
 def read_dotenv(path: str) -> dict[str, str]:
-    """Read `NAME=value` lines; `export`, quotes and comments as shells have them, without expanding anything.
+    """The variables of a `.env` file.
 
     Raises ConfigurationError: a line is no assignment.
     """
-    found: dict[str, str] = {}
+    from faena._lib.dotenv import read_dotenv as read
+
     with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            text = line.strip().removeprefix("export ").lstrip()
-            if not text or text.startswith("#"):
-                continue
-            name, equals, value = text.partition("=")
-            if not equals or not name.strip().isidentifier():
-                raise ConfigurationError(f"{path}:{number}: no NAME=value: {text!r}")
-            found[name.strip()] = _unquoted(value.strip())
-    return found
-
-
-def _unquoted(value: str) -> str:
-    if len(value) > 1 and value[0] in "'\"":
-        end = value.find(value[0], 1)
-        if end > 0:
-            inner = value[1:end]
-            return inner.replace("\\n", "\n") if value[0] == '"' else inner
-    return value.partition(" #")[0].rstrip()
+        text = file.read()
+    try:
+        return read(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from None

@@ -107,9 +107,10 @@ class Context:
         Raises UnexpectedExit: the command ended with another status than 0, and `warn` is off; CommandTimedOut.
         """
         from faena.runner.commands import run_command
+        from faena.runner.local import Local
 
         own = self.config.runners._data.get("local") if "runners" in self.config else None
-        if own is not None:
+        if own is not None and own is not Local:
             return own(self).run(command, **kwargs)
         prefix = "".join(f"{each} && " for each in self.command_prefixes)
         return run_command(self.config, command, kwargs, cwd=self.cwd, prefix=prefix)

@@ -50,11 +50,14 @@ def _tree(steps: Sequence[Step]) -> str:
 
 
 def show_plan(runner: Runner, steps: Sequence[Step]) -> None:
-    """Print the steps in order, and of those with sources whether they are up to date."""
+    """Print the steps in order, and of those with conditions or sources what would become of them."""
+    foresight = None
     for step in steps:
         verdict = ""
         if step.task.options.extras is not None:
-            from faena.runner.extras import foresee
+            if foresight is None:
+                from faena.runner.foresight import Foresight
 
-            verdict = foresee(runner, step)
+                foresight = Foresight(runner)
+            verdict = foresight.verdict(step)
         print(f"{step.title}{f'  ({verdict})' if verdict else ''}")

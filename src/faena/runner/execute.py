@@ -11,9 +11,10 @@ that are loaded by the first task that does.
 from __future__ import annotations
 
 import time
+from _thread import RLock
 
 from faena.runner.context import Context
-from faena.runner.outcome import Outcome
+from faena.runner.outcome import LOST, Outcome
 from faena.runner.scope import CURRENT, Scope
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from faena.runner.cache import Cache
     from faena.runner.collection import Collection
     from faena.runner.config import Config
     from faena.runner.plan import Step
@@ -39,7 +41,8 @@ class Runner:
         self._config: Config | None = None
         self._collection_path: str | None = None
         self._configs: dict[str, Config] = {}
-        self._lock: Any = None
+        self.lock = RLock()
+        self.caches: list[Cache | None] = []  # the one of this run, once something asked for it
         self.scopes: set[Scope] = set()
 
     # -- configuration ---------------------------------------------------------------------------------
@@ -62,11 +65,8 @@ class Runner:
         return config
 
     def _config_of_collection(self, name: str) -> Config:
-        from threading import Lock
-
-        self._lock = self._lock or Lock()
         path = name.rpartition(".")[0] if self.root.has_configuration else ""
-        with self._lock:
+        with self.lock:
             found = self._configs.get(path)
             if found is None:
                 found = self._configs[path] = self._new_config()
@@ -99,7 +99,7 @@ class Runner:
             for step in steps:
                 if lost and not lost.isdisjoint(step.waits_for):
                     lost.add(step.index)
-                    self.outcomes.append(Outcome(step, "cancelled", reason="what it needs failed"))
+                    self.outcomes.append(Outcome(step, "cancelled", reason=LOST))
                     continue
                 outcome = self.run_step(step)
                 self.outcomes.append(outcome)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 
 from faena.errors import Exit, TaskFileError, TaskTimedOut
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from faena.runner.execute import Runner
     from faena.runner.plan import Step
+    from faena.runner.rules import Batch
     from faena.runner.task import Extras
 
 _ALARM_GRACE_S = 0.2
@@ -47,6 +47,21 @@ def run_with_extras(runner: Runner, step: Step, *, has_keyboard: bool, sink: Any
     except Exception as error:  # noqa: BLE001  around user code
         return Outcome(step, "failed", error=error, duration_s=time.monotonic() - began_s)
     return Outcome(step, "done", value=value, duration_s=time.monotonic() - began_s)
+
+
+def begin_targets(runner: Runner, step: Step, sink: Any) -> Outcome | Batch:
+    """Begin with the step of a pattern rule: its end where nothing is to do, else the targets that have to be made."""
+    from faena.runner.rules import begin_rule
+
+    began_s = time.monotonic()
+    try:
+        reason = why_not_wanted(runner, step)
+        if reason:
+            _say(f"{step.title}: skipped: {reason}", sink)
+            return Outcome(step, "skipped", reason=reason)
+        return begin_rule(runner, step, sink)
+    except Exception as error:  # noqa: BLE001  around user code
+        return Outcome(step, "failed", error=error, duration_s=time.monotonic() - began_s)
 
 
 def run_body(
@@ -192,8 +207,7 @@ def confirm_all(runner: Runner, steps: Sequence[Step]) -> None:
 
 
 def _question(runner: Runner, step: Step, confirm: Any) -> str:
-    spec = step.task.command(step.name)
-    values = {each.name: each.default for each in spec.parameters} | step.kwargs
+    values = step.values
     if callable(confirm):
         with runner.scope_of(step) as context:
             names = getattr(getattr(confirm, "__code__", None), "co_varnames", ())
@@ -202,19 +216,6 @@ def _question(runner: Runner, step: Step, confirm: Any) -> str:
     if confirm is True:
         return f"Run {step.title}?"
     return str(confirm).format(**values)
-
-
-def foresee(runner: Runner, step: Step) -> str:
-    """What a run would do with a step, for `--dry-run`."""
-    reason = why_not_wanted(runner, step)
-    if reason:
-        return f"skipped: {reason}"
-    extras = extras_of(step)
-    if extras.sources is not None or extras.outputs is not None:
-        from faena.runner.incremental import foresee_incremental
-
-        return foresee_incremental(runner, step)
-    return ""
 
 
 def _say(text: str, sink: Any) -> None:
@@ -236,12 +237,14 @@ class _alarm:  # noqa: N801  used as a word: `with _alarm(...)`
 
     def __init__(self, name: str, timeout_s: float | None) -> None:
         self._name, self._timeout_s = name, timeout_s
-        self._timer: threading.Timer | None = None
+        self._timer: Any = None
         self._old: Callable[[int, Any], Any] | int | None = None
 
     def __enter__(self) -> None:
         if self._timeout_s is None:
             return
+        import threading
+
         limit_s = self._timeout_s + _ALARM_GRACE_S
         if threading.current_thread() is threading.main_thread():
             import signal

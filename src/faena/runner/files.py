@@ -36,6 +36,11 @@ def content_hash(path: str) -> bytes:
     return found.digest()
 
 
+def digest_of(content: bytes) -> bytes:
+    """What `content_hash` gives for a file of that content."""
+    return blake2b(content, digest_size=16).digest()
+
+
 def look(path: str, known: Entry | None) -> Entry:
     """What the file is now; its content is read only where the stat does not tell.
 

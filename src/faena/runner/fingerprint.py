@@ -13,12 +13,12 @@ import sys
 
 from faena.errors import TaskFileError
 from faena.runner.files import digest, look
-from faena.runner.globs import expand, files_below, is_pattern
+from faena.runner.globs import expand, files_below, is_pattern, matches_path
 from faena.runner.task import Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import CodeType
     from typing import Any
 
@@ -65,14 +65,14 @@ def source_parts(folder: str, paths: list[str], known: dict[str, Entry]) -> tupl
     return parts, seen
 
 
-def paths_of(runner: Runner, step: Step, wanted: Any, *, must_exist: bool = True) -> list[str]:
+def paths_of(runner: Runner, step: Step, wanted: Any, *, must_exist: bool = True, coming: Iterable[str] = ()) -> list[str]:
     """The files that `sources` or `outputs` name: paths, patterns, directories, tasks (their outputs), functions.
 
-    Relative to the task file's directory.
+    Relative to the task file's directory. `coming` are files that count as if they were there.
     """
     folder = folder_of(runner)
     found: dict[str, None] = {}
-    for each in _flat(wanted):
+    for each in flat(wanted):
         if isinstance(each, Task):
             extras = each.options.extras
             if extras is None or extras.outputs is None:
@@ -81,14 +81,15 @@ def paths_of(runner: Runner, step: Step, wanted: Any, *, must_exist: bool = True
             if extras.each is not None:
                 from faena.runner.rules import targets_of
 
-                found.update(dict.fromkeys(targets_of(folder, extras)))
+                found.update(dict.fromkeys(targets_of(folder, extras, coming)))
             else:
-                found.update(dict.fromkeys(paths_of(runner, step, outputs, must_exist=must_exist)))
+                found.update(dict.fromkeys(paths_of(runner, step, outputs, must_exist=must_exist, coming=coming)))
         elif callable(each):
             with runner.scope_of(step) as context:
-                found.update(dict.fromkeys(paths_of(runner, step, each(context), must_exist=must_exist)))
+                paths = paths_of(runner, step, each(context), must_exist=must_exist, coming=coming)
+            found.update(dict.fromkeys(paths))
         else:
-            found.update(dict.fromkeys(_files(folder, _filled(step, os.fspath(each)), must_exist)))
+            found.update(dict.fromkeys(_files(folder, filled(step, os.fspath(each)), must_exist, coming)))
     return list(found)
 
 
@@ -96,40 +97,46 @@ def folder_of(runner: Runner) -> str:
     return runner.root.loaded_from or os.getcwd()
 
 
-def _filled(step: Step, path: str) -> str:
+def filled(step: Step, path: str) -> str:
     """A path with `{argument}` replaced by the step's own."""
     if "{" not in path:
         return path
-    values = {each.name: each.default for each in step.task.command(step.name).parameters} | step.kwargs
     try:
-        return path.format(**values)
+        return path.format(**step.values)
     except (KeyError, IndexError) as error:
         raise TaskFileError(f"task '{step.name}': path {path!r} names {error}, which is no argument") from None
 
 
-def _files(folder: str, path: str, must_exist: bool) -> list[str]:
+def _files(folder: str, path: str, must_exist: bool, coming: Iterable[str]) -> list[str]:
     if is_pattern(path):
-        return expand(folder, path)
+        return with_coming(expand(folder, path), path, coming)
     full = os.path.join(folder, path)
-    if os.path.isdir(full):
-        return files_below(folder, path.rstrip("/"))
-    if must_exist and not os.path.exists(full):
+    below = [each for each in coming if each.startswith(path.rstrip("/") + "/")]
+    if os.path.isdir(full) or below:
+        return sorted({*(files_below(folder, path.rstrip("/")) if os.path.isdir(full) else ()), *below})
+    if must_exist and not os.path.exists(full) and path not in coming:
         raise TaskFileError(f"source {path} does not exist")
     return [path]
 
 
-def _flat(value: Any) -> Iterator[Any]:
+def with_coming(found: list[str], pattern: str, coming: Iterable[str]) -> list[str]:
+    """What a pattern gives, and will give once the files that are coming are there."""
+    more = [each for each in coming if matches_path(pattern, each)]
+    return sorted({*found, *more}) if more else found
+
+
+def flat(value: Any) -> Iterator[Any]:
     if value is None:
         return
     if isinstance(value, list | tuple | set | frozenset):
         for each in value:
-            yield from _flat(each)
+            yield from flat(each)
     else:
         yield value
 
 
 def _versions(value: Any) -> list[Any]:
-    return list(_flat(value))
+    return list(flat(value))
 
 
 def _version_text(runner: Runner, step: Step, version: Any) -> str:

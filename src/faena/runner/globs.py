@@ -76,6 +76,25 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     return lambda name: compiled.match(name) is not None
 
 
+def matches_path(pattern: str, path: str) -> bool:
+    """Whether `expand` would give the path for the pattern, were the file there."""
+    return _matches(os.path.normpath(pattern).split("/"), path.split("/"))
+
+
+def _matches(parts: list[str], names: list[str]) -> bool:
+    if not parts or not names:
+        return not parts and not names
+    part, name = parts[0], names[0]
+    if part == "**":
+        if len(parts) > 1 and _matches(parts[1:], names):
+            return True
+        if name.startswith("."):
+            return False
+        return _matches(parts, names[1:]) if len(names) > 1 else len(parts) == 1
+    is_hidden = name.startswith(".") and not part.startswith(".")
+    return not is_hidden and (part == name or matcher(part)(name)) and _matches(parts[1:], names[1:])
+
+
 def files_below(folder: str, path: str) -> list[str]:
     """All files of a directory, as paths relative to `folder`, sorted."""
     found: list[str] = []

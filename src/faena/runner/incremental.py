@@ -70,11 +70,11 @@ def run_incrementally(runner: Runner, step: Step, *, has_keyboard: bool, sink: A
         return run_rule(runner, step, has_keyboard=has_keyboard, sink=sink)
     began_s = time.monotonic()
     path = _path_of(runner, step)
-    record = _load(path)
+    record = load_record(runner, step)
     parts, sources = _now(runner, step, record)
     fingerprint = whole(parts)
     outputs_before = dict(record.outputs) if record is not None else {}
-    reason = "--force" if runner.settings.force else _why(runner, record, fingerprint, parts)
+    reason = "--force" if runner.settings.force else why(runner, record, fingerprint, parts)
     if not reason:
         _note(runner, step, "up to date", sink)
         assert record is not None
@@ -87,29 +87,13 @@ def run_incrementally(runner: Runner, step: Step, *, has_keyboard: bool, sink: A
         if restored is not None:
             _save(path, Record(fingerprint, parts, sources, restored[0], restored[1]))
             return Outcome(step, "restored", reason=reason, duration_s=time.monotonic() - began_s)
-    value, log = _run_recorded(runner, step, has_keyboard, sink)
+    value, log = run_recorded(runner, step, has_keyboard, sink)
     outputs = _outputs_now(runner, step, {})
     made = Record(fingerprint, parts, sources, outputs, log)
     _save(path, made)
     if extras.outputs is not None:
         _keep(runner, made)
     return Outcome(step, "done", value=value, reason=reason, duration_s=time.monotonic() - began_s)
-
-
-def foresee_incremental(runner: Runner, step: Step) -> str:
-    """What a run would do with the step as things are now."""
-    extras = extras_of(step)
-    if extras.each is not None:
-        from faena.runner.rules import foresee_rule
-
-        return foresee_rule(runner, step)
-    record = _load(_path_of(runner, step))
-    try:
-        parts, _ = _now(runner, step, record)
-    except TaskFileError as error:
-        return f"has to run: {error}"
-    reason = "--force" if runner.settings.force else _why(runner, record, whole(parts), parts)
-    return f"has to run: {reason}" if reason else "up to date"
 
 
 def _now(runner: Runner, step: Step, record: Record | None) -> tuple[dict[str, bytes], dict[str, Entry]]:
@@ -122,7 +106,7 @@ def _now(runner: Runner, step: Step, record: Record | None) -> tuple[dict[str, b
     return parts, seen
 
 
-def _why(runner: Runner, record: Record | None, fingerprint: bytes, parts: dict[str, bytes]) -> str:
+def why(runner: Runner, record: Record | None, fingerprint: bytes, parts: dict[str, bytes]) -> str:
     """Why the step has to run, or nothing."""
     if record is None:
         return "it has not succeeded before"
@@ -170,14 +154,17 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _run_recorded(runner: Runner, step: Step, has_keyboard: bool, sink: Any) -> tuple[Any, list[tuple[str, bytes]]]:
+def run_recorded(
+    runner: Runner, step: Step, has_keyboard: bool, sink: Any, extra_kwargs: dict[str, Any] | None = None
+) -> tuple[Any, list[tuple[str, bytes]]]:
     """Run the body and keep what it printed."""
     if sink is not None:
         recorder = Recorder(sink)
-        return run_body(runner, step, has_keyboard=has_keyboard, sink=recorder), _short(recorder.pieces)
+        value = run_body(runner, step, has_keyboard=has_keyboard, sink=recorder, extra_kwargs=extra_kwargs)
+        return value, _short(recorder.pieces)
     with Routing() as direct:
         recorder = Recorder(direct)
-        value = run_body(runner, step, has_keyboard=has_keyboard, sink=recorder)
+        value = run_body(runner, step, has_keyboard=has_keyboard, sink=recorder, extra_kwargs=extra_kwargs)
     return value, _short(recorder.pieces)
 
 
@@ -202,8 +189,8 @@ def _path_of(runner: Runner, step: Step) -> str:
     return os.path.join(state_folder(runner), f"{name}.state")
 
 
-def _load(path: str) -> Record | None:
-    values = state.load(path)
+def load_record(runner: Runner, step: Step) -> Record | None:
+    values = state.load(_path_of(runner, step))
     if values.keys() != {"fingerprint", "parts", "sources", "outputs", "log"}:
         return None
     return Record(**values)
@@ -241,3 +228,4 @@ def _keep(runner: Runner, record: Record) -> None:
     cache = cache_of(runner)
     if cache is not None:
         cache.keep(record.fingerprint, folder_of(runner), record.outputs, record.log)
+        cache.flush()

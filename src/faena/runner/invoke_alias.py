@@ -34,6 +34,12 @@ NAMES = {
     "StreamWatcher": "faena.runner.watchers",
     "Executor": "faena.runner.executor",
     "Program": "faena.cli.fa_program",
+    "FilesystemLoader": "faena.runner.loader",
+    "Loader": "faena.runner.loader",
+    "Parser": "faena.runner.parser",
+    "ParserContext": "faena.runner.parser",
+    "ParseResult": "faena.runner.parser",
+    "Argument": "faena.runner.parser",
 }
 ERRORS = (
     "Exit", "Failure", "UnexpectedExit", "CommandTimedOut", "AuthFailure", "CollectionNotFound", "PlatformError",

@@ -68,7 +68,7 @@ def _flat_rows(root: Collection, prefix: str, depth: int, level: int = 1) -> lis
     for name in sorted(root.collections):
         sub = root.collections[name]
         if depth and level >= depth:
-            rows.append((f"{prefix}{name} [{_tally(sub)}]", summary_of(sub.__doc__)))
+            rows.append((f"{prefix}{name} [{_tally(sub)}]", _words_of(sub)))
         else:
             rows.extend(_flat_rows(sub, f"{prefix}{name}.", depth, level + 1))
     return rows
@@ -88,11 +88,16 @@ def _nested_rows(root: Collection, dot: str, depth: int, level: int) -> list[tup
         sub = root.collections[name]
         own = f"{indent}{dot if level == 0 else '.'}{name}"
         if depth and level + 1 >= depth:
-            rows.append((f"{own} [{_tally(sub)}]", summary_of(sub.__doc__)))
+            rows.append((f"{own} [{_tally(sub)}]", _words_of(sub)))
         else:
-            rows.append((own, summary_of(sub.__doc__)))
+            rows.append((own, _words_of(sub)))
             rows.extend(_nested_rows(sub, dot, depth, level + 1))
     return rows if dot or level else [(name.removeprefix("."), text) for name, text in rows]
+
+
+def _words_of(collection: Collection) -> str:
+    """What a collection's own module says of it; the class has words, too, which are for its readers."""
+    return summary_of(vars(collection).get("__doc__"))
 
 
 def _tally(collection: Collection) -> str:
@@ -107,7 +112,7 @@ def as_values(root: Collection) -> dict[str, Any]:
     """The collection as plain values, as Invoke's JSON has them."""
     return {
         "name": root.name,
-        "help": summary_of(root.__doc__) or None,
+        "help": _words_of(root) or None,
         "default": root.default,
         "tasks": [
             {

@@ -19,13 +19,20 @@ def _value(name: str, text: str, metavar: str, *spellings: str, group: str = "",
     return Parameter(name, more.pop("shape", "one"), spellings=spellings, metavar=metavar, help=text, group=group, **more)
 
 
+def _count(text: str) -> int:
+    found = int(text) if text.isdigit() else 0
+    if found < 1:
+        raise ValueError("a whole number from 1")
+    return found
+
+
 def fa_options() -> CommandSpec:
     """The command line of `fa` before the first task."""
     run, files, show = "How tasks run", "Where tasks come from", "What is shown"
     return CommandSpec(
         "fa",
         (
-            _value("jobs", "Run up to N tasks at the same time.", "N", "-j", "--jobs", group=run, convert=int),
+            _value("jobs", "Run up to N tasks at the same time.", "N", "-j", "--jobs", group=run, convert=_count),
             _flag("keep_going", "After a failure, run what does not depend on it.", "-k", "--keep-going", group=run),
             _flag("force", "Run tasks that are up to date, too.", "--force", group=run),
             _flag("why", "Say why each task has to run or not.", "--why", group=run),

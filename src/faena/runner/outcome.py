@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     Status = Literal["done", "up to date", "restored", "skipped", "failed", "cancelled"]
 
 
+LOST = "what it needs failed"  # the reason of a cancelled step that was never begun
+
+
 class Outcome:
     """One step's end: its status, its value or error, how long it took, why it was skipped or had to run."""
 

@@ -10,6 +10,7 @@ order of the steps, so there can be no cycle but one that tasks declare, which i
 
 from __future__ import annotations
 
+from faena._lib.arguments.spec import MISSING
 from faena.errors import TaskCycle
 from faena.runner.task import Call, Task
 
@@ -44,6 +45,15 @@ class Step:
         words = [str(each) for each in self.args]
         words += [f"{key}={value}" for key, value in self.kwargs.items()]
         return f"{self.name}({', '.join(words)})" if words else self.name
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every parameter of the task with its value here, or its default."""
+        parameters = self.task.command(self.name).parameters
+        values = {each.name: each.default for each in parameters if each.default is not MISSING}
+        for index, each in enumerate(parameters[: len(self.args)]):
+            values[each.name] = self.args[index:] if each.shape == "rest" else self.args[index]
+        return values | self.kwargs
 
 
 class _Frame:
@@ -118,6 +128,10 @@ class _Planner:
 
     def _enter(self, wanted: Any, *, is_asked: bool = False) -> int | None:
         """Begin with a call; return its place at once if it has one."""
+        if self._dedupe and not is_asked and isinstance(wanted, Task):  # the common case, and most edges lead back
+            known = self._places.get(wanted, -1)
+            if known >= 0:
+                return known
         call = self._call_of(wanted)
         key = _key(call)
         place = self._places.get(key)

@@ -155,6 +155,7 @@ class Follower:
         self._pending = feed or b""
         self._ends_input = feed is not None
         self._keyboard_fd = keyboard_fd
+        self._was_typed = False
         self._on_typed = on_typed
         self._watchers = watchers
         self._encoding = encoding
@@ -223,9 +224,10 @@ class Follower:
         if not data:
             poll.unregister(fd)
             self._keyboard_fd = None
-            if not self._watchers:
-                self._ends_input = True
+            # where nothing was ever typed (`/dev/null`), the input stays open for the answers of watchers
+            self._ends_input = self._was_typed or not self._watchers
             return
+        self._was_typed = True
         self._pending += data
         if self._on_typed is not None:
             self._on_typed(data)

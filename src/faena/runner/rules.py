@@ -6,28 +6,38 @@
 
 `{stem}`, `{name}`, `{dir}`, `{path}` (without suffix) in `outputs` stand for parts of the source's path. `sources` are
 common to all targets. One state file holds all targets; a journal beside it keeps what a killed build had finished.
+
+    as the snapshot has it? ─ no ─▶ look at each target ─▶ a batch of those to make ─▶ each: restore it or make it ─▶ end
+            │ yes
+        up to date
+
+Who runs a batch takes one item after the other (`Batch.make`); a parallel run gives the items to whichever of its slots
+is free, as it does with steps.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
+from _thread import allocate_lock
 
 from faena.errors import TaskFileError
-from faena.runner import state
-from faena.runner.extras import extras_of, run_body
-from faena.runner.files import MARGIN_NS, look
-from faena.runner.fingerprint import folder_of, own_parts, paths_of, source_parts, whole
+from faena.runner import snapshot, state
+from faena.runner.extras import extras_of
+from faena.runner.files import MARGIN_NS, digest, look
+from faena.runner.fingerprint import folder_of, own_parts, paths_of, source_parts, whole, with_coming
 from faena.runner.globs import expand
-from faena.runner.incremental import state_folder
+from faena.runner.incremental import run_recorded, state_folder
 from faena.runner.outcome import Outcome
+from faena.runner.sinks import Direct, Routing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from faena.runner.cache import Cache
     from faena.runner.execute import Runner
     from faena.runner.plan import Step
     from faena.runner.task import Extras
@@ -35,13 +45,12 @@ if TYPE_CHECKING:
 _COMMON = ""  # the key of what all targets share: no target has an empty name
 
 
-def pairs_of(folder: str, extras: Extras) -> list[tuple[str, str]]:
-    """Each source with its target, relative to the folder.
+def pairs_of(folder: str, extras: Extras, coming: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """Each source with its target, relative to the folder; sources that are `coming` count as if they were there.
 
     Raises TaskFileError: two sources would make one target.
     """
-    patterns = [extras.each] if isinstance(extras.each, str) else list(extras.each)
-    sources = [path for pattern in patterns for path in expand(folder, pattern)]
+    sources = [path for pattern in patterns_of(extras) for path in with_coming(expand(folder, pattern), pattern, coming)]
     form = extras.outputs
     if not isinstance(form, str):
         raise TaskFileError("a task with `each` needs `outputs` as one text, such as 'build/{stem}.o'")
@@ -60,35 +69,42 @@ def pairs_of(folder: str, extras: Extras) -> list[tuple[str, str]]:
     return pairs
 
 
+def patterns_of(extras: Extras) -> list[str]:
+    return [extras.each] if isinstance(extras.each, str) else list(extras.each)
+
+
 def _target(form: str, path: str) -> str:
     folder, name = os.path.split(path)
     stem = name.rpartition(".")[0] or name
     return form.format(stem=stem, name=name, dir=folder, path=os.path.join(folder, stem))
 
 
-def targets_of(folder: str, extras: Extras) -> list[str]:
-    return [target for _, target in pairs_of(folder, extras)]
+def targets_of(folder: str, extras: Extras, coming: Iterable[str] = ()) -> list[str]:
+    return [target for _, target in pairs_of(folder, extras, coming)]
 
 
-class _Rule:
+class Rule:
     """One run of a rule: what is known, and what has to be made."""
 
-    def __init__(self, runner: Runner, step: Step) -> None:
+    def __init__(self, runner: Runner, step: Step, coming: Iterable[str] = ()) -> None:
         self.runner, self.step = runner, step
         self.extras = extras_of(step)
         self.folder = folder_of(runner)
-        name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in step.name)
-        self.path = os.path.join(state_folder(runner), f"{name}.rule")
+        self.path = state_path(runner, step)
         self.known: dict[str, Any] = state.load(self.path)
         common: Any = self.known.get(_COMMON) or (b"", {}, {})
         parts = own_parts(runner, step)
-        found, self._sources = source_parts(self.folder, paths_of(runner, step, self.extras.sources), common[2])
+        sources = paths_of(runner, step, self.extras.sources, coming=coming)
+        self.common = sources
+        if coming:  # only foreseen: what is not there yet has no content
+            sources = [path for path in sources if os.path.exists(os.path.join(self.folder, path))]
+        found, self._sources = source_parts(self.folder, sources, common[2])
         self._parts = {**parts, **found}
         self.fingerprint = whole(self._parts)
         self._old_parts: dict[str, bytes] = common[1]
         self.is_changed = common != (self.fingerprint, self._parts, self._sources)
-        self.pairs = pairs_of(self.folder, self.extras)
-        self._lock = threading.Lock()
+        self.pairs = pairs_of(self.folder, self.extras, coming)
+        self._lock = allocate_lock()
 
     def stale(self) -> list[tuple[str, str, str]]:
         """The pairs that have to be made, with the reason. Files that only look changed are noted on the way."""
@@ -154,16 +170,17 @@ class _Rule:
         exists = os.path.exists(os.path.join(self.folder, source))
         return f"output {target} is missing" if exists else f"source {source} is missing"
 
-    def make(self, source: str, target: str, has_keyboard: bool, sink: Any) -> None:
-        """Make one target and note it. What the body raises goes through."""
-        full = os.path.join(self.folder, target)
-        before = look(os.path.join(self.folder, source), None)
-        os.makedirs(os.path.dirname(full), exist_ok=True)
-        extra = {"source": os.path.join(self.folder, source), "output": full}
-        extra = {key: os.path.relpath(value) for key, value in extra.items()}
-        run_body(self.runner, self.step, has_keyboard=has_keyboard, sink=sink, extra_kwargs=extra)
+    def fingerprint_of(self, source: str, target: str, content: bytes) -> bytes:
+        """The key of one target in the cache: all that decides its content."""
+        return digest(self.fingerprint, source.encode(), target.encode(), content)
+
+    def note(self, source: str, target: str, before: Any) -> None:
+        """Keep what a target is now that it was made from `before`.
+
+        Raises TaskFileError: it is not there.
+        """
         try:
-            after = look(full, None)
+            after = look(os.path.join(self.folder, target), None)
         except OSError as error:
             raise TaskFileError(f"it should have made {target}, and did not ({error.strerror})") from None
         record = (self.fingerprint, source, before, after)
@@ -177,72 +194,174 @@ class _Rule:
         kept = {key: value for key, value in self.known.items() if key in targets}
         kept[_COMMON] = (self.fingerprint, self._parts, self._sources)
         state.save(self.path, kept)
+        records = [kept.get(target) for _, target in self.pairs]
+        if any(record is None or record[0] != self.fingerprint for record in records):
+            snapshot.forget(self.path)
+            return
+        decides = (self.fingerprint, self._sources, patterns_of(self.extras), self.extras.outputs)
+        entries = [(record[2], record[3]) for record in records if record is not None]
+        snapshot.write(self.path, decides, [each for each, _ in self.pairs], entries, [each for _, each in self.pairs])
+
+
+class Batch:
+    """The targets of one rule that have to be made, one item after the other, by one thread or by several."""
+
+    def __init__(self, rule: Rule, stale: list[tuple[str, str, str]], began_s: float) -> None:
+        self.step = rule.step
+        self.count = len(stale)
+        self.done = 0
+        self.failure: Exception | None = None
+        self._rule = rule
+        self._stale = stale
+        self._pending = stale[::-1]
+        self._restored = 0
+        self._began_s = began_s
+        self._cache: Cache | None = None
+        if not rule.runner.settings.force:
+            from faena.runner.cache import cache_of
+
+            self._cache = cache_of(rule.runner)
+            if self._cache is not None:
+                self._cache.expect(self._keys())
+
+    def _keys(self) -> Iterator[bytes]:
+        """The cache's keys of all items, for a place far away to be asked for them in one go."""
+        for source, target, _ in self._stale:
+            try:
+                content = look(os.path.join(self._rule.folder, source), None)[4]
+            except OSError:
+                continue
+            yield self._rule.fingerprint_of(source, target, content)
+
+    @property
+    def is_drained(self) -> bool:
+        return not self._pending
+
+    def take(self) -> tuple[str, str, str]:
+        """The next item."""
+        return self._pending.pop()
+
+    def make(self, item: tuple[str, str, str], *, has_keyboard: bool, sink: Any) -> bool:
+        """Restore or make one target and note it; False when that failed. What ends the run goes through."""
+        source, target, _ = item
+        try:
+            self._make(source, target, has_keyboard, sink)
+        except Exception as error:  # noqa: BLE001  around user code
+            self.failure = self.failure or error
+            return False
+        self.done += 1
+        return True
+
+    def _make(self, source: str, target: str, has_keyboard: bool, sink: Any) -> None:
+        rule = self._rule
+        before = look(os.path.join(rule.folder, source), None)
+        key = rule.fingerprint_of(source, target, before[4])
+        full = os.path.join(rule.folder, target)
+        if self._cache is not None:
+            printed = self._cache.restore(key, rule.folder)
+            if printed is not None:
+                for name, data in printed:
+                    sink.write(name, data)
+                self._restored += 1
+                rule.note(source, target, before)
+                return
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        paths = {"source": os.path.join(rule.folder, source), "output": full}
+        paths = {name: os.path.relpath(path) for name, path in paths.items()}
+        _, printed = run_recorded(rule.runner, rule.step, has_keyboard, sink, paths)
+        rule.note(source, target, before)
+        if self._cache is not None:
+            self._cache.keep(key, rule.folder, {target: rule.known[target][3]}, printed)
+
+    def end(self, sink: Any) -> Outcome:
+        """Write down how far it came, and say how it ended."""
+        self._rule.finish()
+        if self._cache is not None:
+            self._cache.flush()
+        duration_s = time.monotonic() - self._began_s
+        if self.failure is not None:
+            return Outcome(self.step, "failed", error=self.failure, duration_s=duration_s)
+        if self.done < self.count:
+            return Outcome(self.step, "cancelled", reason="the run was ended", duration_s=duration_s)
+        restored = f", {self._restored} of them from the cache" if self._restored else ""
+        total = len(self._rule.pairs)
+        _say(sink, f"{self.step.title}: made {self.count} of {total} targets{restored}\n")
+        return Outcome(self.step, "done", reason=self._stale[0][2], duration_s=duration_s)
+
+
+def begin_rule(runner: Runner, step: Step, sink: Any) -> Outcome | Batch:
+    """See what has to be made: the end of the step when that is nothing, else a batch.
+
+    Raises TaskFileError.
+    """
+    began_s = time.monotonic()
+    count = _count_as_known(runner, step)
+    rule: Rule | None = None
+    if count is None:
+        rule = Rule(runner, step)
+        stale = rule.stale()
+        if stale:
+            if runner.settings.why:
+                for _, target, reason in stale:
+                    _say(sink, f"{step.title}: {target} has to be made: {reason}\n")
+            return Batch(rule, stale, began_s)
+        rule.finish()
+        count = len(rule.pairs)
+    _say(sink, f"{step.title}: {count} targets up to date\n")
+    return Outcome(step, "up to date", reason="nothing changed", duration_s=time.monotonic() - began_s)
+
+
+def _count_as_known(runner: Runner, step: Step) -> int | None:
+    """The number of targets when the snapshot says that all are up to date."""
+    if runner.settings.force:
+        return None
+    found = snapshot.load(state_path(runner, step))
+    if found is None:
+        return None
+    extras, folder = extras_of(step), folder_of(runner)
+    parts = own_parts(runner, step)
+    known: Any = found[0]
+    more, seen = source_parts(folder, paths_of(runner, step, extras.sources), known[1])
+    patterns = patterns_of(extras)
+    if known != (whole({**parts, **more}), seen, patterns, extras.outputs):
+        return None
+    return snapshot.count_unchanged(folder, patterns, found)
 
 
 def run_rule(runner: Runner, step: Step, *, has_keyboard: bool, sink: Any) -> Outcome:
-    """Make the targets that are not up to date."""
-    began_s = time.monotonic()
-    rule = _Rule(runner, step)
-    stale = rule.stale()
-    if not stale:
-        if rule.is_changed or len(rule.known) != len(rule.pairs) + 1:
-            rule.finish()
-        _say(sink, f"{step.title}: {len(rule.pairs)} targets up to date\n")
-        return Outcome(step, "up to date", reason="nothing changed", duration_s=time.monotonic() - began_s)
-    if runner.settings.why:
-        for _, target, reason in stale:
-            _say(sink, f"{step.title}: {target} has to be made: {reason}\n")
-    failure = _make_all(rule, stale, has_keyboard, sink)
-    rule.finish()
-    if failure is not None:
-        raise failure
-    _say(sink, f"{step.title}: made {len(stale)} of {len(rule.pairs)} targets\n")
-    return Outcome(step, "done", reason=stale[0][2], duration_s=time.monotonic() - began_s)
+    """Make the targets that are not up to date, one after the other."""
+    batch = begin_rule(runner, step, sink)
+    if isinstance(batch, Outcome):
+        return batch
+    with _Streams(sink) as target:
+        while not batch.is_drained:
+            if not batch.make(batch.take(), has_keyboard=has_keyboard, sink=target) and not runner.settings.keep_going:
+                break
+    return batch.end(sink)
 
 
-def _make_all(rule: _Rule, stale: list[tuple[str, str, str]], has_keyboard: bool, sink: Any) -> Exception | None:
-    """Make targets, several at a time with `-j`; return the first failure (others are made first with keep_going)."""
-    jobs = min(rule.runner.settings.jobs, len(stale))
-    pending = iter(stale)
-    lock = threading.Lock()
-    failures: list[Exception] = []
+class _Streams:
+    """The sink that the items of a batch write to: the given one, or the process's own streams for as long as it runs."""
 
-    def work() -> None:
-        while not failures or rule.runner.settings.keep_going:
-            with lock:
-                pair = next(pending, None)
-            if pair is None:
-                return
-            try:
-                rule.make(pair[0], pair[1], has_keyboard and jobs == 1, sink)
-            except Exception as error:  # noqa: BLE001  around user code
-                failures.append(error)
-            except BaseException:
-                failures.append(InterruptedError("the run was ended"))
-                if jobs == 1:
-                    raise
-                return
+    def __init__(self, sink: Any) -> None:
+        self._sink = sink
+        self._routing: Routing | None = None
 
-    if jobs <= 1:
-        work()
-    else:
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    return failures[0] if failures else None
+    def __enter__(self) -> Any:
+        if self._sink is not None:
+            return self._sink
+        self._routing = Routing()
+        return self._routing.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        if self._routing is not None:
+            self._routing.__exit__()
 
 
-def foresee_rule(runner: Runner, step: Step) -> str:
-    rule = _Rule(runner, step)
-    stale = rule.stale()
-    return f"{len(stale)} of {len(rule.pairs)} targets have to be made" if stale else "up to date"
+def state_path(runner: Runner, step: Step) -> str:
+    name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in step.name)
+    return os.path.join(state_folder(runner), f"{name}.rule")
 
 
 def _say(sink: Any, text: str) -> None:
-    if sink is not None:
-        sink.write("stdout", text.encode())
-    else:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+    (sink or Direct(sys.stdout, sys.stderr)).write("stdout", text.encode())

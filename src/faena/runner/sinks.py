@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
+from _thread import allocate_lock
+from time import time
 
 from faena.runner.scope import CURRENT
 
@@ -51,46 +52,65 @@ class Grouped:
         self._label = label
         self._marks = marks
         self._pieces: list[tuple[str, bytes]] = []
+        self._began_s = time()
+
+    def _mark(self, text: str, at_s: float) -> bytes:
+        own = "".join(letter if letter.isalnum() or letter in "_.-" else "_" for letter in self._label)
+        return text.format(name=self._label, id=own, time=int(at_s)).encode()
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the CI system folds it."""
+        return bool(self._marks[0])
 
     def write(self, name: str, data: bytes) -> None:
         self._pieces.append((name, data))
+
+    def move_to(self, other: Grouped) -> None:
+        """Hand everything over, in one piece."""
+        other._pieces += self._pieces
+        self._pieces = []
 
     def finish(self) -> None:
         if self._pieces:
             begin, end = self._marks
             pieces = list(self._pieces)
             if begin:
-                pieces.insert(0, ("stdout", begin.format(name=self._label).encode()))
-                pieces.append(("stdout", end.format(name=self._label).encode()))
+                pieces.insert(0, ("stdout", self._mark(begin, self._began_s)))
+                pieces.append(("stdout", self._mark(end, time())))
             self._target.write_all(pieces)
             self._pieces = []
 
 
 class Direct:
-    """The real streams, one writer at a time."""
+    """The real streams, one writer at a time. On a terminal a block of lines may stand below all that is written."""
 
     def __init__(self, out: Any, err: Any) -> None:
         self._streams = {"stdout": out, "stderr": err}
-        self._lock = threading.Lock()
-        self._status = ""
-        self.is_terminal = bool(getattr(err, "isatty", lambda: False)()) and bool(out.isatty())
+        self._lock = allocate_lock()
+        self._block: list[str] = []
+        self._is_mid_line = False
+        has_terminal = bool(getattr(err, "isatty", lambda: False)()) and bool(out.isatty())
+        self.is_terminal = has_terminal and os.environ.get("TERM") not in ("dumb", "unknown")
 
-    def show_status(self, text: str) -> None:
-        """Replace the line at the bottom of the terminal."""
+    @property
+    def terminal(self) -> Any:
+        """The stream that the block is drawn on."""
+        return self._streams["stderr"]
+
+    def show_block(self, lines: list[str]) -> None:
+        """Replace the lines at the bottom; each must fit the terminal's width."""
         with self._lock:
-            width = os.get_terminal_size(self._streams["stderr"].fileno()).columns or 80
-            self._status = text[: width - 1]
-            self._streams["stderr"].write(f"\r\033[K{self._status}")
-            self._streams["stderr"].flush()
+            self._take_block_away()
+            self._block = lines
+            self._put_block()
 
     def write(self, name: str, data: bytes) -> None:
         self.write_all([(name, data)])
 
     def write_all(self, pieces: list[tuple[str, bytes]]) -> None:
         with self._lock:
-            if self._status:
-                self._streams["stderr"].write("\r\033[K")
-                self._streams["stderr"].flush()
+            self._take_block_away()
             for name, data in pieces:
                 stream = self._streams[name]
                 buffer = getattr(stream, "buffer", None)
@@ -99,9 +119,22 @@ class Direct:
                 else:
                     buffer.write(data)
                 stream.flush()
-            if self._status:
-                self._streams["stderr"].write(self._status)
-                self._streams["stderr"].flush()
+                if data:
+                    self._is_mid_line = not data.endswith(b"\n")
+            self._put_block()
+
+    def _take_block_away(self) -> None:
+        if self._block:
+            up = f"\033[{len(self._block) - 1}A" if len(self._block) > 1 else ""
+            self.terminal.write(f"\r{up}\033[J")
+            self.terminal.flush()
+
+    def _put_block(self) -> None:
+        if self._block:
+            begin = "\n" if self._is_mid_line else ""  # what was written has no end yet: the block must not hide it
+            self._is_mid_line = False
+            self.terminal.write(begin + "\n".join(self._block))
+            self.terminal.flush()
 
     def finish(self) -> None:
         """Nothing is held back."""
@@ -201,7 +234,8 @@ def group_marks() -> tuple[str, str]:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         return "::group::{name}\n", "::endgroup::\n"
     if os.environ.get("GITLAB_CI") == "true":
-        return "section_start:0:{name}\r{name}\n", "section_end:0:{name}\r\n"
+        # https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections
+        return "\033[0Ksection_start:{time}:{id}\r\033[0K{name}\n", "\033[0Ksection_end:{time}:{id}\r\033[0K\n"
     if os.environ.get("TF_BUILD") == "True":
         return "##[group]{name}\n", "##[endgroup]\n"
     return "", ""

@@ -20,10 +20,14 @@ _MAGIC = f"faena state 1 {sys.version_info[0]}.{sys.version_info[1]} {marshal.ve
 _LIMIT_BYTES = 1 << 31
 
 
+def journal_of(path: str) -> str:
+    return f"{path}.log"
+
+
 def load(path: str) -> dict[Any, Any]:
     """The state at `path` with its journal, or an empty one."""
     found = _load_block(path)
-    for key, value in _load_journal(path + ".log"):
+    for key, value in _load_journal(journal_of(path)):
         if value is None:
             found.pop(key, None)
         else:
@@ -42,14 +46,14 @@ def save(path: str, values: dict[Any, Any]) -> None:
         file.write(payload)
     os.replace(temporary, path)
     try:
-        os.unlink(path + ".log")
+        os.unlink(journal_of(path))
     except FileNotFoundError:
         pass
 
 
 def append(path: str, key: Any, value: Any) -> None:
     """Note one change (`None` removes the key); readers see it at once."""
-    journal = path + ".log"
+    journal = journal_of(path)
     payload = marshal.dumps((key, value))
     record = len(payload).to_bytes(4, "little") + crc32(payload).to_bytes(4, "little") + payload
     fd = _open_journal(journal)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, overload
 
+    from faena.runner.parser import Argument
+
     P = ParamSpec("P")
     R = TypeVar("R")
     Dependency: TypeAlias = "Task[..., Any] | Call | str"
@@ -143,6 +145,13 @@ class Task(Generic[P, R]):
             spec = self._commands[name] = _command_of(self, name, ignore_unknown_help)
         return spec
 
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """The task's parameters as arguments of Invoke's parser."""
+        from faena.runner.parser import argument_of
+
+        spec = self.command(self.name, ignore_unknown_help=bool(ignore_unknown_help))
+        return [argument_of(each) for each in spec.parameters]
+
 
 class TaskOptions:
     """How a task's parameters are read, and whether its value is printed."""
@@ -177,6 +186,7 @@ class Extras:
         "confirm",
         "each",
         "env",
+        "needed_by",
         "on_failure",
         "outputs",
         "platforms",
@@ -205,6 +215,7 @@ class Extras:
         timeout_s: float | None = None,
         on_failure: Any = None,
         undo: Any = None,
+        needed_by: Sequence[str] = (),
     ) -> None:
         self.sources = sources
         self.outputs = outputs
@@ -219,6 +230,7 @@ class Extras:
         self.timeout_s = timeout_s
         self.on_failure = on_failure
         self.undo = undo
+        self.needed_by = needed_by
 
 
 class Call:
@@ -257,8 +269,11 @@ def call(task: Task[..., Any] | str, *args: Any, **kwargs: Any) -> Call:
 
 
 _EXTRA_NAMES = frozenset(
-    ("sources", "outputs", "each", "env", "version", "when", "platforms", "confirm", "retries", "on_failure", "undo")
-)
+    (
+        "sources", "outputs", "each", "env", "version", "when", "platforms", "confirm", "retries", "on_failure", "undo",
+        "needed_by",
+    )
+)  # fmt: skip
 _PLAIN_NAMES = frozenset(
     (
         "name", "aliases", "positional", "optional", "default", "auto_shortflags", "help", "pre", "post", "needs",
@@ -301,6 +316,7 @@ if TYPE_CHECKING:
         timeout: float | timedelta | None = None,
         on_failure: Any = None,
         undo: Any = None,
+        needed_by: Sequence[str] = (),
     ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
     def task(*args: Any, **kwargs: Any) -> Any: ...
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,8 @@ def _call_all(task: Any, calls: Iterable[Iterable[Any]]) -> list[Any]:
     ready = [task.arguments.coerce(list(arguments), {}) for arguments in calls]
     if not task.is_coroutine:
         return [task(*args, **kwargs) for args, kwargs in ready]
+
+    import asyncio  # who only sends has no use for it
 
     async def one_after_the_other() -> list[Any]:
         return [await task(*args, **kwargs) for args, kwargs in ready]

@@ -263,11 +263,14 @@ class Group(_Several[list[Any]]):
         return Group(tasks, options=merged, app=self._dispatcher, policy=self.policy)
 
     def skew(self, start: float = 1.0, stop: float | None = None, step: float = 1.0) -> Group:
-        """Let the members begin one after the other: the first `start` seconds after the beginning; returns itself."""
+        """Let the members begin one after the other: the first `start` seconds after the beginning; returns itself.
+
+        `stop`: from there on they are delayed no longer than that.
+        """
         after_s = start
         for task in self.tasks:
             task.set(countdown=after_s)
-            after_s = start if stop is not None and after_s + step > stop else after_s + step
+            after_s = after_s if stop is not None and after_s + step > stop else after_s + step
         return self
 
     def __call__(self, *args: Any, **options: Unpack[SendOptions]) -> GroupResult[Any]:

@@ -163,7 +163,8 @@ class _Builder:
             case _:
                 raise WorkflowError("", f"{canvas!r} cannot be sent")
         if canvas.policy is not Policy.FAIL or canvas.options.get("link") or canvas.options.get("link_error"):
-            shape.out = self._gate(shape.out, canvas.policy, entry.source, canvas.options)
+            shape.out = self._gate(shape.out, Policy.FAIL, entry.source, canvas.options)
+            shape.out = self._tolerated(shape.out, canvas.policy, entry)
         return shape
 
     def _add_steps(
@@ -186,7 +187,8 @@ class _Builder:
         self._group += 1
         members = [self._add(member, entry, down) for member in group.tasks]
         self._group -= 1
-        join = self._draft(own_id, "group", group.policy)
+        apart = links_in(group.options, "link")  # they come after a success, whatever is made of a failure
+        join = self._draft(own_id, "group", Policy.FAIL if apart else group.policy)
         join.is_join = True
         join.fallback = entry.source
         if members:
@@ -196,19 +198,23 @@ class _Builder:
             self._enter(join, entry)
             join.takes = Takes.NOTHING  # an empty list, whatever came before
         self._link(join, group.options)
-        return Shape(join.number, join.id, "group", False, members, (), join.number)
+        out = self._tolerated(join.number, group.policy, entry) if apart else join.number
+        return Shape(join.number, join.id, "group", False, members, (), out)
 
     def _add_task(self, signature: Signature[Any], entry: _Entry, down: Mapping[str, Any], own_id: str | None) -> Shape:
         context, options = self._context, cast("dict[str, Any]", {**down, **signature.options})
         task = context.tasks.get(signature.task)
         if task is not None and task._defaults:
             options = {**task._defaults, **options}
-        draft = self._draft(own_id or options.get("task_id"), signature.task, signature.policy)
+        apart = links_in(signature.options, "link")
+        policy = Policy.FAIL if apart else signature.policy
+        draft = self._draft(own_id or options.get("task_id"), signature.task, policy)
         begins_later = entry.source is not None or entry.is_hook
         if begins_later:
             draft.timing = _timing(options)
-        if draft.timing is not None:
-            options = {name: value for name, value in options.items() if name not in ("countdown", "expires")}
+        if draft.timing is not None:  # an expiry at a moment stays one
+            counted = ("countdown",) if draft.timing.expires_s is None else ("countdown", "expires")
+            options = {name: value for name, value in options.items() if name not in counted}
         plain: Any = {name: value for name, value in options.items() if name not in ("link", "link_error", "task_id")}
         self._enter(draft, entry)
         if signature.immutable:
@@ -220,7 +226,12 @@ class _Builder:
         call = Call(signature.task, signature.args, signature.kwargs, plain)
         draft.message = build_message(call, context.sender, now_s=context.now_s, new_id=draft.id, parent=None)
         self._link(draft, signature.options)
-        return Shape(draft.number, draft.id, signature.task, self._ignored(task, draft.message), None, (), draft.number)
+        out = self._tolerated(draft.number, signature.policy, entry) if apart else draft.number
+        return Shape(draft.number, draft.id, signature.task, self._ignored(task, draft.message), None, (), out)
+
+    def _tolerated(self, source: int, policy: Policy, entry: _Entry) -> int:
+        """Return what comes after a node whose failure is borne: a gate, if there is a policy."""
+        return source if policy is Policy.FAIL else self._gate(source, policy, entry.source, {})
 
     def _gate(self, source: int, policy: Policy, fallback: int | None, options: Mapping[str, Any]) -> int:
         gate = self._draft("", "", policy)
@@ -276,14 +287,9 @@ class _Builder:
 
     def _finish(self, draft: _Draft) -> Node:
         context, message = self._context, draft.message
-        links = Links(
-            tuple(sorted(draft.dependents, key=self._depth_aside)),
-            tuple(draft.hooks),
-            draft.policy,
-            message is None,
-            draft.is_join,
-            draft.timing,
-        )
+        dependents = tuple(sorted(draft.dependents, key=lambda number: self._drafts[number].aside))
+        source = draft.fallback if message is None else None
+        links = Links(dependents, tuple(draft.hooks), draft.policy, message is None, draft.is_join, draft.timing, source)
         if message is not None:
             before = self._drafts[draft.needs[0]].id if draft.needs else ""
             member = Member(context.workflow, draft.number, 0, bool(draft.dependents), draft.is_grouped)

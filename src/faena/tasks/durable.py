@@ -9,7 +9,6 @@ What a step returns is kept in the backend before the next one begins. A crash i
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -60,7 +59,7 @@ def step(task: Task[..., Any], name: str, function: Callable[..., Any], args: An
     entry = known.find(key)
     if entry is None:
         value = function(*args, **kwargs)
-        if inspect.isawaitable(value):
+        if isinstance(value, Awaitable):
             raise WorkflowError("", f"step '{name}' of task '{task.name}' is a coroutine: write await self.astep(...)")
         entry = known.keep(_written(journal, request, journal.entry(key, value)))
     return journal.value_of(entry)

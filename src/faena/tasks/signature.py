@@ -39,6 +39,8 @@ class Signature(Canvas[R]):
         policy: Policy = Policy.FAIL,
     ) -> None:
         super().__init__(options, dispatcher, policy)
+        if not task or not isinstance(cast("Any", task), str):
+            raise WorkflowError("", f"a signature names a task by a text, not by {task!r}")
         self.task, self.args, self.kwargs = task, tuple(args), dict(kwargs or {})
         self.immutable = immutable
 

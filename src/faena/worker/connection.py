@@ -18,7 +18,7 @@ from faena.app.links import Link, Links
 from faena.backend import Completion, JointSettler
 from faena.broker import Consumer
 from faena.engine.completion import FourSteps, conclude, refused
-from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError
+from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError, WorkflowError
 from faena.model.delivery import Ack, Delivery, Malformed, Release
 from faena.model.inputs import Input
 from faena.model.result import ResultRecord
@@ -28,7 +28,7 @@ log = logging.getLogger("faena.worker")
 T = TypeVar("T")
 
 BROKEN = (BrokerError, BackendError, StorageError, OSError)
-_UNWRITABLE = (MessageTooLarge, CodecError, ValueError, TypeError, OverflowError)
+_UNWRITABLE = (MessageTooLarge, CodecError, WorkflowError, ValueError, TypeError, OverflowError)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 
 

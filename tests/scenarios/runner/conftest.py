@@ -13,7 +13,7 @@ import pytest
 
 # variables that change what `fa` does: those of the CI system that runs the tests, and of the developer; byte code is
 # kept, as it is in use
-OUTSIDE = ("INVOKE_", "GITHUB_", "GITLAB_", "TF_BUILD", "CI", "PYTHONDONTWRITEBYTECODE")
+OUTSIDE = ("INVOKE_", "XDG_", "GITHUB_", "GITLAB_", "TF_BUILD", "CI", "PYTHONDONTWRITEBYTECODE")
 HEADER = "from faena import Collection, Config, Context, Exit, call, run, sudo, task\n"
 
 
@@ -57,8 +57,8 @@ class Project:
             **{"stdin": subprocess.DEVNULL} | more,
         )
 
-    def fa(self, *words: str, cwd: str = ".", env: dict[str, str] | None = None, feed: str | None = None) -> Run:
-        more = {} if feed is None else {"stdin": subprocess.PIPE}
+    def fa(self, *words: str, cwd: str = ".", env: dict[str, str] | None = None, feed: str | None = None, **more) -> Run:
+        more = more if feed is None else {"stdin": subprocess.PIPE} | more
         process = self.start(*words, cwd=cwd, env=env, **more)
         try:
             out, err = process.communicate(None if feed is None else feed.encode(), timeout=60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -52,6 +53,62 @@ def test_completion_knows_the_tools_own_flags_and_is_silent_where_there_is_nothi
     assert "--list" in found.lines
     assert "--jobs" in found.lines
     assert project.fa("--complete", "--", "fa", "").lines == []
+
+
+COUNTED = """
+from faena import task
+import helper
+
+print("noise")
+with open("runs", "a") as file:
+    file.write("x")
+
+@task(aliases=["b"])
+def build(c, mode="fast"):
+    pass
+"""
+
+
+def test_completing_again_does_not_run_the_task_file_until_something_changed(project):
+    (project.folder / "home").mkdir()
+    project.write("helper.py", "")
+    project.write("tasks.py", COUNTED)
+    runs = project.folder / "runs"
+
+    def complete(*words: str, **more) -> list[str]:
+        found = project.fa("--complete", "--", "fa", *words, **more)
+        assert found.status == 0
+        return found.lines
+
+    def count() -> int:
+        return len(runs.read_text())
+
+    assert (complete(""), count()) == (["build", "b"], 1)
+    assert (complete(""), count()) == (["build", "b"], 1)
+    assert (complete("build", "--"), count()) == (["--mode"], 1)
+    assert (complete("b", "-"), count()) == (["--mode", "-m"], 1)
+    (project.folder / "sub").mkdir()
+    assert (complete("", cwd="sub"), count()) == (["build", "b"], 1)
+    project.write("tasks.py", COUNTED.replace("mode=", "other="))
+    assert (complete("build", "--"), count()) == (["--other"], 2)
+    project.write("helper.py", "x = 1\n")
+    assert (complete(""), count()) == (["build", "b"], 3)
+    project.write("package.json", '{"scripts": {"lint": "eslint"}}')
+    assert (complete(""), count()) == (["build", "b", "lint"], 4)
+    assert (complete("npm:lint", ""), count()) == (["build", "b", "lint"], 4)
+    for path in (project.folder / "home" / ".cache").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"damaged")
+    assert (complete(""), count()) == (["build", "b", "lint"], 5)
+    assert (complete("", env={"HOME": "/dev/null"}), count()) == (["build", "b", "lint"], 6)  # nowhere to keep it
+
+
+def test_completion_sees_a_module_that_is_added_to_a_folder_of_tasks(project):
+    project.tasks("@task\ndef one(c):\n    pass\n", "tasks/first.py")
+    assert project.fa("--complete", "--", "fa", "").lines == ["first.one"]
+    assert project.fa("--complete", "--", "fa", "").lines == ["first.one"]
+    project.tasks("@task\ndef two(c):\n    pass\n", "tasks/second.py")
+    assert project.fa("--complete", "--", "fa", "").lines == ["first.one", "second.two"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -173,7 +230,7 @@ def test_watching_runs_again_after_a_change_and_ends_with_ctrl_c(project):
 
 
 def test_the_cache_is_listed_collected_and_cleared(project):
-    project.tasks("@task(outputs=['o'])\ndef t(c):\n    open('o', 'w').write('x')\n")
+    project.tasks("@task(outputs=['o'])\ndef t(c):\n    open('o', 'w').write('x' * 5000)\n")
     assert project.fa("cache", "ls").stdout == f"{project.folder}/.faena/cache: 0 results, 0 files, 0 bytes\n"
     project.fa("t")
     assert "1 results, 2 files" in project.fa("cache").stdout
@@ -235,3 +292,42 @@ def test_names_that_say_nothing_are_advised_against(project):
 def test_choosing_needs_a_terminal(project):
     project.tasks(TASKS)
     assert project.fa("--choose").stderr == "fa: --choose needs a terminal; name a task instead\n"
+
+
+def test_a_report_that_cannot_be_written_hides_nothing(project):
+    project.tasks("@task\ndef good(c):\n    print('done')\n@task\ndef bad(c):\n    c.run('exit 3')\n")
+    line = "fa: the report cannot be written: nosuch/r.json: No such file or directory\n"
+    found = project.fa("good", "--json=nosuch/r.json")
+    assert (found.stdout, found.stderr, found.status) == ("done\n", line, 1)
+    found = project.fa("bad", "--json=nosuch/r.json")
+    assert (found.stderr, found.status) == (line + "fa: task 'bad': command failed with status 3: exit 3\n", 3)
+
+
+def test_a_value_that_nobody_set_is_not_explained_in_silence(project):
+    project.tasks("@task\ndef t(c):\n    pass\n")
+    found = project.fa("--explain", "run.ecoh")
+    assert found.stderr == "fa: the configuration has no value 'run.ecoh'; did you mean 'run.echo'?\n"
+    assert found.status == 1
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "x"])
+def test_a_number_of_jobs_is_a_number(project, count):
+    project.tasks("@task\ndef t(c):\n    pass\n")
+    found = project.fa("t", f"-j{count}")
+    assert found.stderr == f"'t': -j cannot be '{count}': expected a whole number from 1\n"
+
+
+def test_output_is_folded_and_failures_are_marked_in_each_ci_system(project):
+    project.tasks("@task\ndef a(c, x='1'):\n    print('out')\n@task\ndef b(c):\n    c.run('exit 3')\n")
+    found = project.fa("a", "-x2", "b", "-k", "-j2", env={"GITHUB_ACTIONS": "true"}).lines
+    assert found[:3] == ["::group::a(x=2)", "out", "::endgroup::"]
+    assert found[-1].startswith("::error title=fa::task 'b': command failed with status 3")
+    found = project.fa("a", "-x2", "b", "-k", "-j2", env={"TF_BUILD": "True"}).lines
+    assert found[:3] == ["##[group]a(x=2)", "out", "##[endgroup]"]
+    assert found[-1] == "##vso[task.logissue type=error]task 'b': command failed with status 3: exit 3"
+    found = project.fa("a", "-x2", "b", "-k", "-j2", env={"GITLAB_CI": "true"}).stdout
+    assert re.sub(r":\d+:", ":TIME:", found).split("\n")[:3] == [
+        "\033[0Ksection_start:TIME:a_x_2_\r\033[0Ka(x=2)",
+        "out",
+        "\033[0Ksection_end:TIME:a_x_2_\r\033[0K",
+    ]

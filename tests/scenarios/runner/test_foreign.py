@@ -153,3 +153,38 @@ def test_a_broken_package_json_is_told_about(project):
     found = project.fa("-l")
     assert found.status == 1
     assert f"fa: {project.folder}/package.json: Expecting property name" in found.stderr
+
+
+@needs_make
+def test_a_name_that_several_files_have_is_asked_about(project):
+    (project.folder / "Makefile").write_text("deploy:\n\t@echo make\n")
+    project.write("package.json", '{"scripts": {"deploy": "echo npm"}}')
+    project.tasks("@task(needs=['deploy'])\ndef t(c):\n    pass\n")
+    line = "'deploy' stands in several files; say which: make:deploy, npm:deploy\n"
+    for words in (["deploy"], ["t"]):
+        found = project.fa(*words)
+        assert (found.stdout, found.stderr, found.status) == ("", line, 1)
+    assert project.fa("make:deploy").stdout == "make\n"
+
+
+@needs_make
+def test_tasks_of_other_tools_need_ours_where_ours_say_so(project):
+    (project.folder / "Makefile").write_text("deploy: build\n\t@echo make deploy\nbuild:\n\t@echo make build\n")
+    text = """
+        @task(needed_by=["deploy", "make:build"])
+        def check(c):
+            print("checked")
+
+        @task
+        def other(c):
+            pass
+        """
+    project.tasks(text)
+    assert project.fa("deploy").lines == ["checked", "make build", "make deploy"]
+    assert project.fa("build", "deploy", "-j2").lines[0] == "checked"
+    assert project.fa("deploy", "--graph").lines == ["deploy", "└── check"]
+    project.tasks(text.replace("make:build", "make:biuld"))
+    assert project.fa("deploy").stderr == (
+        "task 'check': needed_by names 'make:biuld', which is no task; did you mean 'make:build'?\n"
+    )
+    assert project.fa("other").status == 0

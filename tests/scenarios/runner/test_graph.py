@@ -224,10 +224,11 @@ def test_the_failing_output_is_the_last_on_the_screen(project):
     project.tasks(
         """
         import threading
-        failed = threading.Event()
+        failed, begun = threading.Event(), threading.Event()
 
         @task
         def bad(c):
+            assert begun.wait(20)
             try:
                 c.run("echo broken; exit 1")
             finally:
@@ -235,6 +236,7 @@ def test_the_failing_output_is_the_last_on_the_screen(project):
 
         @task
         def slow(c):
+            begun.set()
             assert failed.wait(20)
             print("slow")
         """

@@ -247,6 +247,231 @@ def test_a_dry_run_says_what_would_be_made(ruled):
     assert ruled.fa("upper").lines[-1] == "upper: made 1 of 3 targets"
 
 
+def test_targets_come_back_from_the_cache_with_their_words(ruled):
+    for folder in ("up", ".faena/runner"):
+        shutil.rmtree(ruled.folder / folder)
+    made = [f"making up/{name}.up" for name in "abc"]
+    last = "upper: made 3 of 3 targets, 3 of them from the cache"
+    assert ruled.fa("upper").lines == [*made, last]
+    assert (ruled.folder / "up" / "b.up").read_text() == "B\n"
+    ruled.write("src/b.txt", "new\n")
+    assert ruled.fa("upper").lines == ["making up/b.up", "upper: made 1 of 3 targets"]
+    ruled.write("src/b.txt", "b\n")
+    assert ruled.fa("upper", "-j2").lines == [
+        "making up/b.up",
+        "upper: made 1 of 3 targets, 1 of them from the cache",
+    ]
+    assert ruled.fa("upper", "--force").lines[-1] == "upper: made 3 of 3 targets"
+    ruled.write("common/header", "another")  # which all keys hold
+    assert ruled.fa("upper").lines[-1] == "upper: made 3 of 3 targets"
+    ruled.write("invoke.json", '{"cache": false}')
+    (ruled.folder / "up" / "b.up").unlink()
+    assert ruled.fa("upper").lines[-1] == "upper: made 1 of 3 targets"
+
+
+SLOTS = """
+import threading
+
+lock, now, most = threading.Lock(), [0], [0]
+meeting = threading.Barrier(2, timeout=30)
+
+def count(change):
+    with lock:
+        now[0] += change
+        most[0] = max(most[0], now[0])
+
+@task(each="src/*", outputs="one/{name}")
+def one(c, source, output):
+    count(1)
+    if source.endswith("a.txt"):
+        meeting.wait()
+    open(output, "w").close()
+    count(-1)
+
+@task(each="src/*", outputs="two/{name}")
+def two(c, source, output):
+    count(1)
+    open(output, "w").close()
+    count(-1)
+
+@task
+def other(c):
+    count(1)
+    meeting.wait()
+    count(-1)
+
+@task(needs=[one, two, other])
+def all(c):
+    print("at most", most[0], "at a time")
+"""
+
+
+def test_targets_and_other_tasks_share_the_slots_of_one_run(project):
+    project.tasks(SLOTS)
+    for name in "abcdefgh":
+        project.write(f"src/{name}.txt", name)
+    found = project.fa("all", "-j2", "--timing")
+    assert sorted(found.lines) == ["at most 2 at a time", "one: made 8 of 8 targets", "two: made 8 of 8 targets"]
+    assert (found.status, found.stderr.count("done")) == (0, 4)
+
+
+def test_a_target_that_fails_ends_the_rule_and_its_output_is_the_last(project):
+    project.tasks(
+        """
+        @task(each="src/*", outputs="out/{name}")
+        def make(c, source, output):
+            c.run(f"echo from {source}; test {source} != src/b && touch {output}")
+
+        @task(needs=[make])
+        def after(c):
+            print("never")
+
+        @task
+        def beside(c):
+            print("beside")
+        """
+    )
+    for name in "abc":
+        project.write(f"src/{name}", name)
+    for jobs in ("1", "2"):
+        found = project.fa("-k", "after", "beside", "-j", jobs)
+        wanted = ["beside", "from src/a", "from src/b", "from src/c"]
+        assert (sorted(found.lines), found.status) == (wanted, 1)
+        assert found.stderr == (
+            "fa: task 'make': command failed with status 1: echo from src/b; test src/b != src/b && touch out/b\n"
+            "fa: not run, as something they need failed: after\n"
+        )
+        assert jobs == "1" or found.lines[-1] == "from src/b"
+        assert sorted(path.name for path in (project.folder / "out").iterdir()) == ["a", "c"]
+        shutil.rmtree(project.folder / "out")
+        shutil.rmtree(project.folder / ".faena")
+    found = project.fa("after", "-j2")
+    assert found.status == 1
+    assert "never" not in found.stdout
+    assert found.lines[-1] == "from src/b"
+    assert project.fa("make", "-k").stdout.startswith("from src/b\n")  # the others were recorded one by one
+
+
+def test_the_whole_is_known_to_be_up_to_date_by_one_comparison(ruled):
+    """The snapshot: written once nothing is young any more, and worth nothing as soon as anything differs."""
+    snapshot = ruled.folder / ".faena" / "runner" / "upper.rule.all"
+    deadline = time.monotonic() + 30
+    while not snapshot.exists():
+        assert time.monotonic() < deadline
+        assert ruled.fa("upper").stdout == "upper: 3 targets up to date\n"
+    state = ruled.folder / ".faena" / "runner" / "upper.rule"
+    state.rename(state.with_suffix(".away"))  # the state of each target is not even looked at
+    assert ruled.fa("upper").stdout == "upper: 3 targets up to date\n"
+    state.with_suffix(".away").rename(state)
+    (ruled.folder / "src" / "folder.txt").mkdir()  # which is no source
+    assert ruled.fa("upper").stdout == "upper: 3 targets up to date\n"
+    ruled.write("src/d.txt", "d\n")
+    assert ruled.fa("upper", "--why").lines[0] == "upper: up/d.up has to be made: it has not been made before"
+    (ruled.folder / "src" / "d.txt").unlink()
+    assert ruled.fa("upper").stdout == "upper: 3 targets up to date\n"
+    (ruled.folder / "up" / "a.up").write_text("tampered")
+    assert ruled.fa("upper", "--why").lines[0] == "upper: up/a.up has to be made: output up/a.up was changed"
+
+
+CHAIN = """
+@task(sources=["spec.txt"], outputs=["src/gen.c"])
+def generate(c):
+    c.run("mkdir -p src; cp spec.txt src/gen.c")
+
+@task(needs=[generate], each="src/*.c", outputs="obj/{stem}.o", sources=["src/common.h"])
+def compile(c, source, output):
+    c.run(["cp", source, output])
+
+@task(needs=[compile], sources=[compile, "spec.txt"], outputs=["program"])
+def link(c):
+    c.run("cat obj/*.o > program")
+
+@task(sources=["nosuch"], outputs=["x"])
+def impossible(c):
+    pass
+
+@task(pre=[link], sources=["program"])
+def check(c):
+    pass
+"""
+
+
+def test_a_dry_run_counts_with_the_files_that_earlier_tasks_would_make(project):
+    project.tasks(CHAIN)
+    project.write("spec.txt", "spec")
+    project.write("src/main.c", "main")
+    project.write("src/common.h", "h")
+    assert project.fa("-n", "check", "impossible").lines == [
+        "generate  (has to run: it has not succeeded before)",
+        "compile  (2 of 2 targets have to be made)",
+        "link  (has to run: compile makes obj/gen.o)",
+        "check  (has to run: link makes program)",
+        "impossible  (fails: source nosuch does not exist)",
+    ]
+    assert not (project.folder / "obj").exists()
+    assert project.fa("check").status == 0
+    fresh = ["generate  (up to date)", "compile  (up to date)", "link  (up to date)", "check  (up to date)"]
+    assert project.fa("-n", "check").lines == fresh
+    project.write("spec.txt", "other")
+    assert project.fa("-n", "check").lines == [
+        "generate  (has to run: source spec.txt changed)",
+        "compile  (1 of 2 targets if src/gen.c changes, which generate makes)",
+        "link  (has to run: source spec.txt changed)",
+        "check  (has to run if program changes, which link makes)",
+    ]
+    assert project.fa("check").status == 0
+    project.write("src/common.h", "h2")
+    assert project.fa("-n", "check").lines == [
+        "generate  (up to date)",
+        "compile  (2 of 2 targets have to be made)",
+        "link  (has to run if obj/gen.o changes, which compile makes)",
+        "check  (has to run if program changes, which link makes)",
+    ]
+    assert project.fa("check").lines[-2:] == ["link: up to date", "check: up to date"]  # the objects were the same
+    (project.folder / "program").unlink()
+    (project.folder / "obj" / "main.o").unlink()
+    assert project.fa("-n", "link").lines == [
+        "generate  (up to date)",
+        "compile  (1 of 2 targets have to be made, 1 of them from the cache)",
+        "link  (has to run: compile makes obj/main.o)",
+    ]
+    assert project.fa("-n", "generate", "--force").lines == ["generate  (has to run: --force)"]
+    (project.folder / "src" / "gen.c").unlink()
+    assert project.fa("-n", "generate").lines == ["generate  (comes from the cache: output src/gen.c is missing)"]
+    assert project.fa("generate").lines == ["generate: restored from the cache"]
+
+
+def test_a_dry_run_says_so_where_nobody_knows_the_names_of_outputs(project):
+    project.tasks(
+        """
+        @task(sources=["in"], outputs=["parts/*.txt"])
+        def split(c):
+            c.run("mkdir -p parts; cp in parts/a.txt")
+
+        @task(needs=[split], sources=["parts/*.txt"], outputs=["out"])
+        def join(c):
+            c.run("cat parts/*.txt > out")
+
+        @task(needs=[split], each="parts/*.txt", outputs="up/{name}")
+        def upper(c, source, output):
+            c.run(["cp", source, output])
+        """
+    )
+    project.write("in", "1")
+    assert project.fa("-n", "join", "upper").lines == [
+        "split  (has to run: it has not succeeded before)",
+        "join  (has to run: it has not succeeded before)",
+        "upper  (more if split makes other files)",
+    ]
+    assert project.fa("join", "upper").status == 0
+    project.write("in", "2")
+    assert project.fa("-n", "join", "upper").lines == [
+        "split  (has to run: source in changed)",
+        "join  (has to run if parts/a.txt changes, which split makes)",
+        "upper  (1 of 1 targets if parts/a.txt changes, which split makes)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("form", "targets"),
     [
@@ -283,3 +508,31 @@ def test_files_that_were_young_when_recorded_are_read_once_more_and_then_no_long
             break
         second = third
     assert state.read_bytes() == second
+
+
+def test_of_thousands_of_targets_exactly_the_changed_one_is_made(project):
+    """So many that two processes look at them."""
+    project.tasks(
+        "@task(each='src/*.txt', outputs='out/{stem}.out')\ndef build(c, source, output):\n"
+        "    open(output, 'w').write(open(source).read())\n"
+    )
+    for number in range(2_500):
+        project.write(f"src/f{number}.txt", str(number))
+    assert project.fa("build").lines == ["build: made 2500 of 2500 targets"]
+    snapshot = project.folder / ".faena" / "runner" / "build.rule.all"
+    fresh = ["build: 2500 targets up to date"]
+    deadline = time.monotonic() + 60
+    while not snapshot.exists():
+        assert time.monotonic() < deadline
+        assert project.fa("build").lines == fresh
+    assert project.fa("build").lines == fresh
+    os.utime(project.folder / "src" / "f7.txt", (1, 1))
+    assert project.fa("build").lines == fresh
+    project.write("src/f8.txt", "changed")
+    assert project.fa("build", "--why").lines == [
+        "build: out/f8.out has to be made: source src/f8.txt changed",
+        "build: made 1 of 2500 targets",
+    ]
+    (project.folder / "out" / "f9.out").write_text("tampered")
+    assert project.fa("build", "--why").lines[0] == "build: out/f9.out has to be made: output out/f9.out was changed"
+    assert (project.folder / "out" / "f9.out").read_text() == "9"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import time
@@ -27,17 +28,29 @@ def wait(c):
 def deploy(c):
     print("deployed")
 
-import threading
-shown = threading.Event()
+import os
+import time
+
+def wait_for(name):
+    deadline = time.monotonic() + 60
+    while not os.path.exists(name):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 @task
 def ask2(c):
-    shown.wait(0.5)
-    c.run("echo out of ask2")
+    wait_for("shown")
+    c.run("printf 'out of '; echo ask2")
+    print("no end", end="", flush=True)
 
 @task
 def slow2(c):
-    shown.wait(1)
+    wait_for("seen")
+
+@task(each="src/*", outputs="out/{name}")
+def targets(c, source, output):
+    wait_for("shown")
+    open(output, "w").close()
 
 @task
 def editor(c):
@@ -120,7 +133,7 @@ def test_a_confirmation_is_asked_and_obeyed(terminal):
 
 
 def test_a_task_is_chosen_by_number_or_name(terminal):
-    for answer in ("6\n", "editor\n"):
+    for answer in ("7\n", "editor\n"):
         fa = terminal("--choose")
         fa.expect("task (number or name): ")
         fa.type(answer)
@@ -128,10 +141,42 @@ def test_a_task_is_chosen_by_number_or_name(terminal):
         assert fa.end() == 0
 
 
-def test_a_parallel_run_shows_how_far_it_is_and_leaves_no_trace_of_that(terminal):
+def test_a_parallel_run_shows_how_far_it_is_and_leaves_no_trace_of_that(terminal, tmp_path):
     fa = terminal("ask2", "slow2", "-j2")
-    fa.expect("[0/2] ask2, slow2")
-    fa.expect("out of ask2")
+    fa.expect("0 of 2 tasks")
+    fa.expect("ask2 0:00:0")
+    fa.expect("slow2 0:00:0")
+    (tmp_path / "shown").touch()
+    fa.expect("out of ask2\r\nno end")
+    fa.expect("1 of 2 tasks")
+    (tmp_path / "seen").touch()
     assert fa.end() == 0
-    last = fa.text.rpartition("\n")[2]
-    assert last.rpartition("\033[K")[2].strip() == ""
+    assert screen(fa.text) == ["out of ask2", "no end"]
+
+
+def test_the_display_counts_the_targets_of_a_rule(terminal, tmp_path):
+    (tmp_path / "src").mkdir()
+    for name in "abc":
+        (tmp_path / "src" / name).touch()
+    fa = terminal("targets", "-j2")
+    fa.expect("targets 0/3 0:00:0")
+    (tmp_path / "shown").touch()
+    assert fa.end() == 0
+    assert screen(fa.text) == ["targets: made 3 of 3 targets"]
+
+
+def screen(text: str) -> list[str]:
+    """What stands on the terminal after all that was written: lines, the sequences of ours obeyed."""
+    rows, row = [""], 0
+    for piece in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", text):
+        if piece == "\n":
+            row += 1
+            if row == len(rows):
+                rows.append("")
+        elif piece.endswith("A") and piece.startswith("\x1b"):
+            row -= int(piece[2:-1])
+        elif piece == "\x1b[J":
+            rows[row:] = [""]
+        elif piece != "\r" and not piece.startswith("\x1b"):
+            rows[row] += piece
+    return [line.rstrip() for line in rows if line.strip()]

@@ -1,6 +1,8 @@
 """Canvases and handles as Celery's users write them."""
 
+import asyncio
 import functools
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from faena import Faena, chain, chord, group, signature
 from faena.errors import ChordError, InvalidArguments, ResultNotFound, TaskRevokedError
 from faena.testing import Clock, in_memory, run_pending
 
-app = Faena("like_celery", set_as_current=False)
+app = Faena("like_celery", set_as_current=False, accept_content=["json", "msgpack"])
 failures: list[str] = []
 told: list[tuple[Any, ...]] = []
 
@@ -27,6 +29,11 @@ def total(numbers):
 @app.task
 def boom(*_):
     raise ValueError("boom")
+
+
+@app.task
+def send_on(value, callback):
+    return signature(callback, app=app).delay(value).id
 
 
 @app.task
@@ -97,6 +104,15 @@ def test_options_of_a_signature_are_given_by_name_or_together():
         signature(add.name, options={"qeue": "mail"}, app=app)
 
 
+@pytest.mark.parametrize("serializer", ["json", "msgpack"])
+def test_a_canvas_is_sent_as_an_argument_and_made_a_canvas_again_by_the_task(serializer):
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+    callback = add.s(10).set(countdown=timedelta(0)) | group(add.s(1), add.si(moment, timedelta(days=1)))
+    handle = send_on.apply_async((1, callback), serializer=serializer)
+    run_pending(app)
+    assert app.GroupResult(handle.get(timeout=1)).get(timeout=1) == [12, moment + timedelta(days=1)]
+
+
 def test_a_callback_that_is_linked_twice_runs_once():
     call = add.s(1, 2)
     call.link(total.si([1]))
@@ -110,6 +126,19 @@ def test_children_of_a_call_are_what_it_sent_and_what_was_linked_to_it():
     handle = add.apply_async((1, 2), link=add.s(10))
     run_pending(app)
     assert [child.get(timeout=1) for child in handle.children] == [13]
+
+
+@pytest.mark.parametrize(
+    ("how", "countdowns"),
+    [
+        ({}, [1, 2, 3, 4, 5]),
+        ({"start": 1, "stop": 3}, [1, 2, 3, 3, 3]),
+        ({"start": 0, "stop": 1, "step": 0.5}, [0, 0.5, 1, 1, 1]),
+    ],
+)
+def test_skewed_members_begin_one_after_the_other_and_those_after_the_stop_together(how, countdowns):
+    skewed = group(add.s(1, number) for number in range(5)).skew(**how)
+    assert [member.options["countdown"] for member in skewed] == countdowns
 
 
 # -- errbacks ----------------------------------------------------------------------------------------------------
@@ -171,9 +200,18 @@ def test_an_errback_is_given_its_own_arguments_after_what_celery_gives():
     assert told == [("ValueError", "mine", 2)]
 
 
-def test_an_errback_that_runs_in_place_is_told_too():
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: chain(boom.s(1), add.s(1)).on_error(note_as_celery.s()).apply(),
+        lambda: boom.s(1).on_error(note_as_celery.s()).apply(),
+        lambda: boom.apply((1,), link_error=note_as_celery.s()),
+        lambda: asyncio.run(boom.aapply((1,), link_error=note_as_celery.s())),
+    ],
+)
+def test_an_errback_that_runs_in_place_is_told_too(run):
     with pytest.raises(ValueError, match="boom"):
-        chain(boom.s(1), add.s(1)).on_error(note_as_celery.s()).apply().get()
+        run().get()
     assert [(request.task, repr(error)) for request, error, _ in told] == [(boom.name, "ValueError('boom')")]
 
 

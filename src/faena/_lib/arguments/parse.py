@@ -122,7 +122,9 @@ def value_of(parameter: Parameter, text: str, command: str) -> Any:
 
 def _reason(parameter: Parameter, error: Exception) -> str:
     known = {"INT": "a whole number", "NUMBER": "a number", "yes|no": "yes or no"}
-    return known.get(parameter.metavar) or str(error) or parameter.metavar
+    by_kind = {int: "a whole number", float: "a number"}
+    kind = by_kind.get(parameter.convert) if isinstance(parameter.convert, type) else None
+    return known.get(parameter.metavar) or kind or str(error) or parameter.metavar
 
 
 def _shown(parameter: Parameter) -> str:
@@ -178,10 +180,15 @@ class _Reader:
 
         Which one gets it is settled at the end: in `t 2 -a 1` the option takes the place of the first positional.
         """
-        if not self._open_positionals(len(self._words)):
+        wanting = self._open_positionals(len(self._words))
+        if not wanting:
             if self._stop_at_word:
                 return False
             raise UnexpectedArgument(self._spec.name, word)
+        # a further command goes before a value that may be left out, and after one that may not
+        may_be_left_out = not any(each.is_required or each.shape in _MANY for each in wanting)
+        if self._stop_at_word and may_be_left_out and self._is_command is not None and self._is_command(word):
+            return False
         self._words.append(word)
         self._parsed.index += 1
         return True

@@ -219,7 +219,12 @@ def _parameter(raw: Raw, function: Any, told: Hints, spellings: _Spellings, text
     name, kind, default, written = raw
     annotation, mark = _marks_of(_resolve(written, function))
     try:
-        reading = _reading_from_default(default) if annotation is MISSING else reading_of(annotation, told.converters)
+        if annotation is not MISSING:
+            reading = reading_of(annotation, told.converters)
+        elif name in told.repeated or (name in told.optional_values and isinstance(default, bool)):
+            reading = Reading(None, "TEXT")  # the declaration says what is taken: texts, whatever the default is
+        else:
+            reading = _reading_from_default(default)
     except TypeError as error:
         raise TypeError(f"{command}: parameter {name!r}: {error}") from None
     metavar = (mark.metavar if mark else "") or reading.metavar
@@ -232,7 +237,7 @@ def _parameter(raw: Raw, function: Any, told: Hints, spellings: _Spellings, text
     if kind == "unknown":
         return Parameter(name, "unknown", default={}, convert=convert, metavar="KEY=VALUE", help=text)
     shape = _shape(name, reading, mark, told)
-    is_positional = _is_positional(raw, mark, told)
+    is_positional = _is_positional(raw, mark, told, shape)
     own = mark.spellings if isinstance(mark, Option) else ()
     has_flag = own or not is_positional or told.positional_by_flag
     found = own or (spellings.of(name) if has_flag else ())
@@ -255,6 +260,7 @@ def _parameter(raw: Raw, function: Any, told: Hints, spellings: _Spellings, text
         group=mark.group if isinstance(mark, Option) else "",
         hidden=mark.hidden if isinstance(mark, Option) else False,
         is_passed=not is_required and default is not own_default,
+        is_positional_only=kind == "positional only",
     )
 
 
@@ -272,7 +278,7 @@ def _shape(name: str, reading: Reading, mark: Any, told: Hints) -> str:
     return reading.shape
 
 
-def _is_positional(raw: Raw, mark: Any, told: Hints) -> bool:
+def _is_positional(raw: Raw, mark: Any, told: Hints, shape: str) -> bool:
     name, kind, default, _ = raw
     if isinstance(mark, Argument):
         return True
@@ -280,6 +286,8 @@ def _is_positional(raw: Raw, mark: Any, told: Hints) -> bool:
         return False
     if told.positional is not None:
         return name in told.positional
+    if kind == "positional only":  # with a default it may be left out
+        return shape not in ("flag", "count")
     return kind != "keyword" and default is MISSING and name not in told.repeated and name not in told.counted
 
 

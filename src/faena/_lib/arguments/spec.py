@@ -39,6 +39,7 @@ class Parameter:
         "hidden",
         "is_passed",
         "is_positional",
+        "is_positional_only",
         "is_required",
         "metavar",
         "name",
@@ -66,6 +67,7 @@ class Parameter:
         group: str = "",
         hidden: bool = False,
         is_passed: bool = False,
+        is_positional_only: bool = False,
     ) -> None:
         self.name = name
         self.shape: Shape = shape
@@ -82,6 +84,7 @@ class Parameter:
         self.help = help
         self.group = group
         self.hidden = hidden
+        self.is_positional_only = is_positional_only  # the function takes it by place, not by name
         self.is_passed = is_passed  # also when not given: the function has no default, or not this one
 
     def __repr__(self) -> str:
@@ -162,28 +165,30 @@ class Parsed:
 
     @property
     def args(self) -> tuple[Any, ...]:
-        """The values of `*args` parameters with the positionals before them, for `function(*args, **kwargs)`."""
-        if not any(each.shape == "rest" and each.name in self.values for each in self.spec.parameters):
-            return ()
+        """The values that the function takes by place, for `function(*args, **kwargs)`.
+
+        Those of `*args` with all before them, and those of parameters that have no name for a caller.
+        """
         values = self.filled
         found: list[Any] = []
-        for each in self.spec.parameters:
+        for each in self.spec.parameters[: self._count_by_place()]:
             if each.shape == "rest":
-                return (*found, *values.get(each.name, ()))
-            found.append(values[each.name])
+                found.extend(values.get(each.name, ()))
+            else:
+                found.append(values[each.name])
         return tuple(found)
+
+    def _count_by_place(self) -> int:
+        count = 0
+        for index, each in enumerate(self.spec.parameters, 1):
+            if each.is_positional_only or (each.shape == "rest" and each.name in self.values):
+                count = index
+        return count
 
     @property
     def kwargs(self) -> dict[str, Any]:
         """The values given, by parameter name, but for those that `args` holds."""
-        names_in_args: set[str] = set()
-        for each in self.spec.parameters:
-            if each.shape == "rest" and each.name in self.values:
-                names_in_args.add(each.name)
-                break
-            names_in_args.add(each.name)
-        else:
-            names_in_args = set()
+        names_in_args = {each.name for each in self.spec.parameters[: self._count_by_place()]}
         unknown = next((each.name for each in self.spec.parameters if each.shape == "unknown"), None)
         values = {
             each.name: each.default for each in self.spec.parameters if each.is_passed and each.name not in names_in_args

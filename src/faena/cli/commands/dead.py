@@ -88,6 +88,7 @@ def requeue(
     if sorted_letters.stale:
         run(letters.purge(None, sorted_letters.stale))
     if sorted_letters.plain:
+        run(session.link.backend.forget(sorted_letters.plain))  # the first end that is recorded stands: that of the failure
         count += run(letters.requeue(queue or None, sorted_letters.plain, reason))
     session.out.line(f"{count} put back")
     return _code(session, ids, len(found)) if is_well else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from faena._lib.arguments import Argument, Option
@@ -16,7 +16,7 @@ from faena.cli.session import Session
 from faena.cli.workflow_ids import find_workflow, find_workflows, node_number
 from faena.errors import UsageError, WorkflowError
 from faena.model.rerun import failed, plan_rerun
-from faena.model.workflow import NodeView, WorkflowState, WorkflowStatus
+from faena.model.workflow import NodeState, NodeView, WorkflowState, WorkflowStatus
 
 Id = Annotated[str, Argument("Id of the workflow, or its beginning, or the id of a task in it.", metavar="ID")]
 Ids = Annotated[Sequence[str], Argument("Ids of workflows.", metavar="ID")]
@@ -36,7 +36,6 @@ def list_workflows(
     The numbers are those of tasks: done (succeeded, or failed and the workflow went on), failed (revoked and abandoned ones
     too), running (sent, whether or not a worker has begun), waiting for others.
     """
-    from faena.cli.workflow_rows import progress_of
     from faena.cli.workflow_view import status_as_dict
 
     workflows = session.connected_app.workflows
@@ -44,20 +43,16 @@ def list_workflows(
     if json:
         session.out.json([status_as_dict(status, counts) for status, counts in found])
         return 0
-    now_s = time.time()
-    rows = []
-    for status, counts in found:
-        numbers = progress_of(counts, is_at_rest=status.active == 0)
-        sent_at_s, end_s = status.workflow.sent_at_s, status.finished_at_s
-        rows.append(
-            (
-                status.workflow.id, status.workflow.name, str(status.state), numbers["done"], numbers["failed"],
-                numbers["running"], numbers["waiting"], f"{ago(now_s - sent_at_s)} ago",
-                ago((now_s if end_s is None else end_s) - sent_at_s),
-            )
-        )  # fmt: skip
+    rows = [_listed(status, counts, time.time()) for status, counts in found]
+    columns: tuple[str, ...] = ("id", "name", "state", "done", "failed", "running", "waiting", "sent", "took")
+    if session.out.is_terminal:
+        width = shutil.get_terminal_size().columns
+        room = width - (_REST_WIDTH if width >= _WIDE else _LEAST_WIDTH)
+        if width < _WIDE:  # the rest is seen one by one, with `show`
+            columns = columns[:5]
+        rows = [(row[0], _cut(row[1], max(_SHORTEST_NAME, room)), *row[2 : len(columns)]) for row in rows]
     session.out.table(
-        ("id", "name", "state", "done", "failed", "running", "waiting", "sent", "took"),
+        columns,
         rows,
         right="done failed running waiting",
         empty="no workflows" if state is None else f"no workflow is {state}",
@@ -197,9 +192,28 @@ COMMANDS = {"list": list_workflows, "show": show, "graph": graph, "retry": retry
 DEFAULT = "list"
 
 _MOST_NAMED = 3
+_WIDE = 140  # columns of a terminal that has room for all that is listed
+_REST_WIDTH, _LEAST_WIDTH = 104, 64  # columns that everything but the names takes
+_SHORTEST_NAME = 16
 
 
-def _counts(session: Session, status: WorkflowStatus) -> dict[Any, int]:
+def _listed(status: WorkflowStatus, counts: Mapping[NodeState, int], now_s: float) -> tuple[Any, ...]:
+    from faena.cli.workflow_rows import progress_of
+
+    numbers = progress_of(counts, is_at_rest=status.active == 0)
+    sent_at_s, end_s = status.workflow.sent_at_s, status.finished_at_s
+    took_s = (now_s if end_s is None else end_s) - sent_at_s
+    return (
+        status.workflow.id, status.workflow.name, str(status.state), numbers["done"], numbers["failed"],
+        numbers["running"], numbers["waiting"], f"{ago(now_s - sent_at_s)} ago", ago(took_s),
+    )  # fmt: skip
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _counts(session: Session, status: WorkflowStatus) -> Mapping[NodeState, int]:
     states = session.connected_app.workflows.states(status.workflow.id)
     return states.counts() if states is not None else {}
 

@@ -2,6 +2,8 @@
 
 A name that is free goes to the one tool that has it; where the task file or two tools have it, each goes by
 `make:NAME`, `npm:NAME`, `rake:NAME`. The name with its prefix always works.
+
+Our tasks need theirs by name (`needs=["make:test"]`), and theirs ours where ours say so (`needed_by=["make:deploy"]`).
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-from faena.errors import TaskFileError
+from faena.errors import TaskFileError, did_you_mean
 from faena.runner.collection import Collection
 from faena.runner.foreign import make, npm, rake
 
@@ -49,3 +51,19 @@ def add_foreign(root: Collection) -> None:
         root.tasks[own] = task
         if own != prefixed:
             root.hidden_aliases[prefixed] = own
+    _add_needs(root)
+
+
+def _add_needs(root: Collection) -> None:
+    """Let tasks of other tools need ours: those that say `needed_by=["make:deploy"]`.
+
+    Raises TaskFileError: there is no such task.
+    """
+    for name, task in list(root.walk()):
+        extras = task.options.extras
+        for wanted in extras.needed_by if extras is not None else ():
+            found = root.find(wanted)
+            if found is None:
+                hint = did_you_mean(wanted, [*root.task_names, *root.hidden_aliases])
+                raise TaskFileError(f"task '{name}': needed_by names '{wanted}', which is no task{hint}")
+            found[1].needs.append(task)

@@ -193,22 +193,26 @@ class Advancing:
         skipped = sketch.task(first, policy=Policy.SKIP, fallback=first)
         tolerated = sketch.task(first, policy=Policy.CONTINUE)
         alone = sketch.task(policy=Policy.SKIP)
-        join = sketch.join(skipped, tolerated, alone, first)
+        kept = sketch.task(first)
+        shortened = sketch.task(kept, policy=Policy.SKIP, fallback=kept)
+        join = sketch.join(skipped, tolerated, alone, shortened, fallback=first)
         body, hook = sketch.task(join), sketch.task(guards=[skipped, tolerated])
         after_skipped, after_alone = sketch.task(skipped), sketch.task(alone)
         new = sketch.new(body)
         await begin(backend, new)
         assert await play(backend, ending(new, first, b"7"), failed(new, skipped)) == [
-            [skipped, tolerated],
+            [skipped, tolerated, kept],
             [hook, after_skipped],
         ]
-        assert await play(backend, failed(new, tolerated), failed(new, alone)) == [[], [body, after_alone]]
-        assert (await states(backend, sketch.id))[:5] == [
+        assert await play(backend, failed(new, tolerated), failed(new, alone)) == [[], [after_alone]]
+        assert await play(backend, ending(new, kept, b"5"), failed(new, shortened)) == [[shortened], [body]]
+        assert (await states(backend, sketch.id))[:7] == [
             NodeState.SUCCESS, NodeState.SKIPPED, NodeState.TOLERATED, NodeState.SKIPPED, NodeState.SUCCESS,
+            NodeState.SKIPPED, NodeState.SUCCESS,
         ]  # fmt: skip
         asked = [Member(sketch.id, number) for number in (body, after_skipped, after_alone)]
         assert list(await backend.workflows.inputs(asked)) == [
-            Listed((Encoded(b"7", "json"), Raised(BOOM, "json"), Encoded(b"7", "json"))),
+            Listed((Raised(BOOM, "json"), Encoded(b"5", "json"))),
             Encoded(b"7", "json"),
             Nothing(),
         ]
@@ -216,6 +220,23 @@ class Advancing:
         (status,) = await backend.workflows.statuses([sketch.id])
         assert status is not None
         assert status.state is WorkflowState.SUCCESS
+
+    @staged
+    async def test_a_part_that_never_began_answers_for_no_failure(self, stage: Stage) -> None:
+        """The policy and the hooks of a chain or group are for what fails in it, not before it."""
+        backend = await stage.backend()
+        sketch = Sketch()
+        first = sketch.task()
+        inside = sketch.task(first)
+        group = sketch.join(inside, policy=Policy.CONTINUE, fallback=first)
+        gate = sketch.gate(sketch.task(group), policy=Policy.SKIP, fallback=group)
+        sketch.task(guards=[group, gate])
+        new = sketch.new(sketch.task(gate))
+        await begin(backend, new)
+        assert await step(backend, failed(new, first)) == []
+        abandoned = [NodeState.ABANDONED] * 4
+        expected = [NodeState.FAILURE, *abandoned, NodeState.WAITING, NodeState.ABANDONED]
+        assert await states(backend, sketch.id) == expected
 
     @staged
     async def test_a_revoked_node_ends_what_needs_it_and_lets_no_hook_begin(self, stage: Stage) -> None:

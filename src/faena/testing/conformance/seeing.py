@@ -87,7 +87,7 @@ class Seeing:
                 is_hook=True, is_aside=True,
             ),
             NodeView(
-                3, f"{sketch.id}.3", "group", Links((4,), (), Policy.SKIP, is_virtual=True, is_join=True),
+                3, f"{sketch.id}.3", "group", Links((4,), (), Policy.SKIP, is_virtual=True, is_join=True, source=0),
                 Standing(NodeState.SUCCESS, 0), (first, second), Takes.LIST, first,
             ),
             NodeView(4, "", "", Links(is_virtual=True), Standing(NodeState.SUCCESS, 0), (join,), Takes.VALUE),

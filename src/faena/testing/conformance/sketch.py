@@ -73,14 +73,14 @@ class Sketch:
 
     def join(self, *needs: int, policy: Policy = Policy.FAIL, fallback: int | None = None) -> int:
         number = len(self._nodes)
-        links = Links((), (), policy, is_virtual=True, is_join=True)
+        links = Links((), (), policy, is_virtual=True, is_join=True, source=fallback)
         takes = Takes.LIST if needs else Takes.NOTHING
         self._add(Node(number, node_id(self.id, number), "group", links, None, needs, takes, fallback))
         return number
 
     def gate(self, need: int, *, policy: Policy = Policy.FAIL, fallback: int | None = None) -> int:
         number = len(self._nodes)
-        links = Links((), (), policy, is_virtual=True)
+        links = Links((), (), policy, is_virtual=True, source=fallback)
         self._add(Node(number, "", "", links, None, (need,), Takes.VALUE, fallback))
         return number
 
