@@ -6,8 +6,16 @@ import pytest
 
 from faena._lib.ids import new_id
 from faena.backends.redis import RedisBackend
+from faena.backends.sqlite import SqliteBackend
 from faena.brokers.redis import RedisBroker
-from faena.testing.conformance import BackendConformance, BrokerConformance, JointConformance
+from faena.brokers.sqlite import SqliteBroker
+from faena.testing.conformance import (
+    BackendConformance,
+    BrokerConformance,
+    JointConformance,
+    JointWorkflowConformance,
+    WorkflowConformance,
+)
 
 
 class _Redis:
@@ -53,6 +61,34 @@ class TestRedisJoint(_Redis, JointConformance):
     pass
 
 
+class TestRedisWorkflows(_Redis, WorkflowConformance):
+    pass
+
+
+class TestRedisJointWorkflows(_Redis, JointWorkflowConformance):
+    pass
+
+
+class TestRedisWorkflowsBesideSqlite(_Redis, WorkflowConformance):
+    """The broker is a file: every end of a task takes four steps."""
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path):
+        self.folder = tmp_path
+
+    def connect_broker(self, place, io):
+        return SqliteBroker.connect(f"sqlite:///{self.folder}/{place}.db", io=io)
+
+
+class TestSqliteWorkflowsBesideRedis(_Redis, WorkflowConformance):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path):
+        self.folder = tmp_path
+
+    def connect_backend(self, place, io):
+        return SqliteBackend.connect(f"sqlite:///{self.folder}/{place}.db", io=io)
+
+
 class TestRedisBrokerApart(_Apart, BrokerConformance):
     corrupt = _Redis.corrupt
 
@@ -76,4 +112,12 @@ class TestOldestRedisBackend(_Oldest, BackendConformance):
 
 
 class TestOldestRedisJoint(_Oldest, JointConformance):
+    pass
+
+
+class TestOldestRedisWorkflows(_Oldest, WorkflowConformance):
+    pass
+
+
+class TestOldestRedisJointWorkflows(_Oldest, JointWorkflowConformance):
     pass

@@ -1,4 +1,4 @@
-"""Redis or Valkey as a backend: results, control, presence and revocations.
+"""Redis or Valkey as a backend: results, workflows, what tasks remember, control, presence and revocations.
 
 See docs/internals/redis.md for the design.
 """
@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from faena.backend import JointSettler, Mailbox, Revocations, Watch
+from faena.backend import JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
 from faena.drivers.redis.driver import Driver, driver_for
+from faena.drivers.redis.journal import RedisJournal
 from faena.drivers.redis.mailbox import RedisMailbox, RedisRevocations
 from faena.drivers.redis.messages import Words
-from faena.drivers.redis.settling import RedisJoint, record_of, record_words
+from faena.drivers.redis.records import record_of, record_words
+from faena.drivers.redis.settling import RedisJoint
 from faena.drivers.redis.subscription import subscription_for
 from faena.drivers.redis.watch import RedisWatch
+from faena.drivers.redis.workflows import RedisWorkflows
 from faena.model.result import ResultRecord
 from faena.types import Io
 
@@ -29,6 +32,7 @@ class RedisBackend:
         self.driver = driver
         self._is_open = False
         self._mailbox, self._revocations = RedisMailbox(driver), RedisRevocations(driver)
+        self._workflows, self._journal = RedisWorkflows(driver), RedisJournal(driver)
         self._swept_to = "0"
 
     @classmethod
@@ -43,6 +47,14 @@ class RedisBackend:
     @property
     def revocations(self) -> Revocations:
         return self._revocations
+
+    @property
+    def workflows(self) -> Workflows:
+        return self._workflows
+
+    @property
+    def journal(self) -> Journal:
+        return self._journal
 
     async def open(self) -> None:
         if not self._is_open:
@@ -105,7 +117,8 @@ class RedisBackend:
         return RedisWatch(self.driver, subscription)
 
     async def expire(self, limit: int) -> int:
-        """Remove what the server cannot: revocations that are over, and watches of those who have gone.
+        """Remove what the server does not, or only later: revocations, workflows and journals that are over, and watches of
+        those who have gone.
 
         Everything else that has an end is removed by the server itself, and is not counted here.
         """
@@ -113,8 +126,13 @@ class RedisBackend:
             part.decode() if isinstance(part, bytes) else part
             for part in await self.driver.run("results", "sweep", self._swept_to)
         ]
-        gone: int = await self.driver.run("control", "expire", limit)
+        gone = 0
+        for script in ("control", "workflow", "journal"):
+            gone += await self.driver.run(script, "expire", max(0, limit - gone))
         return gone
+
+    async def lead(self, role: str, owner: str, lease_s: float) -> bool:
+        return bool(await self.driver.run("journal", "lead", role, owner, round(lease_s * 1000)))
 
     def joint(self, broker: object, holder: str) -> JointSettler | None:
         driver = getattr(broker, "driver", None)

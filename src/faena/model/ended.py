@@ -55,8 +55,12 @@ def revoked_failure(task_id: str) -> Failure:
 
 def _of_group(cause_id: str, failure: Failure) -> Failure:
     """A task after a group does not fail with the error of one member: it could be taken for its own."""
-    text = f"{failure.type_name}({failure.message!r})" if failure.message else failure.type_name
-    message = f"task {cause_id} of the group before it failed: {text}"
+    message = f"task {cause_id} of the group before it failed: {text_of(failure)}"
     return Failure(
         ChordError.__module__, ChordError.__qualname__, message, msgspec.json.encode([message]), failure.traceback,
     )  # fmt: skip
+
+
+def text_of(failure: Failure) -> str:
+    """Return an error as its class and arguments would be written."""
+    return f"{failure.type_name}({failure.message!r})" if failure.message else failure.type_name

@@ -26,7 +26,7 @@ encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode
 decode_verdict = msgspec.msgpack.Decoder(Verdict).decode
 
-_HEAD = 14  # what stands before the name of the queue
+_HEAD, _STAMP = 14, 8  # what stands before the name of the queue, and how much of that the server puts there
 ROW = 5  # words of a message
 
 
@@ -70,6 +70,11 @@ def message_of(value: bytes) -> Message | None:
 def body_of(value: bytes) -> bytes:
     """Return what lies there as a message."""
     return bytes(_body_of(value))
+
+
+def body_in(value: bytes) -> memoryview:
+    """Return the message in a value that has no stamp yet."""
+    return memoryview(value)[_HEAD - _STAMP + (value[4] << 8 | value[5]) :]
 
 
 def _body_of(value: bytes) -> memoryview:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-
-import msgspec
 
 from faena.backend import Completion
 from faena.drivers.redis.driver import Driver
+from faena.drivers.redis.journal import parked_words
 from faena.drivers.redis.messages import ROW, Words, rows_of, settlement_words
+from faena.drivers.redis.nodes import ending_words
+from faena.drivers.redis.records import record_words
+from faena.drivers.redis.workflows import beginning_words, is_large, send_ready
 from faena.model.delivery import Ack, Settlement
-from faena.model.result import TERMINAL_STATES, ResultRecord
 
 AT_ONCE = 500  # in one script: nobody else is served meanwhile
-
-encode_record = msgspec.msgpack.Encoder().encode
-decode_record = msgspec.msgpack.Decoder(ResultRecord).decode
 
 
 async def settle(driver: Driver, holder: str, settlements: Sequence[Settlement]) -> list[bool]:
@@ -25,7 +22,7 @@ async def settle(driver: Driver, holder: str, settlements: Sequence[Settlement])
         words: Words = []
         for settlement in settlements[at : at + AT_ONCE]:
             words += settlement_words(settlement, driver.location)
-            words += ("", "", 0)
+            words += ("", "", 0, 0)
         answers += _read(await driver.run("complete", *words, held=holder))
     return answers
 
@@ -39,11 +36,14 @@ class RedisJoint:
     async def complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
         answers: list[bool] = []
         for at in range(0, len(completions), AT_ONCE):
-            words = self._words(completions[at : at + AT_ONCE])
+            words = await self._words(completions[at : at + AT_ONCE])
             answers += _read(await self._driver.run("complete", *words, held=self._holder))
+        for each in completions:
+            if each.start is not None and is_large(each.start):
+                await send_ready(self._driver, each.start.workflow.id)
         return answers
 
-    def _words(self, completions: Sequence[Completion]) -> Words:
+    async def _words(self, completions: Sequence[Completion]) -> Words:
         location = self._driver.location
         words: Words = []
         for each in completions:
@@ -60,19 +60,29 @@ class RedisJoint:
                 words += rows
             else:
                 words.append(0)
+            if each.ending is None and each.start is None and each.park is None and each.journal is None:
+                words.append(0)
+            else:
+                words += await self._further_words(each)
         return words
 
-
-def record_words(record: ResultRecord) -> tuple[bytes, str | int]:
-    """Return value and milliseconds to live of a record."""
-    value = (b"T" if record.state in TERMINAL_STATES else b"N") + encode_record(record)
-    if record.expires_at_s is None:
-        return value, ""
-    return value, round((record.expires_at_s - time.time()) * 1000)  # a distance, as with `due`
-
-
-def record_of(value: bytes | None) -> ResultRecord | None:
-    return None if value is None else decode_record(memoryview(value)[1:])
+    async def _further_words(self, completion: Completion) -> Words:
+        """Return the words of what a completion means for workflows and for the journal."""
+        largest_bytes = self._driver.location.largest_message_bytes
+        words: Words = [0]
+        if completion.ending is not None:
+            words += ending_words(completion.ending, largest_bytes)
+        if completion.start is not None:
+            start = await beginning_words(self._driver, completion.start)
+            words += ("s", len(start), *start)
+        if completion.journal is not None:
+            words += ("j", 1, completion.journal)
+        if completion.park is not None:  # after the journal: what is parked by then is of earlier
+            parked = parked_words(completion.park, largest_bytes)
+            words += ("p", len(parked), *parked)
+        parts = (completion.ending, completion.start, completion.park, completion.journal)
+        words[0] = sum(part is not None for part in parts)
+        return words
 
 
 def _read(reply: bytes) -> list[bool]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from faena.drivers.memory.bell import Bell
 from faena.drivers.redis.driver import Driver
-from faena.drivers.redis.settling import record_of
+from faena.drivers.redis.records import record_of
 from faena.drivers.redis.subscription import Subscription
 from faena.model.result import ResultRecord
 

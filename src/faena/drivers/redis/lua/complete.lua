@@ -1,13 +1,15 @@
---! clock moment wake push back known record
+--! clock moment wake push back known record workflow journal
 -- Let go of deliveries, keep their results, send what follows: each wholly, and only if its delivery is still ours. The
 -- fence is the claim in the holder's hash: repeated, or after the holder was ended, it changes nothing.
 -- KEYS: prefix, held   ARGV for each, in a row:
 --   id, claim, kind: a (acknowledge) | r (put back) | c, queue, rank, due, value (put back changed) | b, reason, detail, milliseconds it is kept (bury)
 --   result ('' for none), its milliseconds to live ('' for ever)
 --   number of messages that follow, five for each (see push)
+--   number of further things, each with its kind, the number of its words, and these: e, an event of a workflow | s, a
+--   workflow that begins (see workflow) | p, what it waits for | j, what of its journal may go (see journal)
 -- Returns a text of 0 and 1: whether each was ours.
 local held = KEYS[2]
-local begins, results_at, ids, count, at, words = {}, {}, {}, 0, 1, #ARGV
+local begins, results_at, further_at, ids, count, at, words = {}, {}, {}, {}, 0, 1, #ARGV
 local LENGTH = {a = 3, r = 3, c = 7, b = 6}
 while at <= words do
   count = count + 1
@@ -16,6 +18,12 @@ while at <= words do
   local follow = ARGV[result + 2]
   at = result + 3
   if follow ~= '0' then at = at + 5 * follow end
+  local further = ARGV[at]
+  at = at + 1
+  if further ~= '0' then
+    further_at[count] = at
+    for _ = 1, further do at = at + 2 + ARGV[at + 1] end
+  end
 end
 local claims = redis.call('HMGET', held, unpack(ids))
 local answers, gone, unheld, entries, rows = {}, {}, {}, {}, {}
@@ -69,11 +77,35 @@ for i = 1, count do
 end
 -- The first write takes no memory. So a server that has none left lets all of it happen: work that ends makes room.
 if #unheld > 0 then redis.call('HDEL', held, unpack(unheld)) end
+local events, starts = {}, {}
+
+local function look_further(id, first)
+  -- Returns where the message stands that goes back into its queue at once: what it waited for has happened.
+  local back_at, from = nil, first
+  for _ = 1, ARGV[first - 1] do
+    local kind = ARGV[from]
+    if kind == 'e' then
+      events[#events + 1] = from + 2
+    elseif kind == 's' then
+      starts[#starts + 1] = from + 2
+    elseif kind == 'j' then
+      end_journal(id, ARGV[from + 2])
+    elseif not park(id, from + 2) then
+      back_at = from + 4
+    end
+    from = from + 2 + ARGV[from + 1]
+  end
+  return back_at
+end
+
 for i = 1, count do
   local from, result = begins[i], results_at[i]
   local id, kind = ids[i], ARGV[from + 2]
   if answers[i] == '1' then
-    if kind == 'a' then
+    local back_at = further_at[i] and look_further(id, further_at[i])
+    if back_at and kind == 'a' then
+      change(id, back_at)
+    elseif kind == 'a' then
       gone[#gone + 1] = id
     elseif kind == 'r' then
       local value = redis.call('HGET', P .. 'm', id)
@@ -89,7 +121,6 @@ for i = 1, count do
       gone[#gone + 1] = id
     end
     local kept = ARGV[result] == '' or record(id, ARGV[result], ARGV[result + 1])
-    -- A step of a workflow belongs here: only where the result was kept, and its messages join `rows`.
     if kept and ARGV[result + 2] ~= '0' then
       for row = result + 3, result + 2 + 5 * ARGV[result + 2], 5 do rows[#rows + 1] = row end
     end
@@ -101,6 +132,13 @@ if #unheld > 0 then
     if any_known then redis.call('HDEL', P .. 'x', unpack(gone)) end
   end
   if #entries > 0 then back(entries) end
+  if #events > 0 or #starts > 0 then
+    -- an event is taken whether or not the result was kept: it counts once by the state of its node
+    local workflows = open_workflows(rows)
+    for i = 1, #events do workflows.take(events[i]) end
+    workflows.flush()
+    for i = 1, #starts do workflows.start(starts[i]) end
+  end
   push(rows)
   tell()
 end

@@ -1,4 +1,4 @@
--- Put messages that are not here yet into their queues. A row is five arguments, from ARGV[at]:
+-- Put messages that are not here yet into their queues. A row is a table of five, or where five arguments begin in ARGV:
 -- queue, rank, milliseconds until due ('' for none), id, value without its stamp. Returns nothing; wakes who waits.
 local QUEUES_KEPT_MS = 2592000000
 local function register(queue)
@@ -13,9 +13,11 @@ local function bury_tombstone(id, value)
   if redis.call('HINCRBY', P .. 'tombs', list, -1) == 0 then redis.call('HDEL', P .. 'tombs', list) end
 end
 
-local function push_one(at)
-  local queue, due, id = ARGV[at], ARGV[at + 2], ARGV[at + 3]
-  local value = stamp .. ARGV[at + 4]
+local function push_one(row)
+  local words, at = ARGV, row
+  if type(row) == 'table' then words, at = row, 1 end
+  local queue, due, id = words[at], words[at + 2], words[at + 3]
+  local value = stamp .. words[at + 4]
   if redis.call('HSETNX', P .. 'm', id, value) == 0 then
     local there = redis.call('HGET', P .. 'm', id)
     if string.byte(there) ~= 0 then return end
@@ -23,7 +25,7 @@ local function push_one(at)
     redis.call('HSET', P .. 'm', id, value)
   end
   if due == '' then
-    if redis.call('RPUSH', P .. 'q:' .. ARGV[at + 1] .. ':' .. queue, id) == 1 then register(queue) end
+    if redis.call('RPUSH', P .. 'q:' .. words[at + 1] .. ':' .. queue, id) == 1 then register(queue) end
   else
     redis.call('ZADD', P .. 'd:' .. queue, string.format('%.3f', now_ms + due), id)
     register(queue)
@@ -33,10 +35,14 @@ end
 
 local function push_some(rows, from, to)
   local ids, fields, lists, touched, seen = {}, {}, {}, {}, {}
-  for i = from, to do ids[#ids + 1] = ARGV[rows[i] + 3] end
+  for i = from, to do
+    local row = rows[i]
+    ids[#ids + 1] = type(row) == 'table' and row[4] or ARGV[row + 3]
+  end
   local there = redis.call('HMGET', P .. 'm', unpack(ids))
   for i = 1, #ids do
-    local at, id, old = rows[from + i - 1], ids[i], there[i]
+    local words, at, id, old = ARGV, rows[from + i - 1], ids[i], there[i]
+    if type(at) == 'table' then words, at = at, 1 end
     if seen[id] then
       old = true
     elseif old and string.byte(old) == 0 then
@@ -45,10 +51,10 @@ local function push_some(rows, from, to)
     end
     if not old then
       seen[id] = true
-      local queue, due = ARGV[at], ARGV[at + 2]
+      local queue, due = words[at], words[at + 2]
       fields[#fields + 1] = id
-      fields[#fields + 1] = stamp .. ARGV[at + 4]
-      local key = due == '' and 'q:' .. ARGV[at + 1] .. ':' .. queue or 'd:' .. queue
+      fields[#fields + 1] = stamp .. words[at + 4]
+      local key = due == '' and 'q:' .. words[at + 1] .. ':' .. queue or 'd:' .. queue
       local list = lists[key]
       if not list then
         list = {}
@@ -71,7 +77,6 @@ local function push_some(rows, from, to)
 end
 
 local function push(rows)
-  -- rows: where each row begins in ARGV
   if #rows == 1 then return push_one(rows[1]) end
   for from = 1, #rows, 1000 do push_some(rows, from, math.min(#rows, from + 999)) end
 end

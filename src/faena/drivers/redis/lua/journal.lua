@@ -1,0 +1,78 @@
+--! clock moment wake push journal
+-- What tasks remember, events, and tasks that wait. KEYS: prefix   ARGV: verb, arguments
+local verb = ARGV[1]
+local REST_MS = 3600000  -- what is over is removed by `expire`; by the server only later, should nobody call it
+local rows, found = {}, {}
+
+local function wake_up(id, publishes)
+  local _, due, value = unpark(id, not publishes)
+  if not value then return end
+  if publishes then
+    local queue = string.sub(value, 7, 6 + string.byte(value, 5) * 256 + string.byte(value, 6))
+    rows[#rows + 1] = {queue, string.byte(value, 4), due > now_ms and string.format('%.3f', due - now_ms) or '', id, value}
+  else
+    redis.call('ZADD', P .. 'pw', string.format('%.3f', now_ms), id)
+    found[#found + 1] = value
+  end
+end
+
+if verb == 'write' then  -- task, name, entry, milliseconds until its entries may go
+  local key = P .. 'jn:' .. ARGV[2]
+  redis.call('HSETNX', key, ARGV[3], ARGV[4])
+  local until_ms = now_ms + ARGV[5]
+  local before = redis.call('ZSCORE', P .. 'jx', ARGV[2])
+  if not before or tonumber(before) < until_ms then
+    redis.call('ZADD', P .. 'jx', string.format('%.3f', until_ms), ARGV[2])
+    local left = math.max(0, until_ms - now_ms) + REST_MS
+    redis.call('PEXPIRE', key, string.format('%.0f', left))
+    if redis.call('PTTL', P .. 'jx') < left then redis.call('PEXPIRE', P .. 'jx', string.format('%.0f', left)) end
+  end
+  return redis.call('HGET', key, ARGV[3])
+elseif verb == 'signal' then  -- event, entry, milliseconds it is known, whether to publish ('1')
+  if tonumber(ARGV[4]) > 0 then
+    redis.call('SET', P .. 'ev:' .. ARGV[2], ARGV[3], 'PX', string.format('%.0f', ARGV[4]), 'NX')
+  end
+  for _, id in ipairs(redis.call('SMEMBERS', P .. 'pe:' .. ARGV[2])) do wake_up(id, ARGV[5] == '1') end
+  push(rows)
+  return found
+elseif verb == 'park' then  -- seven for each: id, and see `park`
+  local answers = {}
+  for at = 2, #ARGV, 7 do answers[#answers + 1] = park(ARGV[at], at + 1) and '1' or '0' end
+  return table.concat(answers)
+elseif verb == 'due' then  -- milliseconds after which what was handed out is missed, most, whether to publish ('1')
+  local missed = string.format('%.3f', now_ms - ARGV[2])
+  local late = redis.call('ZRANGEBYSCORE', P .. 'pw', '-inf', missed, 'LIMIT', 0, ARGV[3])
+  for _, id in ipairs(late) do
+    wake_up(id, ARGV[4] == '1')
+    unpark(id)  -- handed out twice is enough
+  end
+  local over = redis.call('ZRANGEBYSCORE', P .. 'pd', '-inf', string.format('%.3f', now_ms), 'LIMIT', 0, ARGV[3])
+  for _, id in ipairs(over) do wake_up(id, ARGV[4] == '1') end
+  push(rows)
+  return found
+elseif verb == 'unpark' then  -- ids
+  for i = 2, #ARGV do
+    local _, _, value, waited = unpark(ARGV[i])
+    if waited then found[#found + 1] = value end
+  end
+  return found
+elseif verb == 'end' then  -- id and what is not needed any more, for each
+  for i = 2, #ARGV, 2 do end_journal(ARGV[i], ARGV[i + 1]) end
+elseif verb == 'expire' then  -- most
+  local over = redis.call('ZRANGEBYSCORE', P .. 'jx', '-inf', string.format('%.3f', now_ms), 'LIMIT', 0, ARGV[2])
+  for _, id in ipairs(over) do
+    redis.call('UNLINK', P .. 'jn:' .. id)
+    redis.call('ZREM', P .. 'jx', id)
+  end
+  return #over
+elseif verb == 'lead' then  -- role, owner, milliseconds
+  local key = P .. 'lead:' .. ARGV[2]
+  local owner = redis.call('GET', key)
+  if owner and owner ~= ARGV[3] then return 0 end
+  if tonumber(ARGV[4]) > 0 then
+    redis.call('SET', key, ARGV[3], 'PX', string.format('%.0f', ARGV[4]))
+  else
+    redis.call('DEL', key)
+  end
+end
+return 1
