@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -20,6 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redis", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, less exact")
     parser.add_argument("--rounds", type=int, default=1, help="how many rounds, of about five minutes each")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first round: who begins depends on it")
     parser.add_argument("--only", metavar="NAMES", help="contenders that are measured, separated by semicolons")
     parser.add_argument("--measure", metavar="TEXT", help="only the measures whose name has this text")
     parser.add_argument("--report", metavar="FILE", type=Path, nargs="+", help="measure nothing: put these results together")
@@ -52,12 +54,16 @@ def _run(options: argparse.Namespace) -> Run:
             continue
         seats.append(seat)
         known[contender.name] = versions(seat.python, contender)
-    began = time.perf_counter()
+    began, samples = time.perf_counter(), {}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     with server.server() as port:
         facts = {"server": server.version(port), "rounds": options.rounds, "quick": options.quick}
-        samples, failed = measure(plan, seats, port, _say, options.measure)
+        try:
+            failures += measure(plan, seats, port, _say, samples, only=options.measure, first=options.first)
+        except (KeyboardInterrupt, SystemExit):
+            failures.append("the rest: it was stopped")
     facts["took_s"] = round(time.perf_counter() - began, 1)
-    run = Run(samples, known, (*failures, *failed), facts)
+    run = Run(samples, known, tuple(failures), facts)
     _say(f"{facts['took_s']:.0f} s; every sample is in {save(run, options.results)}")
     return run
 

@@ -103,7 +103,8 @@ CONTENDERS = (
         ("saq[redis,hiredis]", "typing_extensions", "uvloop"),
         "Results kept 1 h, in one step with the end of the run. A lost job is found by a sweep once it is over its time limit "
         "(10 s), and run again where it may be retried (it may, here).",
-        "Coroutines, ten at once in each of two processes, its default.",
+        "Coroutines, ten at once in each of two processes, its default. Its first sweep is held off: it aborts jobs that were "
+        "taken in that moment.",
         rate=1_500,
         sends=2_000,
         sleeps=("coroutines",),
@@ -163,7 +164,7 @@ CONTENDERS = (
     Contender(
         "repid",
         "benchmarks.redis.peers.repid_peer",
-        ("repid[redis]", "hiredis"),
+        ("repid[redis]", "typing_extensions", "hiredis"),
         "Acknowledged after the run. It keeps no results: the task keeps its own for 1 h, with one SET. A dead process's "
         "messages are claimed by others after 60 s. The stream keeps what is done.",
         "Coroutines, a thousand at once, its default; `claim_interval` 30 s (off by default), batches of 100; two commands, "

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,7 @@ class Plan:
     sleeps: int
 
 
-FULL = Plan(rounds=1, seconds=1.0, round_trips=150, idle_s=2.0, sleeps=2_000)
+FULL = Plan(rounds=1, seconds=0.8, round_trips=150, idle_s=2.0, sleeps=2_000)
 QUICK = Plan(rounds=1, seconds=0.3, round_trips=40, idle_s=1.0, sleeps=400)
 
 
@@ -90,10 +89,10 @@ def ask(seat: Seat, verb: str, arguments: Mapping[str, object], port: int) -> Sa
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=90,
+                timeout=45,
             )
         except subprocess.TimeoutExpired:
-            raise Failed(f"{seat.contender.name}, {verb}: it took longer than 90 s") from None
+            raise Failed(f"{seat.contender.name}, {verb}: it took longer than 45 s") from None
     if answer.returncode:
         lines = [line for line in answer.stderr.splitlines() if line.strip()] or ["no message"]
         raise Failed(f"{seat.contender.name}, {verb}: {lines[-1].strip()}")
@@ -101,10 +100,9 @@ def ask(seat: Seat, verb: str, arguments: Mapping[str, object], port: int) -> Sa
 
 
 def measure(
-    plan: Plan, seats: Sequence[Seat], port: int, say: Callable[[str], None], only: str | None = None, first: int = 0
-) -> tuple[Samples, list[str]]:
-    """Run all rounds; each begins with another contender. What fails is said, and left out."""
-    samples: Samples = defaultdict(lambda: defaultdict(dict))
+    plan: Plan, seats: Sequence[Seat], port: int, say: Callable[[str], None], samples: Samples, *, only: str | None, first: int
+) -> list[str]:
+    """Run all rounds into `samples`; each begins with another contender. What fails is said and returned, and left out."""
     failures: list[str] = []
     for number in range(first, first + plan.rounds):
         say(f"round {number + 1}")
@@ -113,12 +111,13 @@ def measure(
             if only is not None and only not in measure_name:
                 continue
             try:
-                samples[measure_name][name][number] = ask(seat, verb, arguments, port)
-                say(f"  {measure_name}, {name}: {_short(samples[measure_name][name][number])}")
+                sample = ask(seat, verb, arguments, port)
+                samples.setdefault(measure_name, {}).setdefault(name, {})[number] = sample
+                say(f"  {measure_name}, {name}: {_short(sample)}")
             except Failed as failure:
                 failures.append(str(failure))
                 say(f"  {failure}")
-    return {name: dict(rows) for name, rows in samples.items()}, failures
+    return failures
 
 
 def _steps(plan: Plan, seats: Sequence[Seat], number: int) -> list[tuple[Seat, str, str, str, dict[str, object]]]:

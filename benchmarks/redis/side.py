@@ -32,7 +32,7 @@ PORT = int(os.environ.get("BENCH_REDIS_PORT", "0"))
 URL = f"redis://127.0.0.1:{PORT}/0"
 KIND = os.environ.get("BENCH_KIND", "plain")  # of the worker that this process is
 TTL_S = 3600  # of results
-WAIT_S = 60
+WAIT_S = 30
 WINDOW = 500  # of the last results that are looked at while a drain ends
 
 

@@ -1,6 +1,7 @@
-"""SAQ: coroutines, ten at once in each process as by default; a job that is lost is run again (`retries`)."""
+"""SAQ: coroutines, ten at once in each process as by default; a job that is lost is run again (`retries`).
 
-import asyncio
+Its first sweep is held off: it comes as a worker starts, and aborts jobs that were taken in that moment.
+"""
 
 from saq import Job, Queue
 
@@ -29,6 +30,7 @@ settings = {
 class Side(LoopSide):
     async def aopen(self):
         await queue.connect()
+        await queue.redis.setex(queue.namespace("sweep"), TTL_S, 1)
 
     async def asend(self, numbers):
         return [await queue.enqueue(Job("echo", kwargs={"number": number}, ttl=TTL_S, retries=3)) for number in numbers]
@@ -45,7 +47,6 @@ class Side(LoopSide):
         for start in range(0, len(handles), 1000):
             jobs = await queue.jobs([handle.key for handle in handles[start : start + 1000]])
             values += [None if job is None or not job.completed else job.result for job in jobs]
-        await asyncio.sleep(0)
         return values
 
     def commands(self, kind, processes):

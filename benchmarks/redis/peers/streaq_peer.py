@@ -42,12 +42,9 @@ class Side(LoopSide):
         values = []
         for start in range(0, len(handles), 1000):
             keys = [worker.results_key + handle.id for handle in handles[start : start + 1000]]
-            for raw in await worker.redis.mget(keys):
-                values.append(None if raw is None else raw)
-        missing = [at for at, raw in enumerate(values) if raw is None]
-        if missing:
-            return [None] * len(handles)
-        return [(await handle.result(timeout=WAIT_S)).result for handle in handles]
+            raws = await worker.redis.mget(keys)
+            values += [None if raw is None else (await worker.deserialize(raw))["r"] for raw in raws]
+        return values
 
     def commands(self, kind, processes):
         return [self.command(kind, "streaq", "run", "benchmarks.redis.peers.streaq_peer:worker", "-w", str(processes))]
