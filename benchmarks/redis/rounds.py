@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from benchmarks.embedded.processes import tree
 from benchmarks.redis import server
 from benchmarks.redis.contenders import FAENA, Contender
 
@@ -81,22 +84,29 @@ def ask(seat: Seat, verb: str, arguments: Mapping[str, object], port: int) -> Sa
     server.command(port, "SCRIPT FLUSH")
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
     environment = {**kept, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", "BENCH_REDIS_PORT": str(port)}
+    argv = [seat.python, "-m", "benchmarks.redis.side", seat.contender.module, verb, json.dumps(arguments)]
     with tempfile.TemporaryDirectory(prefix="faena-bench-") as folder:
+        side = subprocess.Popen(argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
-            answer = subprocess.run(
-                [seat.python, "-m", "benchmarks.redis.side", seat.contender.module, verb, json.dumps(arguments)],
-                cwd=folder,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=45,
-            )
+            answer, complaint = side.communicate(timeout=45)
         except subprocess.TimeoutExpired:
             raise Failed(f"{seat.contender.name}, {verb}: it took longer than 45 s") from None
-    if answer.returncode:
-        lines = [line for line in answer.stderr.splitlines() if line.strip()] or ["no message"]
+        finally:
+            _end(side)
+    if side.returncode:
+        lines = [line for line in complaint.splitlines() if line.strip()] or ["no message"]
         raise Failed(f"{seat.contender.name}, {verb}: {lines[-1].strip()}")
-    return dict(json.loads(answer.stdout.splitlines()[-1]))
+    return dict(json.loads(answer.splitlines()[-1]))
+
+
+def _end(side: subprocess.Popen[str]) -> None:
+    """End a side that has not ended by itself, with the workers that it has started."""
+    if side.poll() is not None:
+        return
+    for pid in reversed(tree(side.pid)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    side.wait()
 
 
 def measure(

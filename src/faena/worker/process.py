@@ -54,7 +54,6 @@ log = logging.getLogger("faena.worker")
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_BOOT_FAILED, EXIT_LEASE_LOST = 3, 4
-_SWITCH_S = 0.0005  # what the I/O thread waits for the interpreter while a function computes; 5 ms would starve the lanes
 SUPERVISED = (
     "worker_concurrency", "worker_pool", "worker_threads", "worker_coroutines", "worker_lease", "worker_shutdown_timeout",
     "worker_max_memory_per_child", "worker_health_file", "worker_health_address", "worker_watchdog_timeout",
@@ -133,7 +132,6 @@ class _Process:
 
     def run(self) -> int:
         """Work in this, the main thread."""
-        sys.setswitchinterval(min(sys.getswitchinterval(), float(os.environ.get('SWITCH', _SWITCH_S))))
         self._core.start()
         self._core.call(self._listen)
         self._core.lanes.run_main()
