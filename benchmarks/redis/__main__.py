@@ -24,8 +24,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the number of the first round: who begins depends on it")
     parser.add_argument("--only", metavar="NAMES", help="contenders that are measured, separated by semicolons")
     parser.add_argument("--measure", metavar="TEXT", help="only the measures whose name has this text")
-    parser.add_argument("--report", metavar="FILE", type=Path, nargs="+", help="measure nothing: put these results together")
-    parser.add_argument("--page", metavar="FILE", type=Path, help="where the tables go, as Markdown; the plot goes beside it")
+    parser.add_argument(
+        "--report", metavar="FILE", type=Path, nargs="+", help="measure nothing: put these results together"
+    )
+    parser.add_argument(
+        "--page", metavar="FILE", type=Path, help="where the tables go, as Markdown; the plot goes beside it"
+    )
     parser.add_argument("--check", action="store_true", help="exit with 1 when faena misses a bar")
     parser.add_argument("--environments", metavar="FOLDER", type=Path, default=ROOT / ".bench", help="of the peers")
     parser.add_argument("--results", metavar="FOLDER", type=Path, default=ROOT / "benchmarks" / "results")

@@ -29,7 +29,8 @@ def _floor(kind: str, packages: tuple[str, ...], how: str, rate: int, sends: int
         f"floor, {kind}",
         f"benchmarks.redis.floor_{kind}",
         packages,
-        f"{_LATE}, in one step with the result. kill -9 loses nothing: the supervisor puts back what a dead process held. No "
+        f"{_LATE}, in one step with the result. kill -9 loses nothing: the supervisor puts back what a dead "
+        "process held. No "
         "retries, priorities, limits, routing, revocation, log or leases.",
         f"Hand-written: batches of 128, {how}.",
         rate=rate,
@@ -44,7 +45,8 @@ FAENA = Contender(
     "faena",
     "benchmarks.redis.faena_side",
     (),
-    f"{_LATE}, in one step with the result, fenced. kill -9 loses nothing: what a dead process held goes back at once, what a "
+    f"{_LATE}, in one step with the result, fenced. kill -9 loses nothing: what a dead process held goes back at "
+    "once, what a "
     "dead machine held when its lease ends. The first result wins.",
     "As installed: `faena worker -c 2`. Plain functions run in the main thread, one after another.",
     rate=45_000,
@@ -56,14 +58,18 @@ FAENA = Contender(
 CONTENDERS = (
     FAENA,
     _floor("raw", ("hiredis", "msgspec"), "a plain socket, hiredis, one write a cycle", 100_000, 11_000, 150_000),
-    _floor("pipelined", ("redis", "hiredis", "msgspec"), "redis-py with hiredis, one pipeline a cycle", 80_000, 6_000, 120_000),
+    _floor(
+        "pipelined", ("redis", "hiredis", "msgspec"), "redis-py with hiredis, one pipeline a cycle", 80_000, 6_000, 120_000
+    ),
     Contender(
         "celery",
         "benchmarks.redis.peers.celery_peer",
         ("celery[redis]", "hiredis"),
-        f"{_LATE}, in several steps. A killed process's tasks go back (`task_reject_on_worker_lost`); those of a killed worker "
+        f"{_LATE}, in several steps. A killed process's tasks go back (`task_reject_on_worker_lost`); those of a "
+        "killed worker "
         "after the visibility timeout, an hour.",
-        "Prefork; `task_acks_late`, `task_reject_on_worker_lost`, prefetch multiplier 64, no gossip, no mingle. Threads: its "
+        "Prefork; `task_acks_late`, `task_reject_on_worker_lost`, prefetch multiplier 64, no gossip, no mingle. "
+        "Threads: its "
         "thread pool. It has no coroutines, and no call for many.",
         rate=900,
         sends=1_500,
@@ -91,7 +97,8 @@ CONTENDERS = (
         "taskiq, stream",
         "benchmarks.redis.peers.taskiq_stream_peer",
         ("taskiq", "taskiq-redis", "hiredis", "uvloop"),
-        f"{_LATE}, when the result is saved, in two steps. A dead process's messages are claimed by others after 10 minutes. "
+        f"{_LATE}, when the result is saved, in two steps. A dead process's messages are claimed by others after "
+        "10 minutes. "
         "The stream keeps what is done.",
         "RedisStreamBroker, `--ack-type when_saved`, its Redis result backend, uvloop, two processes.",
         rate=1_500,
@@ -101,9 +108,11 @@ CONTENDERS = (
         "saq",
         "benchmarks.redis.peers.saq_peer",
         ("saq[redis,hiredis]", "typing_extensions", "uvloop"),
-        "Results kept 1 h, in one step with the end of the run. A lost job is found by a sweep once it is over its time limit "
+        "Results kept 1 h, in one step with the end of the run. A lost job is found by a sweep once it is over "
+        "its time limit "
         "(10 s), and run again where it may be retried (it may, here).",
-        "Coroutines, ten at once in each of two processes, its default. Its first sweep is held off: it aborts jobs that were "
+        "Coroutines, ten at once in each of two processes, its default. Its first sweep is held off: it aborts "
+        "jobs that were "
         "taken in that moment.",
         rate=1_500,
         sends=2_000,
@@ -155,7 +164,8 @@ CONTENDERS = (
         "benchmarks.redis.peers.ardiq_peer",
         ("ardiq",),
         f"{_LATE}. A dead process's tasks are claimed by others when they were idle for its `idle_timeout_ms`.",
-        "Its core is written in Rust. Coroutines, its default concurrency, two processes (`-w 2`). Python 3.12, which it needs.",
+        "Its core is written in Rust. Coroutines, its default concurrency, two processes (`-w 2`). Python 3.12, "
+        "which it needs.",
         rate=8_000,
         sends=4_000,
         bulk=50_000,
@@ -167,7 +177,8 @@ CONTENDERS = (
         ("repid[redis]", "typing_extensions", "hiredis"),
         "Acknowledged after the run. It keeps no results: the task keeps its own for 1 h, with one SET. A dead process's "
         "messages are claimed by others after 60 s. The stream keeps what is done.",
-        "Coroutines, a thousand at once, its default; `claim_interval` 30 s (off by default), batches of 100; two commands, "
+        "Coroutines, a thousand at once, its default; `claim_interval` 30 s (off by default), batches of 100; "
+        "two commands, "
         "for it runs one process each. Its results are polled for.",
         rate=2_500,
         sends=2_500,

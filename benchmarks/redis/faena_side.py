@@ -6,7 +6,8 @@ from benchmarks.redis.side import WAIT_S, BlockingSide
 
 WORKERS = {
     "plain": (),
-    "observed": ("--log-tasks", "all", "--loglevel", "info", "--health-address", "127.0.0.1:0"),
+    "quiet": ("--loglevel", "warning", "--log-tasks", "none"),
+    "a line each": ("--log-tasks", "all"),
     "coroutines": ("--coroutines", str(COROUTINES)),
     "threads": ("--threads", str(THREADS)),
     "ten queues": ("-Q", ",".join(f"queue{number}" for number in range(10))),
@@ -35,4 +36,6 @@ class Side(BlockingSide):
         return [handle.result for handle in found] if found.ready() else [None] * len(handles)
 
     def commands(self, kind, processes):
-        return [self.command(kind, "faena", "worker", "-A", "benchmarks.redis.faena_app", "-c", str(processes), *WORKERS[kind])]
+        return [
+            self.command(kind, "faena", "worker", "-A", "benchmarks.redis.faena_app", "-c", str(processes), *WORKERS[kind])
+        ]

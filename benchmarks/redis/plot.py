@@ -39,7 +39,8 @@ def bar_chart(title: str, unit: str, figures: Mapping[str, float], subject: str)
         weight = ' font-weight="600"' if name == subject else ""
         parts += [
             f'<text x="{_LABEL - 8}" y="{y + 15}" text-anchor="end"{weight}>{escape(name)}</text>',
-            f'<rect x="{_LABEL}" y="{y + 3}" width="{max(1.0, x_of(value) - _LABEL):.1f}" height="{_ROW - 8}" fill="{color}"/>',
+            f'<rect x="{_LABEL}" y="{y + 3}" width="{max(1.0, x_of(value) - _LABEL):.1f}" height="{_ROW - 8}" '
+            f'fill="{color}"/>',
             f'<text x="{x_of(value) + 6:.1f}" y="{y + 15}"{weight}>{value:,.0f}</text>',
         ]
     return "\n".join([*parts, "</svg>", ""])

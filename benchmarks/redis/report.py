@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.embedded.report import machine
-from benchmarks.redis.bars import RAW, SUBJECT, Bar, bars, trip_ms
+from benchmarks.redis.bars import SUBJECT, Bar, bars, trip_ms
 from benchmarks.redis.contenders import CONTENDERS
 from benchmarks.redis.plot import bar_chart
-from benchmarks.redis.rounds import OBSERVED, Samples, middle, ratio
+from benchmarks.redis.rounds import CHATTY, QUIET, Samples, middle, ratio
 
 THROUGHPUT = "throughput, 2 processes"
 
@@ -31,7 +31,7 @@ class Run:
     @property
     def names(self) -> list[str]:
         order = [contender.name for contender in CONTENDERS]
-        order.insert(1, OBSERVED)
+        order[1:1] = [QUIET, CHATTY]
         found = {name for rows in self.samples.values() for name in rows}
         return [name for name in order if name in found]
 
@@ -89,7 +89,7 @@ def page(run: Run) -> str:
 
 def chart(run: Run) -> str:
     rows = run.samples.get(THROUGHPUT, {})
-    figures = {name: middle(samples, "per_s") for name, samples in rows.items()}
+    figures = {name: middle(samples, "per_s") for name, samples in rows.items() if name not in {QUIET, CHATTY}}
     return bar_chart("No-op tasks, results kept, two worker processes", "tasks per second", figures, SUBJECT)
 
 
@@ -112,8 +112,9 @@ def _rates(run: Run) -> str:
         )
         for name in run.names
     ]
-    head = ("", "enqueue one by one, per s", "enqueue, 100 in a call, per s", "throughput, per s", "faena is … times as fast",
-            "worker CPU, µs a task", "server CPU, µs a task", "sleeps, coroutines, × ideal", "sleeps, threads, × ideal")  # fmt: skip
+    head = ("", "enqueue one by one, per s", "enqueue, 100 in a call, per s", "throughput, per s",
+            "faena is … times as fast", "worker CPU, µs a task", "server CPU, µs a task",
+            "coroutines that sleep, of the ideal", "threads that sleep, of the ideal")  # fmt: skip
     return _table(head, rows)
 
 
@@ -129,10 +130,16 @@ def _life(run: Run) -> str:
         if not lives:
             continue
         trips = [f"{trip_ms(run.samples, name, share):.2f}" for share in (0.5, 0.99)]
-        keys = (("cold_start_s", 2), ("pss_idle_mib", 1), ("pss_after_mib", 1), ("idle_cpu_percent", 2), ("commands_per_s", 1))
+        keys = (
+            ("cold_start_s", 2),
+            ("pss_idle_mib", 1),
+            ("pss_after_mib", 1),
+            ("idle_cpu_percent", 2),
+            ("commands_per_s", 1),
+        )
         rows.append((name, *trips, *(f"{middle(lives, key):,.{digits}f}" for key, digits in keys)))
     head = ("", "round trip p50, ms", "p99, ms", "cold start, s", "memory idle (PSS), MiB", "memory after, MiB",
-            "idle CPU, %", "idle commands to the server, per s")  # fmt: skip
+            "idle CPU, %", "commands while idle, per s", "inside scripts, per s")  # fmt: skip
     return _table(head, rows)
 
 
@@ -157,6 +164,3 @@ def _about(run: Run) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     marks = ["---", *["--:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, marks, *rows))
-
-
-__all__ = ["RAW", "Run", "chart", "load", "page", "save"]

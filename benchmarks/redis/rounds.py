@@ -19,7 +19,11 @@ from benchmarks.redis.contenders import FAENA, Contender
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = 2
-OBSERVED = "faena, observed"  # the same, with a log line for each task and its probes served
+QUIET = "faena, quiet"  # without its log: what the default (lines for tasks while few, sums when many) is compared with
+CHATTY = "faena, a line each"  # with a log line for every task, which it does not write unless asked
+
+MEASURES = ("enqueue one by one", "enqueue, 100 in a call", "throughput, 2 processes", "throughput, 1 process", "live",
+            "waiting on ten queues", "sleeps, coroutines", "sleeps, threads")  # fmt: skip
 
 Sample = dict[str, object]
 Samples = dict[str, dict[str, dict[int, Sample]]]  # measure -> contender -> round -> answer
@@ -67,13 +71,13 @@ def verbs(plan: Plan, contender: Contender) -> Iterator[tuple[str, str, str, dic
         yield "throughput, 1 process", name, "drain", {"count": count, "processes": 1}
     yield "throughput, 2 processes", name, "drain", {"count": count, "processes": PROCESSES}
     if contender is FAENA:
-        arguments = {"count": count, "processes": PROCESSES, "kind": "observed"}
-        yield "throughput, 2 processes", OBSERVED, "drain", arguments
+        for other, kind in ((QUIET, "quiet"), (CHATTY, "a line each")):
+            yield "throughput, 2 processes", other, "drain", {"count": count, "processes": PROCESSES, "kind": kind}
         yield "waiting on ten queues", name, "wait_on_queues", {"idle_s": 5.0}
     for kind in contender.sleeps:
         yield f"sleeps, {kind}", name, "sleeps", {"kind": kind, "count": plan.sleeps, "processes": PROCESSES}
     trips = plan.round_trips if contender.rate > 200 else plan.round_trips // 3
-    tasks = max(100, min(count, int(10_000 * plan.seconds)))
+    tasks = min(count, 500)
     arguments = {"round_trips": trips, "idle_s": plan.idle_s, "tasks": tasks, "processes": PROCESSES}
     yield "live", name, "live", arguments
 
@@ -86,7 +90,9 @@ def ask(seat: Seat, verb: str, arguments: Mapping[str, object], port: int) -> Sa
     environment = {**kept, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", "BENCH_REDIS_PORT": str(port)}
     argv = [seat.python, "-m", "benchmarks.redis.side", seat.contender.module, verb, json.dumps(arguments)]
     with tempfile.TemporaryDirectory(prefix="faena-bench-") as folder:
-        side = subprocess.Popen(argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        side = subprocess.Popen(
+            argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         try:
             answer, complaint = side.communicate(timeout=45)
         except subprocess.TimeoutExpired:
@@ -107,10 +113,20 @@ def _end(side: subprocess.Popen[str]) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     side.wait()
+    for pipe in (side.stdout, side.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 def measure(
-    plan: Plan, seats: Sequence[Seat], port: int, say: Callable[[str], None], samples: Samples, *, only: str | None, first: int
+    plan: Plan,
+    seats: Sequence[Seat],
+    port: int,
+    say: Callable[[str], None],
+    samples: Samples,
+    *,
+    only: str | None,
+    first: int,
 ) -> list[str]:
     """Run all rounds into `samples`; each begins with another contender. What fails is said and returned, and left out."""
     failures: list[str] = []
@@ -134,8 +150,7 @@ def _steps(plan: Plan, seats: Sequence[Seat], number: int) -> list[tuple[Seat, s
     by = number * 3 % len(seats)
     order = [*seats[by:], *seats[:by]]
     steps = [(seat, name, what, verb, words) for seat in order for what, name, verb, words in verbs(plan, seat.contender)]
-    measures = list(dict.fromkeys(what for _, _, what, _, _ in steps))
-    return [step for what in measures for step in steps if step[2] == what]
+    return [step for what in MEASURES for step in steps if step[2] == what]
 
 
 def _short(sample: Sample) -> str:

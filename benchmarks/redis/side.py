@@ -26,7 +26,7 @@ import time
 from os.path import dirname, join
 
 from benchmarks.redis.bodies import COROUTINES, SLEEP_S, THREADS
-from benchmarks.redis.workers import Workers, cpu_s, pss_bytes, server_stat
+from benchmarks.redis.workers import Workers, cpu_s, monitor, pss_bytes, server_stat
 
 PORT = int(os.environ.get("BENCH_REDIS_PORT", "0"))
 URL = f"redis://127.0.0.1:{PORT}/0"
@@ -111,7 +111,7 @@ def drain(side, count, processes, kind="plain"):
         elapsed, cpu, after = time.perf_counter() - began, cpu_s(pids) - began_cpu, server_stat(PORT)
         values = side.read(handles)
         if None in values:
-            for handle, value in zip(handles, values):
+            for handle, value in zip(handles, values, strict=True):
                 if value is None:
                     side.result(handle)
             elapsed, cpu, after = time.perf_counter() - began, cpu_s(pids) - began_cpu, server_stat(PORT)
@@ -136,9 +136,10 @@ def sleeps(side, kind, count, processes):
     handles = side.send_sleeps(kind, count)
     worker = Workers(side.commands(kind, processes), side.stop_signal)
     try:
-        for handle in reversed(handles):
-            side.result(handle)
-        values = side.read(handles)
+        side.result(handles[-1])
+        while None in (values := side.read(handles)):
+            worker.check()
+            time.sleep(0.1)
     finally:
         worker.stop()
     at_once = processes * (COROUTINES if kind == "coroutines" else THREADS)
@@ -199,13 +200,16 @@ def wait_on_queues(side, idle_s):
 
 
 def _idle(pids, idle_s):
-    before, began_cpu, began = server_stat(PORT), cpu_s(pids), time.perf_counter()
-    time.sleep(idle_s)
-    elapsed = time.perf_counter() - began
-    after = server_stat(PORT)
+    with monitor(PORT) as seen:
+        began_cpu, began = cpu_s(pids), time.perf_counter()
+        time.sleep(idle_s)
+        elapsed = time.perf_counter() - began
+        cpu = cpu_s(pids) - began_cpu
+        sent, inside = seen()
     return {
-        "idle_cpu_percent": (cpu_s(pids) - began_cpu) / elapsed * 100,
-        "commands_per_s": (after["commands"] - before["commands"] - 1) / elapsed,  # one of them is our own look
+        "idle_cpu_percent": cpu / elapsed * 100,
+        "commands_per_s": sent / elapsed,
+        "inside_scripts_per_s": inside / elapsed,
     }
 
 

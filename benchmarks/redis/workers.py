@@ -7,10 +7,11 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 
 from benchmarks.embedded.processes import cpu_s, pss_bytes, tree
 
-__all__ = ["Workers", "cpu_s", "pss_bytes", "server_stat"]
+__all__ = ["Workers", "cpu_s", "monitor", "pss_bytes", "server_stat"]
 
 
 class Workers:
@@ -21,8 +22,7 @@ class Workers:
         self.started = time.perf_counter()
         with open(log, "wb") as output:
             self.processes = [
-                subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
-                for argv in commands
+                subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, start_new_session=True) for argv in commands
             ]
 
     @property
@@ -58,14 +58,33 @@ class Workers:
 
 
 def server_stat(port):
-    """Return the CPU seconds that the server has used and the commands that it was sent."""
+    """Return the CPU seconds that the server has used."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
         link.sendall(b"*1\r\n$4\r\nINFO\r\n")
         data = b""
         while b"\r\n" not in data or len(data) < int(data[1 : data.index(b"\r\n")]):
             data += link.recv(65536)
     facts = dict(line.split(":", 1) for line in data.decode().splitlines() if ":" in line)
-    return {
-        "cpu_s": float(facts["used_cpu_user"]) + float(facts["used_cpu_sys"]),
-        "commands": int(facts["total_commands_processed"]),
-    }
+    return {"cpu_s": float(facts["used_cpu_user"]) + float(facts["used_cpu_sys"])}
+
+
+@contextmanager
+def monitor(port):
+    """Watch what the server does; the function that is yielded counts commands of clients, and those inside scripts."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+        link.sendall(b"*1\r\n$7\r\nMONITOR\r\n")
+        link.recv(5)  # +OK
+
+        def counts():
+            link.setblocking(False)
+            data = b""
+            try:
+                while part := link.recv(1 << 20):
+                    data += part
+            except BlockingIOError:
+                pass
+            lines = [line for line in data.split(b"\r\n") if line.startswith(b"+")]
+            inside = sum(b" lua]" in line for line in lines)
+            return len(lines) - inside, inside
+
+        yield counts

@@ -11,7 +11,7 @@ from benchmarks.redis.contenders import CONTENDERS, FAENA
 from benchmarks.redis.environments import NotInstalled, python_of
 from benchmarks.redis.plot import bar_chart
 from benchmarks.redis.report import Run, load, page, save
-from benchmarks.redis.rounds import QUICK, ROOT, Failed, Seat, ask, ratio, verbs
+from benchmarks.redis.rounds import MEASURES, QUICK, ROOT, Failed, Seat, ask, ratio, verbs
 
 needs_server = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 
@@ -68,9 +68,9 @@ def test_a_side_that_fails_is_a_failure_with_its_reason(port):
 
 
 def test_every_contender_is_asked_for_the_same_measures_but_what_it_has_not():
-    all_of = [what for what, _, _, _ in verbs(QUICK, FAENA)]
+    assert {what for what, _, _, _ in verbs(QUICK, FAENA)} == set(MEASURES)
     for contender in CONTENDERS:
-        assert {what for what, _, _, _ in verbs(QUICK, contender)} <= set(all_of)
+        assert {what for what, _, _, _ in verbs(QUICK, contender)} <= set(MEASURES)
 
 
 def test_a_ratio_is_the_median_of_the_ratios_within_a_round():
@@ -83,7 +83,10 @@ def test_a_ratio_is_the_median_of_the_ratios_within_a_round():
 
 
 def test_a_bar_that_is_missed_is_said_to_be_missed_and_rounds_are_put_together(tmp_path):
-    both = {"faena": {0: {"per_s": 100.0, "cpu_us": 1.0, "server_us": 1.0}}, "celery": {0: {"per_s": 2.0, "cpu_us": 1.0, "server_us": 1.0}}}
+    both = {
+        "faena": {0: {"per_s": 100.0, "cpu_us": 1.0, "server_us": 1.0}},
+        "celery": {0: {"per_s": 2.0, "cpu_us": 1.0, "server_us": 1.0}},
+    }
     run = Run({"throughput, 2 processes": both}, {}, ("arq: it was ill",), {"server": "7", "took_s": 1})
     verdicts = {bar.name: (bar.value, bar.is_met) for bar in bars(run.samples)}
     assert verdicts["throughput / celery"] == (50.0, True)

@@ -37,7 +37,7 @@ class Side(BlockingSide):
         found = {}
         for start in range(0, len(handles), 1000):
             keys = [app.backend.get_key_for_task(handle.id) for handle in handles[start : start + 1000]]
-            for key, raw in zip(keys, app.backend.mget(keys)):
+            for key, raw in zip(keys, app.backend.mget(keys), strict=True):
                 found[key] = None if raw is None else app.backend.decode_result(raw)["result"]
         return [found[app.backend.get_key_for_task(handle.id)] for handle in handles]
 

@@ -43,9 +43,7 @@ class Side(LoopSide):
 
     async def publish(self, name, **arguments):
         identity = uuid.uuid4().hex
-        await app.send_message_json(
-            channel="default", payload={"identity": identity, **arguments}, headers={"topic": name}
-        )
+        await app.send_message_json(channel="default", payload={"identity": identity, **arguments}, headers={"topic": name})
         return identity
 
     async def asend(self, numbers):

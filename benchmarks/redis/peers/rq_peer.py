@@ -1,8 +1,8 @@
 """RQ: its pool of workers, which fork for each job, as by default."""
 
-import redis
 from rq import Queue
 
+import redis
 from benchmarks.redis import bodies
 from benchmarks.redis.side import PORT, TTL_S, URL, WAIT_S, BlockingSide
 
@@ -17,9 +17,7 @@ class Side(BlockingSide):
         handles = []
         for start in range(0, len(numbers), chunk):
             part = numbers[start : start + chunk]
-            handles += queue.enqueue_many(
-                [Queue.prepare_data(bodies.echo, (number,), result_ttl=TTL_S) for number in part]
-            )
+            handles += queue.enqueue_many([Queue.prepare_data(bodies.echo, (number,), result_ttl=TTL_S) for number in part])
         return handles
 
     def result(self, handle):

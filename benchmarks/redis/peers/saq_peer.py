@@ -50,4 +50,6 @@ class Side(LoopSide):
         return values
 
     def commands(self, kind, processes):
-        return [self.command(kind, "saq", "benchmarks.redis.peers.saq_peer.settings", "--workers", str(processes), "--quiet")]
+        return [
+            self.command(kind, "saq", "benchmarks.redis.peers.saq_peer.settings", "--workers", str(processes), "--quiet")
+        ]

@@ -55,5 +55,9 @@ class TaskiqSide(LoopSide):
 
 def register(broker):
     """Declare the tasks where the worker looks for them."""
-    for name, body in (("echo", bodies.echo_coroutine), ("sleep", bodies.sleep), ("sleep_coroutine", bodies.sleep_coroutine)):
+    for name, body in (
+        ("echo", bodies.echo_coroutine),
+        ("sleep", bodies.sleep),
+        ("sleep_coroutine", bodies.sleep_coroutine),
+    ):
         broker.register_task(body, task_name=name)

@@ -120,7 +120,9 @@ class Core:
         self._is_fetching = True
         self._dirty = False
         self._in_flight = 0  # finished, and being settled now
-        self._is_plain = False  # the last messages were all functions: more may be fetched than there is room for coroutines
+        self._is_plain = (
+            False  # the last messages were all functions: more may be fetched than there is room for coroutines
+        )
         self._plain_is_full = False  # a function came for which there is no room; see _limit
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run_loop, name="faena-io", daemon=True)

@@ -153,8 +153,8 @@ class Lanes:
     def put_and_watch(self, deliveries: list[Delivery], watch_s: float) -> None:
         """Hand over, and do nothing until all of it is done or the time is up; called by the I/O thread.
 
-        Else that thread would keep the interpreter until it next waits, and then have to be woken for what was done meanwhile:
-        two thirds of what a short task takes from its message to its result.
+        Else that thread would keep the interpreter until it next waits, and would then have to be woken for what was done
+        meanwhile: most of what a short task takes from its message to its result.
         """
         self._watch_ends.acquire(blocking=False)  # an end that came after the last watch is not that of this one
         self._is_watched = True
