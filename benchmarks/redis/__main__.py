@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace) -> Run:
     with server.server() as port:
         facts = {"server": server.version(port), "rounds": options.rounds, "quick": options.quick}
         try:
-            failures += measure(plan, seats, port, _say, samples, only=options.measure, first=options.first)
+            measure(plan, seats, port, _say, samples, failures, only=options.measure, first=options.first)
         except (KeyboardInterrupt, SystemExit):
             failures.append("the rest: it was stopped")
     facts["took_s"] = round(time.perf_counter() - began, 1)

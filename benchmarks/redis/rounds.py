@@ -124,16 +124,15 @@ def measure(
     port: int,
     say: Callable[[str], None],
     samples: Samples,
+    failures: list[str],
     *,
     only: str | None,
     first: int,
-) -> list[str]:
-    """Run all rounds into `samples`; each begins with another contender. What fails is said and returned, and left out."""
-    failures: list[str] = []
+) -> None:
+    """Run all rounds into `samples`; each begins with another contender. What fails is said, and joins `failures`."""
     for number in range(first, first + plan.rounds):
         say(f"round {number + 1}")
-        for step in _steps(plan, seats, number):
-            seat, name, measure_name, verb, arguments = step
+        for seat, name, measure_name, verb, arguments in _steps(plan, seats, number):
             if only is not None and only not in measure_name:
                 continue
             try:
@@ -143,7 +142,6 @@ def measure(
             except Failed as failure:
                 failures.append(str(failure))
                 say(f"  {failure}")
-    return failures
 
 
 def _steps(plan: Plan, seats: Sequence[Seat], number: int) -> list[tuple[Seat, str, str, str, dict[str, object]]]:
