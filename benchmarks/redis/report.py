@@ -136,6 +136,7 @@ def _life(run: Run) -> str:
             ("pss_after_mib", 1),
             ("idle_cpu_percent", 2),
             ("commands_per_s", 1),
+            ("inside_scripts_per_s", 1),
         )
         rows.append((name, *trips, *(f"{middle(lives, key):,.{digits}f}" for key, digits in keys)))
     head = ("", "round trip p50, ms", "p99, ms", "cold start, s", "memory idle (PSS), MiB", "memory after, MiB",
