@@ -84,7 +84,32 @@ def load(paths: Sequence[Path]) -> Run:
 
 def page(run: Run) -> str:
     """Return the figures, the bars and what each contender is, as Markdown."""
-    return "\n".join([_rates(run), "", _life(run), "", _verdicts(bars(run.samples)), "", _about(run), ""])
+    where = {**machine(), **run.facts.get("machine", {})}
+    rounds = [len(samples) for rows in run.samples.values() for samples in rows.values()]
+    return f"""\
+# Figures on Redis
+
+Written by `python -m benchmarks.redis` ([how](../../benchmarks/README.md#on-redis), [why](why-it-is-fast.md)).
+{where["cores"]} cores of {where["processor"]}, Python {where["python"]}, Redis {run.facts["server"]}; clients, server and workers
+share them. Medians of {min(rounds)} to {max(rounds)} rounds; ratios are medians of those within a round, and only they may be
+compared with another machine's.
+
+## Rates, two worker processes
+
+{_rates(run)}
+
+## A worker of two processes that waits
+
+{_life(run)}
+
+## Bars
+
+{_verdicts(bars(run.samples))}
+
+## Contenders
+
+{_about(run)}
+"""
 
 
 def chart(run: Run) -> str:
