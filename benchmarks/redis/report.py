@@ -90,9 +90,9 @@ def page(run: Run) -> str:
 # Figures on Redis
 
 Written by `python -m benchmarks.redis` ([how](../../benchmarks/README.md#on-redis), [why](why-it-is-fast.md)).
-{where["cores"]} cores of {where["processor"]}, Python {where["python"]}, Redis {run.facts["server"]}; clients, server and workers
-share them. Medians of {min(rounds)} to {max(rounds)} rounds; ratios are medians of those within a round, and only they may be
-compared with another machine's.
+{where["cores"]} cores of {where["processor"]}, Python {where["python"]}, Redis {run.facts["server"]}; clients, server and
+workers share them. Medians of {min(rounds)} to {max(rounds)} rounds; ratios are medians of those within a round, and only
+they may be compared with another machine's.
 
 ## Rates, two worker processes
 
