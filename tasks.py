@@ -86,6 +86,16 @@ def bench_runner(c):
 
 
 @task
+def bench_redis(c, quick: bool = False):
+    """Measure faena on Redis against its peers and hand-written floors: some five minutes, and the peers' installation.
+
+    Args:
+        quick: One short round, less exact.
+    """
+    follow(c, PYTHON, "-m", "benchmarks.redis", *(["--quick"] if quick else []))
+
+
+@task
 def docs(c):
     """Write the generated pages anew, then run every code block of the documentation."""
     settings = c.run([PYTHON, "-m", "faena.config"], hide=True).stdout

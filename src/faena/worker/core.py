@@ -52,6 +52,7 @@ _FLUSH_AFTER_S = 0.005
 _FLUSH_AT = 64
 _FLUSH_MOST = 1000
 _TICK_S = 0.1
+_WATCHED_S = 0.0003  # of the lanes' work, by a thread that has nothing else to do
 _GIVE_BACK_AFTER_S = 0.2
 _REVOKED_KEPT = 10_000  # before those whose time is over are forgotten
 _REFILL_COROUTINES_AT = 8
@@ -119,6 +120,9 @@ class Core:
         self._is_fetching = True
         self._dirty = False
         self._in_flight = 0  # finished, and being settled now
+        self._is_plain = (
+            False  # the last messages were all functions: more may be fetched than there is room for coroutines
+        )
         self._plain_is_full = False  # a function came for which there is no room; see _limit
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run_loop, name="faena-io", daemon=True)
@@ -251,7 +255,7 @@ class Core:
         if not self._has_functions:
             return min(enough, LARGEST)
         if plain:
-            return min(plain, enough)
+            return plain if enough and self._is_plain else min(plain, enough)
         return 1 if enough and held >= self._window.size and not self._plain_is_full else 0
 
     def _tasks_left(self) -> int:
@@ -265,6 +269,7 @@ class Core:
         back: list[Completion] = []
         early: list[Delivery] = []
         full = self.lanes.held() >= self._window.size
+        free = self._coroutines.room()
         for item in batch:
             if isinstance(item, Malformed):
                 log.error("buried a malformed message of queue '%s': %s", item.queue, item.reason)
@@ -275,8 +280,8 @@ class Core:
                 continue
             task = self.app.tasks.get(item.message.task)
             is_coroutine = task is not None and task.is_coroutine
-            if self._stopping or (full and not is_coroutine):
-                self._plain_is_full = self._plain_is_full or not self._stopping
+            if self._stopping or (len(coroutines) >= free if is_coroutine else full):
+                self._plain_is_full = self._plain_is_full or not (self._stopping or is_coroutine)
                 back.append(Completion(Release(item)))
                 continue
             if task is not None and not (self.options.acks_late if task.acks_late is None else task.acks_late):
@@ -287,6 +292,7 @@ class Core:
                 coroutines.append(item)
             else:
                 plain.append(item)
+        self._is_plain = bool(plain) and not coroutines
         if back:
             await self._connection.complete(back)
         if early:
@@ -294,13 +300,24 @@ class Core:
             plain, coroutines = [
                 [item for item in part if item.message.id not in lost] for part in (plain, coroutines)
             ]  # fmt: skip
-        if plain:
-            self.lanes.refill_at = max(0, self._window.refill_at - self.options.threads)
-            self.lanes.put(plain)
         self._busy.set()
         self._coroutines.put(coroutines)
+        if plain:
+            self.lanes.refill_at = max(0, self._window.refill_at - self.options.threads)
+            await self._hand_over(plain)
         self._start_suspect()
         self._look_for_room()
+
+    async def _hand_over(self, plain: list[Delivery]) -> None:
+        """Give these to the lanes. What will be done in a moment is waited for, where nothing else needs this thread."""
+        expected_s = self._window.average_s * len(plain)
+        if expected_s > _WATCHED_S or self.lanes.held() or self._coroutines:
+            self.lanes.put(plain)
+            return
+        self.lanes.put_and_watch(plain, _WATCHED_S)
+        if self.lanes.done:
+            self._to_flush.set()
+            await asyncio.sleep(0)  # results first, then the next fetch
 
     async def _acknowledge_early(self, deliveries: list[Delivery]) -> set[str]:
         """Return the ids of those that must not run: they are not ours any more."""

@@ -6,7 +6,7 @@ to be slow: a task of a second leaves the next one to other processes, a task of
 
 from __future__ import annotations
 
-LARGEST = 128
+LARGEST = 512
 TARGET_S = 0.02  # work held in advance, per slot
 TOO_MUCH_S = 0.2  # of work held in advance: others may have time for it
 _WEIGHT, _WEIGHT_OF_SLOWER = 0.2, 0.7  # of the newest measurement in the average; bad news are believed at once

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -32,7 +33,7 @@ ROW = 5  # words of a message
 
 def rank_of(message: Message) -> int:
     """Return the place of its priority; those out of range count as the nearest."""
-    return HIGHEST_PRIORITY - max(LOWEST_PRIORITY, min(HIGHEST_PRIORITY, message.priority))
+    return _head_of(message.queue, message.priority)[0]
 
 
 def row_of(message: Message, largest_bytes: int, number: int = 0) -> tuple[str, int, str, str, bytes]:
@@ -40,15 +41,20 @@ def row_of(message: Message, largest_bytes: int, number: int = 0) -> tuple[str, 
     body = encode(message)
     if len(body) > largest_bytes:
         raise MessageTooLarge(len(body), largest_bytes, "Redis")
-    rank, due = rank_of(message), ""
+    (rank, head), due = _head_of(message.queue, message.priority), ""
     if message.due_at_s is not None:
         left_s = message.due_at_s - time.time()  # a distance: clocks of two machines need not agree
         if left_s > 0:
             due = f"{left_s * 1000:.3f}"
-    queue = message.queue.encode()
-    return message.queue, rank, due, message.id, b"%b%c%b%b%b" % (
-        (number & 0xFFFFFF).to_bytes(3, "big"), rank, len(queue).to_bytes(2, "big"), queue, body,
-    )  # fmt: skip
+    return message.queue, rank, due, message.id, (number & 0xFFFFFF).to_bytes(3, "big") + head + body
+
+
+@lru_cache(1024)
+def _head_of(queue: str, priority: int) -> tuple[int, bytes]:
+    """Return the rank, and what stands between the number and the message."""
+    rank = HIGHEST_PRIORITY - max(LOWEST_PRIORITY, min(HIGHEST_PRIORITY, priority))
+    name = queue.encode()
+    return rank, b"%c%b%b" % (rank, len(name).to_bytes(2, "big"), name)
 
 
 def rows_of(messages: Iterable[Message], largest_bytes: int) -> Words:

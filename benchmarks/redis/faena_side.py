@@ -1,0 +1,41 @@
+"""faena on Redis, through what its users have: an app, its tasks, and the command `faena worker`."""
+
+from benchmarks.redis.bodies import COROUTINES, THREADS
+from benchmarks.redis.faena_app import app, echo, sleep, sleep_coroutine
+from benchmarks.redis.side import WAIT_S, BlockingSide
+
+WORKERS = {
+    "plain": (),
+    "quiet": ("--loglevel", "warning", "--log-tasks", "none"),
+    "a line each": ("--log-tasks", "all"),
+    "coroutines": ("--coroutines", str(COROUTINES)),
+    "threads": ("--threads", str(THREADS)),
+    "ten queues": ("-Q", ",".join(f"queue{number}" for number in range(10))),
+}
+
+
+class Side(BlockingSide):
+    def send(self, numbers):
+        return [echo.delay(number) for number in numbers]
+
+    def send_bulk(self, numbers, chunk):
+        handles = []
+        for start in range(0, len(numbers), chunk):
+            handles += app.send_many([echo.s(number) for number in numbers[start : start + chunk]])
+        return handles
+
+    def send_sleeps(self, kind, count):
+        task = sleep_coroutine if kind == "coroutines" else sleep
+        return app.send_many([task.s() for _ in range(count)])
+
+    def result(self, handle):
+        return handle.get(timeout=WAIT_S)
+
+    def read(self, handles):
+        found = app.results_of([handle.id for handle in handles])  # read together
+        return [handle.result for handle in found] if found.ready() else [None] * len(handles)
+
+    def commands(self, kind, processes):
+        return [
+            self.command(kind, "faena", "worker", "-A", "benchmarks.redis.faena_app", "-c", str(processes), *WORKERS[kind])
+        ]

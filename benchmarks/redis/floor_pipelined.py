@@ -1,0 +1,7 @@
+"""The floor with redis-py's pipelines."""
+
+from benchmarks.redis.floor import FloorSide
+
+
+class Side(FloorSide):
+    kind = "pipelined"
