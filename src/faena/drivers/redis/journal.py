@@ -20,10 +20,15 @@ _entry_in = msgspec.msgpack.Decoder(Entry).decode
 
 
 def parked_words(parked: Parked, largest_bytes: int) -> Words:
-    """Return event, milliseconds until it runs in any case, queue, rank, milliseconds until due, and value."""
+    """Return event, milliseconds until it runs in any case, queue, rank, milliseconds until due, value, and its node.
+
+    The node is three words: workflow ("" for none), number, run.
+    """
     queue, rank, due, _, value = row_of(parked.message, largest_bytes)
     left = "" if parked.due_at_s is None else f"{(parked.due_at_s - time.time()) * 1000:.3f}"
-    return [parked.event, left, queue, rank, due, value]
+    member = parked.message.member
+    of_workflow: Words = ["", "", ""] if member is None else [member.workflow, member.node, member.run]
+    return [parked.event, left, queue, rank, due, value, *of_workflow]
 
 
 class RedisJournal:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import time
 
+from msgspec.structs import replace
+
 from faena.backend import Backend, JournalEnd
+from faena.model.control import Revocation
 from faena.model.journal import Entry, Parked
+from faena.model.message import Member
+from faena.testing.conformance.sketch import begin, chain
 from faena.testing.conformance.stage import Stage, message, staged
 
 KEPT_S = 600.0
@@ -149,6 +154,41 @@ class Remembering:
         assert [each.id for each in await backend.journal.unpark(["1", "unknown"])] == ["1"]
         assert await signal(backend, "go") == ["2"]
         assert list(await backend.journal.unpark([])) == []
+
+    @staged
+    async def test_a_task_that_was_revoked_waits_for_nothing(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        now_s = time.time()
+        revocations = [Revocation("1", expires_at_s=now_s + 600), Revocation("over", expires_at_s=now_s - 1)]
+        await backend.revocations.add(revocations)
+        waits = [Parked(message(id=name), "go") for name in ("1", "2", "over")]
+        assert list(await backend.journal.park(waits)) == [False, True, True]
+        assert await signal(backend, "go") == ["2", "over"]
+
+    @staged
+    async def test_a_node_that_its_workflow_does_not_want_any_more_waits_for_nothing(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        new = chain(2)
+        await begin(backend, new)
+        first, later = Member(new.workflow.id, 0), Member(new.workflow.id, 1)
+        sent = [message(id="now", member=first), message(id="not-yet", member=later),
+                message(id="another-run", member=replace(first, run=1)),
+                message(id="unknown", member=Member("unknown", 0))]  # fmt: skip
+        parked = await backend.journal.park([Parked(each, "go") for each in sent])
+        assert list(parked) == [True, False, False, False]
+        assert await signal(backend, "go") == ["now"]
+
+    @staged
+    async def test_what_a_task_remembers_stays_while_it_waits_and_when_it_was_woken(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        for task_id in ("waits", "over"):
+            await write(backend, task_id, entry("a"), keep_s=-1)
+        await backend.journal.park([Parked(message(id="waits"), "go")])
+        await backend.expire(100)
+        assert [len(await backend.journal.read(each)) for each in ("waits", "over")] == [1, 0]
+        assert await signal(backend, "go") == ["waits"]
+        await backend.expire(100)
+        assert list(await backend.journal.read("waits")) == [entry("a")]
 
     # -- the lease of a role -------------------------------------------------------------------------------
 

@@ -35,9 +35,9 @@ elseif verb == 'signal' then  -- event, entry, milliseconds it is known, whether
   for _, id in ipairs(redis.call('SMEMBERS', P .. 'pe:' .. ARGV[2])) do wake_up(id, ARGV[5] == '1') end
   push(rows)
   return found
-elseif verb == 'park' then  -- seven for each: id, and see `park`
+elseif verb == 'park' then  -- ten for each: id, and see `park`
   local answers = {}
-  for at = 2, #ARGV, 7 do answers[#answers + 1] = park(ARGV[at], at + 1) and '1' or '0' end
+  for at = 2, #ARGV, 10 do answers[#answers + 1] = park(ARGV[at], at + 1) and '1' or '0' end
   return table.concat(answers)
 elseif verb == 'due' then  -- milliseconds after which what was handed out is missed, most, whether to publish ('1')
   local missed = string.format('%.3f', now_ms - ARGV[2])
@@ -61,8 +61,8 @@ elseif verb == 'end' then  -- id and what is not needed any more, for each
 elseif verb == 'expire' then  -- most
   local over = redis.call('ZRANGEBYSCORE', P .. 'jx', '-inf', string.format('%.3f', now_ms), 'LIMIT', 0, ARGV[2])
   for _, id in ipairs(over) do
-    redis.call('UNLINK', P .. 'jn:' .. id)
     redis.call('ZREM', P .. 'jx', id)
+    if redis.call('HEXISTS', P .. 'parked', id) == 0 then redis.call('UNLINK', P .. 'jn:' .. id) end
   end
   return #over
 elseif verb == 'lead' then  -- role, owner, milliseconds
