@@ -218,7 +218,9 @@ class Journal(Protocol):
         ...
 
     async def park(self, parked: Sequence[Parked]) -> Sequence[bool]:
-        """Keep the messages of tasks that wait; False: the event has happened already, nothing was kept."""
+        """Keep the messages of tasks that wait; False: nothing was kept, since nothing would wake it.
+
+        The event has happened already, the task is revoked, or its workflow does not want this run any more."""
         ...
 
     async def due(self, grace_s: float, limit: int, broker: object) -> Sequence[Message]:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
@@ -16,8 +17,12 @@ from faena.backends.redis import RedisBackend
 from faena.brokers.redis import RedisBroker
 from faena.errors import InvalidSetting, ServerRefused, ServerUnavailable
 from faena.model.delivery import Ack
+from faena.model.inputs import Encoded
+from faena.model.journal import Entry, Parked
 from faena.model.message import Message
 from faena.model.result import ResultRecord
+from faena.model.workflow import WorkflowState
+from faena.testing.conformance.sketch import chain, ending, result_of
 from faena.testing.redis_server import free_port
 
 IOS = ("blocking", "asyncio")
@@ -42,6 +47,7 @@ async def work(url, io, count=1, **options):
             assert list(await backend.joint(broker, holder).complete([Completion(Ack(delivery), record)])) == [True]
             assert list(await watch.changed(5.0)) == [task_id]
             assert list(await backend.read([task_id])) == [record]
+        await _play_workflows(broker, backend, consumer, backend.joint(broker, holder))
         consumer.interrupt()
         assert not await consumer.receive(1, 5.0)
         await broker.queues.status()
@@ -51,6 +57,35 @@ async def work(url, io, count=1, **options):
     finally:
         await backend.close()
         await broker.close()
+
+
+async def _play_workflows(broker, backend, consumer, settler):
+    """Begin, step, cancel, run again and forget; remember, wait for an event, lead."""
+    workflows, journal, until_s = backend.workflows, backend.journal, time.time() + 60
+    for length in (3, 1500):  # the latter is built in parts
+        new = chain(length, keep_s=60.0)
+        await workflows.start(new, broker)
+        (delivery,) = await consumer.receive(1, 5.0)
+        await journal.write(delivery.message.id, Entry("step"), until_s)
+        event = ending(new, 0, b"1")
+        done = Completion(Ack(delivery), replace(result_of(event), expires_at_s=until_s), (), event, journal="forgotten")
+        assert list(await settler.complete([done])) == [True]
+        (delivery,) = await consumer.receive(1, 5.0)
+        assert await workflows.inputs([delivery.message.member]) == [Encoded(b"1", "json")]
+        parked = Completion(Ack(delivery), park=Parked(delivery.message, f"go-{length}", until_s))
+        assert list(await settler.complete([parked])) == [True]
+        assert not await journal.due(10.0, 9, broker)
+        assert len(await workflows.cancel(new.workflow.id)) == 1
+        assert not await workflows.rerun(new.workflow.id, [1], broker)
+        await workflows.unpublished(until_s, 9)
+        await journal.signal(Entry(f"go-{length}"), until_s, broker)
+        (delivery,) = await consumer.receive(1, 5.0)
+        await consumer.settle([Ack(delivery)])
+        await workflows.cancel(new.workflow.id)
+        assert (await workflows.latest(1, WorkflowState.REVOKED))[0].workflow == new.workflow
+        assert await workflows.forget([new.workflow.id]) == 1
+    await backend.lead("clock", "test", 60.0)
+    await backend.expire(10)
 
 
 def play(io, body):

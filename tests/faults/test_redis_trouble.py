@@ -19,6 +19,7 @@ from faena.errors import BrokerUnavailable, LeaseLost, ServerRefused, ServerUnav
 from faena.model.delivery import Ack, Place, Release
 from faena.model.message import Message
 from faena.model.result import ResultRecord
+from faena.testing.conformance.sketch import Sketch, chain, ending, result_of
 
 
 def message(task_id, **fields):
@@ -268,6 +269,45 @@ def test_a_server_without_memory_refuses_new_messages_and_lets_go_of_old_ones(re
     run(ours.broker.driver.command("CONFIG", "SET", "maxmemory", "0"))
     ours.publish("more")
     assert ours.locate("2", "more") == [Place.WAITING, Place.WAITING]
+
+
+def test_a_server_without_memory_takes_the_steps_of_workflows(redis_of, set_of):
+    ours = set_of(redis_of("--maxmemory-policy", "noeviction").url)
+    sketch = Sketch()
+    new = sketch.new(sketch.task(sketch.join(sketch.task(), sketch.task())))
+    run(ours.backend.workflows.start(new, ours.broker))
+    members = ours.take()
+    run(ours.broker.driver.command("CONFIG", "SET", "maxmemory", "1"))
+    with pytest.raises(ServerUnavailable, match="out of memory"):
+        run(ours.backend.workflows.start(chain(1), ours.broker))
+    for each in members:
+        event = ending(new, each.message.member.node, b"1")
+        assert ours.complete(Completion(Ack(each), result_of(event), (), event)) == [True]
+    assert [each.message.member.node for each in ours.take()] == [3]
+
+
+def test_a_step_whose_reply_was_lost_is_taken_once(redis_of, set_of, proxy_to):
+    server = redis_of()
+    proxy = proxy_to(server.port)
+    ours, direct = set_of(proxy.url, timeout_s=0.5), set_of(server.url)
+    flows = [chain(3), chain(2)]
+    run(direct.backend.workflows.start(flows[0], direct.broker))
+    (first,) = ours.take()
+    assert direct.complete(Completion(Ack(first))) == [False]  # so that the server knows the script
+    event = ending(flows[0], 0, b"1")
+    proxy.swallows = True
+    with pytest.raises(ServerUnavailable):
+        ours.complete(Completion(Ack(first), result_of(event), (), event))
+    proxy.swallows = False
+    proxy.cut()
+    assert ours.complete(Completion(Ack(first), result_of(event), (), event)) == [False]
+    proxy.swallows = True
+    with pytest.raises(ServerUnavailable):
+        run(ours.backend.workflows.start(flows[1], ours.broker))
+    proxy.swallows = False
+    proxy.cut()
+    assert list(run(ours.backend.workflows.start(flows[1], ours.broker))) == []
+    assert [each.message.id for each in direct.take()] == [f"{flows[0].workflow.id}.1", f"{flows[1].workflow.id}.0"]
 
 
 def test_a_replica_refuses_and_changes_nothing(redis_of, set_of):

@@ -6,6 +6,9 @@ import time
 
 import pytest
 
+from faena.errors import ChordError
+from faena.tasks.canvas import Chord
+
 TASKS = """
 @app.task
 def note(n):
@@ -19,6 +22,15 @@ def slow(n):
 @app.task
 def add(a, b):
     return a + b
+
+@app.task
+def total(numbers):
+    return sum(numbers)
+
+@app.task(bind=True)
+def steps(self, n):
+    first = self.step("first", lambda: n + 1)
+    return first + self.wait_for_event("go", timeout=600)
 """
 
 
@@ -130,11 +142,20 @@ def test_nothing_is_left_behind_but_what_expires(redis_site, until):
         client.send_task("app.add", (1, "x")).get(timeout=20)
     client.send_task("app.add", (1, 2), countdown=600).revoke()
     client.control.ping()
+    chord = Chord([client.signature("app.add", (n, n)) for n in range(5)], client.signature("app.total"))
+    assert chord.apply_async().get(timeout=20) == 20
+    broken = Chord([client.signature("app.add", (1, "x"))], client.signature("app.total"))
+    with pytest.raises(ChordError):
+        broken.apply_async().get(timeout=20)
+    waiting = client.send_task("app.steps", (1,))
+    until(lambda: client.AsyncResult(waiting.id).state == "WAITING", 20.0)
+    client.signal_event("go", 5)
+    assert waiting.get(timeout=20) == 7
     for number in range(50):
         client.send_task("app.note", (number,))
     site.until_drained()
     assert worker.stop() == 0
-    assert [letter.message.task for letter in site.dead()] == ["app.add"]  # has an end, too
+    assert {letter.message.task for letter in site.dead()} == {"app.add"}  # has an end, too
     prefix = driver_of(site).prefix
     keys = [key.decode() for key in command(site, "KEYS", "*")]
     assert all(key.startswith(prefix) for key in keys)

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from faena.errors import MessageTooLarge
+
 APP = r"""
 import sys
 
@@ -342,6 +344,47 @@ def test_early_acknowledgement_runs_once_at_most_and_keeps_the_result(site, app,
     assert site.send("early", 0).get(timeout=10) == 0
     assert site.marks()["early 1"] == 1
     assert lost.state == "UNKNOWN"
+
+
+EARLY = """
+@app.task(bind=True, acks_late=False)
+def waits(self, event):
+    return self.wait_for_event(event)
+
+@app.task(bind=True, acks_late=False)
+async def awaits(self, event):
+    return await self.await_for_event(event)
+
+@app.task(bind=True, acks_late=False, max_retries=2)
+def grows(self, text):
+    raise self.retry(args=[os.urandom(200_000).hex()], countdown=0)
+
+@app.task
+def work(n):
+    return n
+"""
+
+
+@pytest.mark.parametrize("name", ["waits", "awaits"])
+def test_early_acknowledgement_keeps_what_waits_for_an_event(site, until, name):
+    site.app(EARLY)
+    site.worker("-c", "1")
+    result = site.send(name, "approved")
+    until(lambda: result.state == "WAITING")
+    site.client.signal_event("approved", "by Ana")
+    assert result.get(timeout=10) == "by Ana"
+    assert site.send(name, "approved").get(timeout=10) == "by Ana"  # it has happened already
+
+
+def test_early_acknowledgement_of_what_cannot_be_written_fails_its_own_task_only(site):
+    site.app(EARLY, "broker_transport_options={'largest_message_bytes': 100_000}")
+    worker = site.worker("-c", "1")
+    pids = worker.processes()
+    result = site.send("grows", "x")
+    neighbours = site.send_all("work", range(5))
+    assert isinstance(error_of(result), MessageTooLarge)
+    assert [neighbour.get(timeout=5) for neighbour in neighbours] == list(range(5))
+    assert worker.processes() == pids, worker.text()
 
 
 def test_a_task_that_has_expired_does_not_run(site, app):

@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from faena import chain
+
 APP = """
 @app.task
 def sleep(n, seconds=60):
@@ -32,6 +34,14 @@ def swallow(n):
             time.sleep(60)
         except BaseException:
             mark(f"swallowed {n}")
+
+@app.task(bind=True)
+def waits(self, n):
+    mark(f"begin {n}")
+    until = time.monotonic() + 60
+    while not os.path.exists(f"go-{n}") and time.monotonic() < until:
+        time.sleep(0.01)
+    return self.wait_for_event("never")
 
 @app.task
 def parent(n):
@@ -151,3 +161,25 @@ def test_a_revocation_while_a_process_boots_does_not_end_it(site, until):
     time.sleep(2.5)  # until the slower one has booted; nothing tells of it
     assert worker.processes() == pids
     assert "ended with" not in worker.text()
+
+
+def test_a_task_that_was_revoked_while_it_ran_does_not_wait_for_an_event(site, app):
+    result = site.send("waits", 1)
+    site.worker("-c", "1")
+    site.until_marked("begin 1")
+    site.client.control.revoke(result.id)
+    (site.folder / "go-1").touch()
+    check_revoked(result)
+
+
+def test_a_task_of_a_workflow_that_was_cancelled_while_it_ran_is_not_kept_for_an_event(site, app, until):
+    from faena._lib.drive import run
+
+    result = chain(site.client.signature("app.waits", (1,)), site.client.signature("app.sleep", (0,))).delay()
+    site.worker("-c", "1")
+    site.until_marked("begin 1")
+    result.workflow.cancel()
+    (site.folder / "go-1").touch()
+    until(lambda: site.unfinished() == 0)
+    assert list(run(site.client.connection().backend.journal.unpark([result.parent.id]))) == []
+    check_revoked(result)

@@ -154,8 +154,11 @@ def succeeded_lines(site, pattern):
     [
         pytest.param("one", 80, 20, 1),
         pytest.param("two", 80, 20, 2),
+        pytest.param("redis", 80, 20, 3),
+        pytest.param("redis and a file", 60, 12, 4),
+        pytest.param("a file and redis", 60, 12, 5),
         pytest.param(
-            "one",
+            os.environ.get("FAENA_TEST_STORES", "one"),
             int(os.environ.get("FAENA_TEST_WORKFLOWS", "500")),
             int(os.environ.get("FAENA_TEST_KILLS", "200")),
             int(os.environ.get("FAENA_TEST_SEED", "7")),
@@ -163,10 +166,16 @@ def succeeded_lines(site, pattern):
         ),
     ],
 )
-def test_killing_processes_loses_no_step_and_takes_none_twice(site, until, stores, workflows, kills, seed):
+def test_killing_processes_loses_no_step_and_takes_none_twice(request, site, until, stores, workflows, kills, seed):
     random_ = random.Random(seed)
-    apart = stores == "two"  # another file for the backend: every end of a task takes four steps instead of one
-    backend = f"sqlite:///{site.folder / 'backend.db'}" if apart else site.url
+    server = request.getfixturevalue("redis_of")("--appendonly", "yes") if "redis" in stores else None
+    if stores.startswith("redis"):
+        site.url = server.url
+    backend = site.url
+    if stores == "a file and redis":  # two stores: every end of a task takes four steps instead of one
+        backend = server.url
+    elif stores in ("two", "redis and a file"):
+        backend = f"sqlite:///{site.folder / 'backend.db'}"
     # the kills hit whom they will: nobody is suspected of them
     site.app(APP, f"backend={backend!r}, task_crash_limit=1000")
     settings = {"FAENA_WORKER_LEASE": str(LEASE_S), "FAENA_WORKER_LOG_TASKS": "all"}
@@ -179,6 +188,8 @@ def test_killing_processes_loses_no_step_and_takes_none_twice(site, until, store
         while shapes.events and random_.random() < 0.7:
             site.client.signal_event(f"go-{shapes.events.pop(0)}", 1000)
         kill_one(random_, site, workers, until, settings)
+        if server is not None and random_.random() < 0.15:
+            server.restart(signal.SIGKILL)
     for n in shapes.events:
         site.client.signal_event(f"go-{n}", 1000)
 

@@ -69,10 +69,10 @@ NOTHING = object()  # no value: what would have given one was skipped
 
 
 class Failed(Exception):
-    """A part has failed: with the error of its task, or with that of a group before it."""
+    """A part has failed: with the error of its task, or with that of a group before it; `at` is the group that failed."""
 
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
+    def __init__(self, error: BaseException, at: Part | None = None) -> None:
+        self.error, self.at = error, at
 
 
 @dataclass
@@ -173,8 +173,15 @@ def evaluate(part: Part, given: Any, marks: list[str]) -> tuple[Any, bool]:
 def _evaluate(part: Part, given: Any, marks: list[str]) -> tuple[Any, bool]:
     if part.kind in ("chain", "chord"):
         value, all_skipped = given, True
-        for each in part.parts:
-            value, was_skipped = evaluate(each, value, marks)
+        for at, each in enumerate(part.parts):
+            try:
+                value, was_skipped = evaluate(each, value, marks)
+            except Failed as failed:
+                # errbacks of a body answer for the group before it, too, as Celery's do
+                if failed.at is not None and failed.at is _group_that_ends(each):
+                    begin_after = [first for later in part.parts[at + 1 : at + 2] for first in _first_tasks(later)]
+                    marks += [f"{tag} failed" for first in begin_after for tag in first.errbacks]
+                raise
             all_skipped = all_skipped and was_skipped
         return value, all_skipped
     if part.kind == "group":
@@ -213,8 +220,29 @@ def _of_group(part: Part, given: Any, marks: list[str]) -> list[Any]:
         if not was_skipped:
             values.append(value)
     if failures:
-        raise failures[0]
+        raise Failed(failures[0].error, part)
     return values
+
+
+def _group_that_ends(part: Part) -> Part | None:
+    """Return the group whose end is that of a part, if what comes after the part needs the group itself."""
+    if part.kind == "group":
+        return part
+    if part.kind not in ("chain", "chord") or part.policy != "fail" or part.links or part.errbacks:
+        return None  # a gate stands behind it
+    return _group_that_ends(part.parts[-1])
+
+
+def _first_tasks(part: Part) -> list[Part]:
+    """Return the tasks with which a part begins."""
+    match part.kind:
+        case "group":
+            return [first for each in part.parts for first in _first_tasks(each)]
+        case "chain" | "chord":
+            return _first_tasks(part.parts[0])
+        case "chunks":
+            return []
+    return [part]
 
 
 # -- three ways to run it ----------------------------------------------------------------------------------------

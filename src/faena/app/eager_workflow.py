@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from msgspec.structs import replace
 
@@ -89,14 +89,57 @@ class EagerGroupResult(list[EagerResult[Any]]):
 
     children = results
 
-    def get(self, timeout: float | None = None, propagate: bool = True, **_: Any) -> Any:  # noqa: ARG002 - it has ended
-        if isinstance(self._value, BaseException):
-            if propagate:
-                raise self._value
-            return [each.get(propagate=False) for each in self]
-        return self._value
+    def get(
+        self,
+        timeout: float | None = None,  # noqa: ARG002 - it has ended
+        propagate: bool = True,
+        *,
+        callback: Callable[[str, Any], object] | None = None,
+        **_: Any,
+    ) -> Any:
+        if propagate and isinstance(self._value, BaseException):
+            raise self._value
+        if callback is not None:
+            for each in self:
+                callback(each.id, each.get(propagate=propagate))
+            return []
+        return [each.get(propagate=False) for each in self] if isinstance(self._value, BaseException) else self._value
 
-    join = get
+    join = join_native = get
+
+    async def aget(self, timeout: float | None = None, propagate: bool = True) -> Any:
+        return self.get(timeout, propagate)
+
+    ajoin = aget
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.aget().__await__()
+
+    def as_completed(self, timeout: float | None = None) -> Iterator[EagerResult[Any]]:  # noqa: ARG002
+        return iter(self)
+
+    async def aas_completed(self, timeout: float | None = None) -> AsyncIterator[EagerResult[Any]]:  # noqa: ARG002
+        for each in self:
+            yield each
+
+    def maybe_throw(self, propagate: bool = True) -> list[Any]:
+        return [each.get(propagate=propagate) for each in self]
+
+    maybe_reraise = maybe_throw
+
+    def apply_async(self) -> Self:
+        return self
+
+    def waiting(self) -> bool:
+        return False
+
+    def revoke(self, terminate: bool = False, signal: str = "") -> None:
+        """Too late: all have run."""
+
+    def forget(self) -> None:
+        """Nothing is kept of an eager run."""
+
+    save = delete = forget
 
     def successful(self) -> bool:
         return not isinstance(self._value, BaseException)

@@ -5,20 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from msgspec.structs import replace
+
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app.links import Link
 from faena.app.publishing import apatiently, apublish, patiently, publish
 from faena.backend import NewWorkflow
-from faena.errors import InvalidArguments
+from faena.errors import InvalidArguments, WorkflowError
+from faena.model.delivery import Place
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord, State
-from faena.model.workflow import NodeState, NodeStates, NodeView, Workflow, WorkflowState, WorkflowStatus, node_id, referred
+from faena.model.workflow import (
+    REFERENCE,
+    Node,
+    NodeState,
+    NodeStates,
+    NodeView,
+    Workflow,
+    WorkflowState,
+    WorkflowStatus,
+    node_id,
+    reference_to,
+    referred,
+)
 from faena.tasks.canvas import Canvas
 from faena.tasks.compile import Compiled, Context, Shape, compile_canvas
 from faena.tasks.context import current_request
 from faena.tasks.group_result import ChainResult, GroupResult, WorkflowHandle
 from faena.tasks.options import check_send_options, seconds
+from faena.tasks.outline import outline
 from faena.tasks.result import AsyncResult
 from faena.tasks.values import decoded
 
@@ -28,6 +44,7 @@ if TYPE_CHECKING:
 _Handle: TypeAlias = AsyncResult[Any] | GroupResult[Any]
 
 _SAVED = "SAVED"  # the state of a record that keeps which calls belong to a group
+_LOOK_AT_ONCE = 1000
 _NAME_LENGTH = 100
 
 
@@ -47,6 +64,7 @@ class AppWorkflows:
             link = app.links.blocking()
             return run(self._start(link, new))
 
+        patiently(app.conf, options, lambda: run(_refuse_taken(app.links.blocking(), new)))
         ready = patiently(app.conf, options, start)
         if ready:
             publish(app.links, app.conf, ready, options)
@@ -60,6 +78,10 @@ class AppWorkflows:
         async def start() -> Sequence[Message]:
             return await self._start(await app.links.asyncio(), new)
 
+        async def refuse() -> None:
+            await _refuse_taken(await app.links.asyncio(), new)
+
+        await apatiently(app.conf, options, refuse)
         ready = await apatiently(app.conf, options, start)
         if ready:
             await apublish(app.links, app.conf, ready, options)
@@ -80,7 +102,7 @@ class AppWorkflows:
         )
         compiled = compile_canvas(canvas, context, options)
         known = Workflow(
-            workflow, _shortened(repr(canvas)), compiled.graph.output, now_s, seconds(conf.result_expires) or None,
+            workflow, outline(canvas)[:_NAME_LENGTH], compiled.graph.output, now_s, seconds(conf.result_expires) or None,
             root_id, parent_id,
         )  # fmt: skip
         _check_ids(compiled, workflow)
@@ -95,14 +117,17 @@ class AppWorkflows:
     async def _start(self, link: Link, new: NewWorkflow) -> Sequence[Message]:
         own = [node for node in new.graph.nodes if node.id and node.id != node_id(new.workflow.id, node.number)]
         if own:  # nobody could tell from such an id that it belongs to a workflow
-            await link.backend.record([self._pending(new.workflow, node.id, node.name) for node in own])
+            await link.backend.record([self._pending(new.workflow, node) for node in own])
         return await link.backend.workflows.start(new, link.broker)
 
-    def _pending(self, workflow: Workflow, task_id: str, name: str) -> ResultRecord:
+    def _pending(self, workflow: Workflow, node: Node) -> ResultRecord:
         expires_at_s = workflow.sent_at_s + workflow.keep_s if workflow.keep_s else None
-        return ResultRecord(
-            task_id, name, State.PENDING, root_id=workflow.root_id or workflow.id, expires_at_s=expires_at_s
+        record = ResultRecord(
+            node.id, node.name, State.PENDING, root_id=workflow.root_id or workflow.id, expires_at_s=expires_at_s
         )
+        if not node.links.is_join:
+            return record
+        return replace(record, value=reference_to(workflow.id, node.number), content=REFERENCE)  # which group it is
 
     # -- looking -------------------------------------------------------------------------------------------
 
@@ -140,9 +165,17 @@ class AppWorkflows:
         )  # fmt: skip
         run(app.links.blocking().backend.record([record]))
 
-    def members(self, group: str) -> Sequence[str] | None:
+    def members(self, group: str) -> tuple[str, Sequence[str]] | None:
         link = self._app.links.blocking()
+        record = run(link.backend.read([group]))[0]
         workflow, _, number = group.rpartition(".")
+        if record is not None and record.content == REFERENCE and record.value is not None:
+            workflow, node = referred(record.value)
+            number = str(node)
+        elif record is not None and record.task == "group" and record.root_id and record.state != _SAVED:
+            # one that has failed; an id of its own says nothing
+            same = [view.number for view in run(link.backend.workflows.nodes(record.root_id)) if view.id == group]
+            workflow, number = record.root_id, str(same[0]) if same else ""
         if workflow and number.isdigit():
             found = run(link.backend.workflows.nodes(workflow, [int(number)]))
             if found and found[0].links.is_join:
@@ -152,11 +185,10 @@ class AppWorkflows:
                     read = run(link.backend.workflows.nodes(workflow, missing))
                     needed |= {view.number: view for view in read}
                     missing = [view.needs[0] for view in read if not view.id and view.needs]  # behind a gate
-                return [_asked_for(needed, number).id for number in found[0].needs]
-        record = run(link.backend.read([group]))[0]
+                return workflow, [_asked_for(needed, number).id for number in found[0].needs]
         if record is None or record.state != _SAVED or record.value is None:
             return None
-        return [str(each) for each in self._app.codecs.decode(record.content, record.value)]
+        return "", [str(each) for each in self._app.codecs.decode(record.content, record.value)]
 
     # -- changing ------------------------------------------------------------------------------------------
 
@@ -191,17 +223,50 @@ class AppWorkflows:
         sent = await link.backend.workflows.cancel(workflow)
         await self._app.control.take_back(link, sent, terminate)
 
+    async def _refuse_held(self, link: Link, workflow: str, revoked: Sequence[str]) -> None:
+        """Raise WorkflowError where a worker still has what was cancelled: a broker takes no second message of one id."""
+        for at in range(0, len(revoked), _LOOK_AT_ONCE):
+            ids = revoked[at : at + _LOOK_AT_ONCE]
+            if link.broker.capabilities.cancels:
+                await link.broker.cancel(ids)
+            places = await link.broker.locate(ids) if link.broker.capabilities.locates else [None] * len(ids)
+            if (held := _first_held(ids, places)) is not None:
+                raise WorkflowError(
+                    workflow, f"task {held} was cancelled, and a worker has it still; run it again when that has ended "
+                    "(cancelling with terminate ends it)",
+                )  # fmt: skip
+
     async def _rerun(self, link: Link, workflow: str, begun_at: Sequence[int] | None) -> Sequence[Message]:
         before_s = self._app.clock()
         nodes = await link.backend.workflows.nodes(workflow)
         chosen = [node for node in nodes if begun_at is None or node.number in begun_at]
         failed = [node.id for node in chosen if node.standing.state is NodeState.FAILURE and not node.links.is_virtual]
         revoked = [node.id for node in nodes if node.id and node.standing.state is NodeState.REVOKED]
+        await self._refuse_held(link, workflow, revoked)
         await self._app.control.unrevoke(link, revoked)
         ready = await link.backend.workflows.rerun(workflow, begun_at, link.broker)
         if failed and link.broker.capabilities.dead_letters:  # what runs again is not dead; what failed since is
             await link.broker.dead_letters.purge(None, failed, before_s)
         return ready
+
+
+async def _refuse_taken(link: Link, new: NewWorkflow) -> None:
+    """Raise InvalidArguments where a step was given the id of a task that has not ended: its message would be dropped."""
+    own = [node for node in new.graph.nodes if node.message is not None and not _is_numbered(node, new.workflow.id)]
+    if not own or not link.broker.capabilities.locates:
+        return
+    places = await link.broker.locate([node.id for node in own])
+    for node, place in zip(own, places, strict=True):
+        if place not in (None, Place.DEAD):
+            raise InvalidArguments(node.name, f"a task with the task_id '{node.id}' has not ended; give it another")
+
+
+def _is_numbered(node: Node, workflow: str) -> bool:
+    return not node.id or node.id == node_id(workflow, node.number)
+
+
+def _first_held(ids: Sequence[str], places: Sequence[Place | None]) -> str | None:
+    return next((each for each, place in zip(ids, places, strict=True) if place is Place.HELD), None)
 
 
 def _handle(shape: Shape, workflow: WorkflowHandle, before: _Handle | None = None, *, is_end: bool = False) -> _Handle:
@@ -226,10 +291,6 @@ def _asked_for(nodes: Mapping[int, NodeView], number: int) -> NodeView:
     while not view.id and view.needs and view.needs[0] in nodes:
         view = nodes[view.needs[0]]
     return view
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _NAME_LENGTH else text[: _NAME_LENGTH - 3] + "..."
 
 
 def _check_ids(compiled: Compiled, workflow: str) -> None:

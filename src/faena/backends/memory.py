@@ -9,7 +9,7 @@ from faena.backend import Completion, JointSettler, Journal, Mailbox, Revocation
 from faena.drivers.memory.bell import Bell
 from faena.drivers.memory.messages import encode, rank_of
 from faena.drivers.memory.state import MemoryState, state_for
-from faena.drivers.memory.stepping import MemoryJournal, MemoryWorkflows, carry_out
+from faena.drivers.memory.stepping import MemoryJournal, MemoryWorkflows, carry_out, may_wait
 from faena.drivers.memory.workflows import StepTaken
 from faena.model.control import Command, Reply, Revocation, WorkerInfo
 from faena.model.delivery import Ack, Delivery, Release
@@ -114,7 +114,7 @@ class _Joint:
         now_s = state.clock()
         settlement = completion.settlement
         park = completion.park
-        if park is not None and isinstance(settlement, Ack) and state.journals.event(park.event, now_s) is not None:
+        if park is not None and isinstance(settlement, Ack) and not may_wait(state, park, now_s):
             settlement, park = Release(settlement.delivery, park.message), None
         is_ours, queue = state.messages.settle(settlement, now_s)
         if not is_ours:

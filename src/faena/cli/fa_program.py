@@ -22,7 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faena.cli.fa import Line
     from faena.runner.executor import Executor
     from faena.runner.loader import Loader
 
@@ -132,17 +131,11 @@ class Program:
             print(render_list(root, width=_width()).replace("Available tasks:", "Subcommands:"), end="")
             return 0
         if self.executor_class is not None:
-            return self._execute(line, root, self.executor_class)
-        return run_line(line, root, words, self.config_class)
+            from faena.cli.fa_executor import execute_line
 
-    def _execute(self, line: Line, root: Collection, executor_class: type[Executor]) -> int:
-        """Run the tasks by an executor of the program's own."""
-        config = self.config_class()
-        config.load_collection(root.configuration())
-        config.load_shell_env()
-        tasks = [(name, parsed.kwargs) for _, name, parsed in line.tasks] or [(str(root.default), {})]
-        executor_class(root, config, self.core).execute(*tasks)
-        return 0
+            execute_line(self.executor_class, line, root, core=self.core, config=self.config_class())
+            return 0
+        return run_line(line, root, words, self.config_class)
 
 
 def _without_clashes(arguments: list[Argument]) -> list[Argument]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from faena.cli.fa import Line
+    from faena.cli.fa_settings import TaskSettings
     from faena.runner.collection import Collection
     from faena.runner.config import Config
     from faena.runner.outcome import Outcome
@@ -44,7 +45,8 @@ def run_line(line: Line, root: Collection, words: list[str], config_class: type[
 
         found = root.find(choose_task(root))
         assert found is not None
-        return run_steps(_plan([Call(found[1], found[0])], options, root), line, root)
+        calls = [Call(found[1], found[0])]
+        return run_steps(_plan(calls, options, root, task_settings(options, root.loaded_from)), line, root)
     if "explain" in options:
         return _explain(options, root)
     calls = [Call(_task_of(root, full), full, parsed.args, parsed.kwargs) for _, full, parsed in line.tasks]
@@ -60,17 +62,36 @@ def run_line(line: Line, root: Collection, words: list[str], config_class: type[
         from faena.cli.fa_watch import watch
 
         return watch(words, root)
-    steps = _plan(calls, options, root)
+    settings = task_settings(options, root.loaded_from)
+    steps = _plan(calls, options, root, settings)
     if "graph" in options:
         from faena.runner.drawing import draw
 
         print(draw(steps, options["graph"] if isinstance(options["graph"], str) else "tree"), end="")
         return 0
+    if settings.executor_class and not options.get("dry_run"):
+        return _run_by(settings.executor_class, line, root)
     return run_steps(steps, line, root)
 
 
-def _plan(calls: list[Call], options: dict[str, Any], root: Collection) -> list[Step]:
-    return make_plan(calls, _resolver(root), name_of=_namer(root), dedupe=_dedupes(options, root))
+def _run_by(executor_path: str, line: Line, root: Collection) -> int:
+    """Run the line by the executor that the configuration names."""
+    from faena.cli.fa_executor import execute_line, executor_named
+
+    executor_class = executor_named(executor_path)
+    ENDING.install()
+    gc.enable()
+    try:
+        execute_line(executor_class, line, root)
+    except Exception as error:  # noqa: BLE001  around user code
+        title = ", ".join(name for _, name, _ in line.tasks) or str(root.default)
+        return show_error(title, error, debug=bool(line.options.get("debug")))
+    return 0
+
+
+def _plan(calls: list[Call], options: dict[str, Any], root: Collection, settings: TaskSettings) -> list[Step]:
+    dedupe = not options.get("no_dedupe") and settings.dedupe
+    return make_plan(calls, _resolver(root), name_of=_namer(root), dedupe=dedupe)
 
 
 def run_steps(steps: list[Step], line: Line, root: Collection) -> int:
@@ -251,10 +272,6 @@ def make_config(options: dict[str, Any], root: Collection) -> Config:
 
         add_environment(config, folder, options.get("env"))
     return config
-
-
-def _dedupes(options: dict[str, Any], root: Collection) -> bool:
-    return not options.get("no_dedupe") and task_settings(options, root.loaded_from).dedupe
 
 
 def _task_of(root: Collection, full: str) -> Task[..., Any]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _SUFFIXES = ("yaml", "yml", "toml", "json", "py")  # those of `config_files`, which is loaded only where there is one
-_NAMES = ("auto_dash_names", "collection_name", "dedupe", "ignore_unknown_help", "search_root")
+_NAMES = ("auto_dash_names", "collection_name", "dedupe", "executor_class", "ignore_unknown_help", "search_root")
 
 
 class TaskSettings:
@@ -25,6 +25,7 @@ class TaskSettings:
         self.auto_dash_names = bool(values.get("auto_dash_names", True))
         self.collection_name = str(values.get("collection_name") or "tasks")
         self.dedupe = bool(values.get("dedupe", True))
+        self.executor_class: str | None = values.get("executor_class")
         self.ignore_unknown_help = bool(values.get("ignore_unknown_help", False))
         self.search_root: str | None = values.get("search_root")
 

@@ -107,6 +107,8 @@ class Runner:
             return Ended(delivery, Failed(error), task)
         except (TypeError, ValueError) as error:  # a body that is no [args, kwargs]
             return Ended(delivery, Failed(InvalidArguments(message.task, f"malformed body: {error}")), task)
+        except Exception as error:  # noqa: BLE001 - such as lists in lists, too deep for this interpreter
+            return Ended(delivery, Failed(error), task)
         return Attempt(delivery, task, args, kwargs)
 
     def run(self, attempt: Attempt) -> Outcome:
@@ -147,7 +149,7 @@ class Runner:
         member = delivery.message.member
         assert member is not None
         if delivery.input is None:
-            raise WorkflowError(member.workflow, f"nobody has read what its node {member.node} is given")
+            raise WorkflowError(member.workflow, f"what its node {member.node} is given could not be read")
         if isinstance(delivery.input, Nothing):
             return args
         if isinstance(delivery.input, FailedId):

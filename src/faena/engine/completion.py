@@ -28,6 +28,7 @@ from faena.engine.rules import Rules
 from faena.engine.steps import Stepper
 from faena.errors import (
     CodecError,
+    MessageTooLarge,
     NotRegistered,
     TaskRevokedError,
     WorkerLostError,
@@ -37,14 +38,16 @@ from faena.model.event import Event, EventKind
 from faena.model.journal import Parked
 from faena.model.message import Link, Message
 from faena.model.result import Failure, ResultRecord, State
-from faena.model.workflow import NodeState
+from faena.model.workflow import Ending, NodeState
 from faena.signals import Reject
 from faena.tasks.call import Call, Sender, build_message
 from faena.tasks.failure import capture
 from faena.tasks.options import seconds
+from faena.tasks.outline import outline
 from faena.tasks.task import Task
 
 _LONGEST_TEXT = 500
+_KEPT_S = 86400.0  # the result of a step that could not be published
 
 
 class Completer:
@@ -142,8 +145,15 @@ class Completer:
             ending, start = self._steps.replacement(attempt, outcome.signature, now_s)
         except Exception as error:  # noqa: BLE001 - what a task has built can be broken in any way; it fails with it
             return self._failed(attempt, error)
-        event = self._event(EventKind.TASK_SUCCEEDED, attempt, text=f"replaced by {_short(outcome.signature)}", now_s=now_s)
-        return Completion(Ack(attempt.delivery), None, (), ending, start), event
+        record = None
+        if start is not None and not self._ignores(attempt.task, attempt.delivery.message):
+            # its message goes, and its id does not tell that it belongs to a workflow now: without a record nobody would
+            # know of it until the workflow has ended. It stays as long as that takes.
+            record = msgspec.structs.replace(self._record(attempt, State.PENDING, None), expires_at_s=None)
+        event = self._event(
+            EventKind.TASK_SUCCEEDED, attempt, text=f"replaced by {outline(outcome.signature)}", now_s=now_s
+        )
+        return Completion(Ack(attempt.delivery), record, (), ending, start), event
 
     def _suspended(self, attempt: Attempt | Ended, outcome: Suspended) -> tuple[Completion, Event]:
         delivery, now_s = attempt.delivery, self._clock()
@@ -355,10 +365,40 @@ async def conclude(broker: Broker, backend: Backend, completions: Sequence[Compl
 
 
 async def carry_on(broker: Broker, backend: Backend, ready: Sequence[Message]) -> None:
-    """Publish what became ready in workflows, and note that it is."""
-    if ready:
-        await broker.publish(ready)
-        await backend.workflows.published([message.member for message in ready if message.member is not None])
+    """Publish what became ready in workflows, and note that it is.
+
+    A step that no broker takes fails with that: left as it is, it would be in the way of all others, for ever.
+    """
+    while ready:
+        refusals: list[tuple[Message, MessageTooLarge]] = []
+        try:
+            await broker.publish(ready)
+        except MessageTooLarge:
+            for message in ready:
+                try:
+                    await broker.publish([message])
+                except MessageTooLarge as error:
+                    refusals.append((message, error))
+        refused_ids = {message.id for message, _ in refusals}
+        sent = [message.member for message in ready if message.member is not None and message.id not in refused_ids]
+        await backend.workflows.published(sent)
+        ends = [_unpublishable(message, error) for message, error in refusals]
+        ready = (
+            await backend.workflows.advance([record for record, _ in ends], [ending for _, ending in ends]) if ends else ()
+        )
+
+
+def _unpublishable(message: Message, error: MessageTooLarge) -> tuple[ResultRecord, Ending]:
+    member, now_s = message.member, time.time()
+    assert member is not None  # steps of workflows have one
+    failure = Failure(type(error).__module__, type(error).__qualname__, str(error))
+    keep_s = message.result_expires_s
+    record = ResultRecord(
+        message.id, message.task, State.FAILURE, failure=failure, finished_at_s=now_s, root_id=message.root_id,
+        parent_id=message.parent_id, queue=message.queue, expires_at_s=now_s + (keep_s or _KEPT_S),
+    )  # fmt: skip
+    ending = Ending(member.workflow, member.node, member.run, NodeState.FAILURE, failure=failure, finished_at_s=now_s)
+    return record, ending
 
 
 def refused(completion: Completion, error: BaseException) -> Completion:

@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from faena.model.message import Message
 
+TO_GO_ON_S = 7 * 86400.0
+"""What a task remembers is kept for so long at least once it was woken: it may have waited for longer than that is kept."""
+
 
 class Entry(Struct, frozen=True, gc=False, array_like=True):
     """One thing remembered under a name: of a task, or (an event) of all. `value` is encoded by the codec `content`."""

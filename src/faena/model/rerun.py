@@ -41,8 +41,9 @@ def plan_rerun(workflow: str, nodes: Mapping[int, NodeView], begun_at: Iterable[
         again = _with_all_after(nodes, starts)
     if begun_at is None:
         starts = [number for number in starts if again.isdisjoint(guards.get(number, ()))]
+    needs: dict[int, frozenset[int]] = {}
     for number in sorted(again):
-        _check(workflow, nodes, number, again)
+        _check(workflow, nodes, number, again, needs)
     begun = set(starts)
     return {number: _standing(nodes, guards, number, again, number in begun) for number in sorted(again)}
 
@@ -118,13 +119,20 @@ def _stand_ins(nodes: Mapping[int, NodeView], guards: Guards, number: int) -> se
     return found
 
 
-def _check(workflow: str, nodes: Mapping[int, NodeView], number: int, again: set[int]) -> None:
+def _check(
+    workflow: str, nodes: Mapping[int, NodeView], number: int, again: set[int], needs: dict[int, frozenset[int]]
+) -> None:
+    """`needs` of what comes after: looked at once for each, as a group has as many members as it likes."""
     node = nodes[number]
     alias = node.standing.alias
     goes_on_elsewhere = alias is not None and alias not in again and node.standing.state is NodeState.WAITING
     for dependent in node.links.dependents:
         after = nodes.get(dependent)
-        if after is not None and number not in after.needs and after.standing.alias != number:
+        if after is None:
+            continue
+        if dependent not in needs:
+            needs[dependent] = frozenset(after.needs)
+        if number not in needs[dependent] and after.standing.alias != number:
             raise WorkflowError(
                 workflow,
                 f"node {number} ({node.name}) stood in for node {dependent} ({after.name}) in an earlier run; "

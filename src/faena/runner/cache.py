@@ -198,9 +198,10 @@ class Cache:
         files: list[dict[str, Any]] = []
         for path, entry in outputs.items():
             full = os.path.join(folder, path)
-            with open(full, "rb") as file:
+            with open(full, "rb", buffering=0) as file:
                 content = file.read()
-            known: dict[str, Any] = {"path": path, "mode": os.stat(full).st_mode & 0o777, "content": entry[4].hex()}
+                mode = os.fstat(file.fileno()).st_mode & 0o777
+            known: dict[str, Any] = {"path": path, "mode": mode, "content": entry[4].hex()}
             name = _blob_name(known["content"])
             if len(content) <= _SMALL_BYTES:
                 known["data"] = content.decode("latin-1")

@@ -15,7 +15,7 @@ import time
 from faena.errors import CommandTimedOut, Failure, UnexpectedExit, WatcherError, did_you_mean
 from faena.runner import streams
 from faena.runner.ending import ENDING, TICK_S
-from faena.runner.process import GRACE_S, Follower, Process
+from faena.runner.process import GRACE_S, Follower, Process, disowned
 from faena.runner.result import Result
 from faena.runner.scope import CURRENT, Scope
 from faena.runner.secret import masked
@@ -24,9 +24,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Protocol, Self
 
     from faena.runner.config import Config
+
+    class Running(Protocol):
+        @property
+        def command(self) -> str: ...
+        @property
+        def pid(self) -> int | None: ...
+        def finish(self) -> Any: ...
+        def signal(self, number: int) -> None: ...
+
 
 _HIDE = {
     None: (),
@@ -178,12 +187,7 @@ def _has_terminal() -> bool:
 
 
 def _disown(argv: list[str], options: Options, result: Result) -> Result:
-    process = subprocess.Popen(
-        argv, env=options.env, cwd=options.cwd or None, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    result.pid, result.exited, result.disowned = process.pid, None, True
-    process.returncode = 0  # nobody waits for it; the interpreter must not warn about it either
+    result.pid, result.exited, result.disowned = disowned(argv, options.env, options.cwd), None, True
     return result
 
 
@@ -199,6 +203,18 @@ class _Run:
         self._failed_start: OSError | None = None
         self._process: Process | None = None
         self.is_started = False
+
+    @property
+    def command(self) -> str:
+        return self.result.command
+
+    @property
+    def pid(self) -> int | None:
+        return self.result.pid
+
+    def signal(self, number: int) -> None:
+        if self._process is not None:
+            self._process.signal(number)
 
     def start(self) -> None:
         """Start the command; `with ENDING`, or a signal may leave it behind."""
@@ -231,7 +247,7 @@ class _Run:
         if source is None and self._scope is not None and not self._scope.has_keyboard:
             return None, None, subprocess.PIPE if self.options.watchers else subprocess.DEVNULL
         stream = sys.stdin if source is None else source
-        fd = _descriptor(stream)
+        fd = descriptor(stream)
         if fd is None:
             if source is None and not hasattr(stream, "getvalue"):
                 return None, None, subprocess.PIPE if self.options.watchers else subprocess.DEVNULL
@@ -359,10 +375,10 @@ class Promise:
     Whoever forgets to join is helped: at the end of the task every promise is joined, and a failure is the task's.
     """
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, run: Running) -> None:
         self._run = run
-        self.command = run.result.command
-        self.pid = run.result.pid
+        self.command = run.command
+        self.pid = run.pid
         self._result: Result | None = None
         self._error: BaseException | None = None
         self.is_joined = False
@@ -397,11 +413,10 @@ class Promise:
 
     def stop(self) -> None:
         """End the command with all that it started."""
-        process = self._run._process
-        if process is not None and not self.is_done:
-            process.signal(15)
+        if not self.is_done:
+            self._run.signal(15)
             if not self._done.wait(GRACE_S):
-                process.signal(9)
+                self._run.signal(9)
                 self._done.wait(GRACE_S)
         self.is_joined = True
 
@@ -412,7 +427,8 @@ class Promise:
         self.join()
 
 
-def _descriptor(stream: Any) -> int | None:
+def descriptor(stream: Any) -> int | None:
+    """The descriptor behind a stream, where it has one."""
     try:
         fd = stream.fileno()
     except (AttributeError, OSError, ValueError):

@@ -211,6 +211,7 @@ class Config(DataProxy):
             "overrides": copied(dict(overrides or {})),
         }
         own["_changes"] = {}
+        own["_variables"] = {}  # those of the environment, as they were read last
         own["_sources"] = {}
         own["_files"] = (system_prefix, user_prefix, project_location, runtime_path)
         if not lazy:
@@ -277,17 +278,18 @@ class Config(DataProxy):
         found: dict[str, Any] = copied(DEFAULTS)
         return found
 
-    def load_shell_env(self, environ: Mapping[str, str] | None = None) -> None:
-        """Read `INVOKE_RUN_ECHO=1` and the like; only for values that exist."""
+    def load_shell_env(self, environ: Mapping[str, str] | None = None, *, if_changed: bool = False) -> None:
+        """Read `INVOKE_RUN_ECHO=1` and the like; only for values that exist. `if_changed`: since the last time."""
         prefix = (self.env_prefix or self.prefix).upper()
         if environ is None:
             from os import environ as process_environ
 
             environ = process_environ
-        names = [name for name in environ if name.startswith(f"{prefix}_")]
-        if names:
-            values = env_values(self._data, {name[len(prefix) + 1 :]: environ[name] for name in names})
-            self.set_layer("env", values, "environment")
+        found = {name[len(prefix) + 1 :]: environ[name] for name in environ if name.startswith(f"{prefix}_")}
+        before = self._variables
+        if found != before or (found and not if_changed):
+            self.__dict__["_variables"] = found
+            self.set_layer("env", env_values(self._data, found), "environment")
 
     def merge(self) -> None:
         """Put the layers together anew, and the tasks' changes on top."""
@@ -307,6 +309,7 @@ class Config(DataProxy):
         own = found.__dict__
         own["_layers"] = copied(self._layers)
         own["_changes"] = dict(self._changes)
+        own["_variables"] = self._variables
         own["_sources"] = dict(self._sources)
         own["_files"] = self._files
         found.merge()

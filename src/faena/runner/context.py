@@ -106,6 +106,9 @@ class Context:
 
         Raises UnexpectedExit: the command ended with another status than 0, and `warn` is off; CommandTimedOut.
         """
+        return self._run(command, kwargs)
+
+    def _run(self, command: str | Sequence[str], kwargs: dict[str, Any]) -> Any:
         from faena.runner.commands import run_command
         from faena.runner.local import Local
 
@@ -122,8 +125,7 @@ class Context:
         """
         from faena.runner.sudo import run_sudo
 
-        prefix = "".join(f"{each} && " for each in self.command_prefixes)
-        return run_sudo(self.config, command, kwargs, cwd=self.cwd, prefix=prefix)
+        return run_sudo(self.config, command, kwargs, self._run)
 
     def cd(self, path: Any) -> _Pushed:
         """Run the block's commands in a directory; nested ones join."""

@@ -59,8 +59,10 @@ class Runner:
         if config is None:
             config = self._config = self._new_config()
         path = name.rpartition(".")[0]
-        if path != self._collection_path and self.root.has_configuration:
+        is_other = path != self._collection_path and self.root.has_configuration
+        if is_other:
             config.set_layer("collection", self.root.configuration(name), "the task file")
+        config.load_shell_env(if_changed=not is_other)  # a task may have set variables for later ones
         self._collection_path = path
         return config
 

@@ -54,6 +54,7 @@ def run_parallel(
         except BaseException:
             if drawing is not None:
                 drawing.stop()
+            pool.close()  # what interrupted steps said last
             runner.undo()
             raise
         if drawing is not None:
@@ -275,7 +276,7 @@ class _Pool:
 
     def close(self) -> None:
         """End the batches that a failure left undone, and let out what failed steps said."""
-        self._runner.outcomes.extend(self._close(making) for making in self._batches.values())
+        self._runner.outcomes.extend(self._close(making) for making in list(self._batches.values()))
         for sink in self._held:
             sink.finish()
         sys.stdout.flush()

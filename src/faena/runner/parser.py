@@ -178,6 +178,11 @@ class ParseResult(list[ParserContext]):
         self.remainder = ""
         self.unparsed: list[str] = []
 
+    @property
+    def args(self) -> dict[str, Argument]:
+        """The tool's own options."""
+        return self[0].args
+
 
 class Parser:
     """Reads a line against contexts: `Parser([build, deploy], initial=core).parse_argv(["build", "--fast"])`."""

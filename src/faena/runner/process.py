@@ -46,7 +46,7 @@ class Process:
         pty: bool = False,
     ) -> None:
         self.is_grouped = has_own_group or pty
-        self._popen: subprocess.Popen[bytes] | None = None
+        self.popen: subprocess.Popen[bytes] | None = None
         self._status: int | None = None
         self.stdin_fd: int | None = None
         self.err_fd: int | None = None
@@ -66,7 +66,7 @@ class Process:
             bufsize=0,
             process_group=0 if has_own_group else None,
         )
-        self._popen = popen
+        self.popen = popen
         self.pid = popen.pid
         assert popen.stdout is not None
         assert popen.stderr is not None
@@ -76,16 +76,26 @@ class Process:
 
     def wait(self, timeout_s: float | None = None) -> int:
         """The exit status; raises subprocess.TimeoutExpired."""
-        if self._popen is not None:
-            return self._popen.wait(timeout_s)
+        if self.popen is not None:
+            return self.popen.wait(timeout_s)
         if self._status is None:
             self._status = _wait_pid(self.pid, timeout_s)
         return self._status
 
+    def poll(self) -> int | None:
+        """The exit status if it has ended."""
+        if self.popen is not None:
+            return self.popen.poll()
+        if self._status is None:
+            found, status = os.waitpid(self.pid, os.WNOHANG)
+            if found:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
     @property
     def has_ended(self) -> bool:
-        if self._popen is not None:
-            return self._popen.returncode is not None
+        if self.popen is not None:
+            return self.popen.returncode is not None
         return self._status is not None
 
     def signal(self, number: int) -> None:
@@ -112,8 +122,8 @@ class Process:
             return self.wait()
 
     def close(self) -> None:
-        if self._popen is not None:
-            for stream in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+        if self.popen is not None:
+            for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
                 if stream is not None:
                     try:
                         stream.close()
@@ -123,14 +133,24 @@ class Process:
             os.close(self.out_fd)
 
     def close_stdin(self) -> None:
-        if self._popen is not None and self._popen.stdin is not None:
+        if self.popen is not None and self.popen.stdin is not None:
             try:
-                self._popen.stdin.close()
+                self.popen.stdin.close()
             except OSError:
                 pass
         elif self.stdin_fd is not None:
             _write_some(self.stdin_fd, b"\x04")  # a terminal's end of input
         self.stdin_fd = None
+
+
+def disowned(argv: Sequence[str], env: dict[str, str] | None, cwd: str | None) -> int:
+    """Start a command that outlives us and that nobody listens to; its process's number."""
+    process = subprocess.Popen(
+        argv, env=env, cwd=cwd or None, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    process.returncode = 0  # nobody waits for it; the interpreter must not warn about it either
+    return process.pid
 
 
 class Follower:

@@ -266,8 +266,10 @@ class Batch:
                 rule.note(source, target, before)
                 return
         os.makedirs(os.path.dirname(full), exist_ok=True)
-        paths = {"source": os.path.join(rule.folder, source), "output": full}
-        paths = {name: os.path.relpath(path) for name, path in paths.items()}
+        if os.getcwd() == rule.folder:  # `relpath` asks for it twice, and takes the paths to pieces
+            paths = {"source": os.path.normpath(source), "output": os.path.normpath(target)}
+        else:
+            paths = {"source": os.path.relpath(os.path.join(rule.folder, source)), "output": os.path.relpath(full)}
         _, printed = run_recorded(rule.runner, rule.step, has_keyboard, sink, paths)
         rule.note(source, target, before)
         if self._cache is not None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from faena.errors import AuthFailure, Failure, ResponseNotAccepted
-from faena.runner.commands import run_command
 from faena.runner.secret import hide_value
 from faena.runner.watchers import FailingResponder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from faena.runner.config import Config
 
 
-def run_sudo(config: Config, command: str, kwargs: Mapping[str, Any], *, cwd: str = "", prefix: str = "") -> Any:
-    """Run `sudo -S -p PROMPT ... command`.
+def run_sudo(config: Config, command: str, kwargs: Mapping[str, Any], run: Callable[[str, dict[str, Any]], Any]) -> Any:
+    """Run `sudo -S -p PROMPT ... command` by `run`.
 
     Raises AuthFailure: sudo asked again after the configured password.
     """
@@ -40,7 +39,7 @@ def run_sudo(config: Config, command: str, kwargs: Mapping[str, Any], *, cwd: st
         hide_value(str(password))
         watchers.append(FailingResponder(re.escape(prompt), f"{password}\n", "Sorry, try again.\n"))
     try:
-        return run_command(config, text, {**options, "watchers": watchers}, cwd=cwd, prefix=prefix)
+        return run(text, {**options, "watchers": watchers})
     except Failure as failure:
         if isinstance(failure.reason, ResponseNotAccepted):
             raise AuthFailure(failure.result, prompt) from None

@@ -1,7 +1,7 @@
 """The loop of the scheduler: one process of all holds its lease, and does what has to be done once.
 
     every process ──lead──▶ backend: one of them holds the lease ──▶ duties
-                                     dies ─▶ lease ends ─▶ another one takes it, within 10 s
+                                     dies ─▶ lease ends ─▶ another one takes it, within 15 s
 
 Being two for a moment would be wasteful, not wrong: every duty may be repeated. Today they are the repair of what a crash
 has left half done (steps of workflows that nobody published) and the waking of tasks whose time of waiting is over.
@@ -16,12 +16,15 @@ from collections.abc import Awaitable, Callable
 
 from faena._lib.ids import new_id
 from faena.app.links import Link
+from faena.engine.completion import carry_on
 from faena.errors import BackendError, BrokerError, StorageError
 
 log = logging.getLogger("faena.scheduler")
 
 ROLE = "scheduler"
-LEASE_S = 8.0
+LEASE_S = 9.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 20.0  # between two looks for duties: an idle store is asked less and less often
+_LETTING_GO_S, _OVER_S = 1.0, -1.0
 _GRACE_S = 10.0  # what was to be published, and was not, this long ago: whoever was to do it is gone
 _AT_ONCE = 1000
 
@@ -34,18 +37,39 @@ class Scheduler:
     def __init__(self, owner: str, link: Callable[[], Awaitable[Link]], *, lease_s: float = LEASE_S) -> None:
         self._owner, self._link, self._lease_s = f"{owner}/{new_id()}", link, lease_s
         self.is_leader = False
+        self._looks_at_s, self._pause_s = 0.0, 0.0  # monotonic
 
     async def run_forever(self) -> None:
-        while True:
-            try:
-                link = await self._link()
-                self.is_leader = await link.backend.lead(ROLE, self._owner, self._lease_s)
-                if self.is_leader:
-                    await do_duties(link)
-            except _BROKEN as error:
+        """Go on until cancelled; who holds the lease then lets go of it, so that nobody has to wait for its end."""
+        try:
+            while True:
+                await self._turn()
+                await asyncio.sleep(
+                    min(self._lease_s * 2 / 3, max(0.0, self._looks_at_s - time.monotonic()) or self._lease_s)
+                )
+        finally:
+            if self.is_leader:
                 self.is_leader = False
-                log.warning("the scheduler waits: %s", error)
-            await asyncio.sleep(self._lease_s / 4)
+                await self._let_go()
+
+    async def _turn(self) -> None:
+        try:
+            link = await self._link()
+            self.is_leader = await link.backend.lead(ROLE, self._owner, self._lease_s)
+            if self.is_leader and time.monotonic() >= self._looks_at_s:
+                found = await do_duties(link)
+                self._pause_s = _FIRST_PAUSE_S if found else min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, self._pause_s * 2))
+                self._looks_at_s = time.monotonic() + self._pause_s
+        except _BROKEN as error:
+            self.is_leader = False
+            log.warning("the scheduler waits: %s", error)
+
+    async def _let_go(self) -> None:
+        try:
+            async with asyncio.timeout(_LETTING_GO_S):
+                await (await self._link()).backend.lead(ROLE, self._owner, _OVER_S)
+        except (*_BROKEN, TimeoutError) as error:
+            log.debug("letting go of the scheduler's lease: %s", error)
 
 
 async def do_duties(link: Link, *, grace_s: float = _GRACE_S) -> int:
@@ -57,6 +81,5 @@ async def do_duties(link: Link, *, grace_s: float = _GRACE_S) -> int:
     left = await backend.workflows.unpublished(time.time() - grace_s, _AT_ONCE)
     if left:
         log.warning("%d steps of workflows were ready and not published: a crash in between; published now", len(left))
-        await broker.publish(left)
-        await backend.workflows.published([message.member for message in left if message.member is not None])
+        await carry_on(broker, backend, left)
     return len(woken) + len(left)

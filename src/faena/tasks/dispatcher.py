@@ -102,8 +102,8 @@ class Workflows(Protocol):
         """Keep which calls belong to a group, so that `members` knows."""
         ...
 
-    def members(self, group: str) -> Sequence[str] | None:
-        """Return the ids of what belongs to a group, in order; None: it is not known."""
+    def members(self, group: str) -> tuple[str, Sequence[str]] | None:
+        """Return the workflow of a group ("": of none) and the ids of its members, in order; None: it is not known."""
         ...
 
 

@@ -288,11 +288,11 @@ class GroupResult(ResultSet[R]):
         Raises ResultNotFound: nothing is known of it.
         """
         reader: Results = app.results
-        ids = reader.workflows.members(group_id)
-        if ids is None:
+        found = reader.workflows.members(group_id)
+        if found is None:
             raise ResultNotFound(group_id)
-        workflow, _, number = group_id.rpartition(".")
-        known = WorkflowHandle(workflow, reader) if number.isdigit() else None
+        workflow, ids = found
+        known = WorkflowHandle(workflow, reader) if workflow else None
         return cls(group_id, [AsyncResult(task_id, reader) for task_id in ids], reader, workflow=known)
 
     def forget(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from faena.errors import ResultNotFound, ResultTimeout, TaskRevokedError
 from faena.model.result import ResultRecord, State
@@ -88,6 +88,8 @@ class AsyncResult(Generic[R]):
                 return cast("R", None)
             refuse_inside_task(disable_sync_subtasks)
             record = await self._await(timeout, on_progress)
+        if record.content == REFERENCE and record.state == State.SUCCESS and self._resolved is None:
+            self._resolved = (await self._results.workflows.aresolve(record),)
         return cast("R", self._outcome(record, propagate))
 
     def __await__(self) -> Generator[Any, None, R]:
@@ -117,8 +119,6 @@ class AsyncResult(Generic[R]):
             slice_s = _next_slice_s(deadline, first)
             async for record in self._results.await_([self.id], slice_s):
                 if record.is_terminal:
-                    if record.content == REFERENCE and record.state == State.SUCCESS:
-                        self._resolved = (await self._results.workflows.aresolve(record),)
                     self._record = record
                     return cast("ResultRecord", record)
                 if on_progress is not None:
@@ -204,6 +204,8 @@ class AsyncResult(Generic[R]):
 
     def _value_of(self, record: ResultRecord) -> Any:
         if record.content == REFERENCE:
+            if not record.is_terminal:
+                return None
             if self._resolved is None:
                 self._resolved = (self._results.workflows.resolve(record),)
             return self._resolved[0]
@@ -308,7 +310,7 @@ class EagerResult(AsyncResult[R]):
         self, record: ResultRecord, value: Any, results: Results, parent: AsyncResult[Any] | GroupResult[Any] | None = None
     ) -> None:
         super().__init__(record.id, results, task_name=record.task, parent=parent)
-        self._record, self._value = record, value
+        self._record, self._value, self._resolved = record, value, (value,)  # nothing of it stands in a backend
 
     def _outcome(self, record: ResultRecord, propagate: bool) -> Any:  # noqa: ARG002 - it has its value
         if propagate and isinstance(self._value, BaseException):
@@ -317,6 +319,18 @@ class EagerResult(AsyncResult[R]):
 
     def _info(self, record: ResultRecord) -> Any:  # noqa: ARG002
         return self._value
+
+    @property
+    def results(self) -> list[Any]:
+        """The results of all steps of a chain, the first one first."""
+        steps: list[Any] = [self]
+        while (before := getattr(steps[-1], "parent", None)) is not None:
+            steps.append(before)
+        return steps[::-1]
+
+    def apply_async(self) -> Self:
+        """Return itself: it has run. `chord(header)(body).apply_async()` may be written so."""
+        return self
 
     def forget(self) -> None:
         """Nothing is kept of an eager run."""

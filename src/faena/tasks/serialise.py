@@ -60,7 +60,7 @@ def canvas_from(data: Mapping[str, Any], app: Dispatcher) -> Canvas[Any]:
         if name in options:
             options[name] = [canvas_from(_mapping(each), app) for each in options[name]]
     check_send_options(str(data.get("task", kind)), options)
-    policy = Policy(data.get("policy", Policy.FAIL))
+    policy = _policy_of(data.get("policy", Policy.FAIL))
     given = cast("SendOptions", options)
     try:
         match kind:
@@ -79,6 +79,14 @@ def canvas_from(data: Mapping[str, Any], app: Dispatcher) -> Canvas[Any]:
     except KeyError as error:
         raise WorkflowError("", f"a {kind} written as data has no {error}") from None
     raise WorkflowError("", f"unknown kind of canvas '{kind}'{did_you_mean(str(kind), _KINDS)}")
+
+
+def _policy_of(word: Any) -> Policy:
+    try:
+        return Policy(word)
+    except ValueError:
+        known = [each.value for each in Policy]
+        raise WorkflowError("", f"unknown policy {word!r} of a canvas{did_you_mean(str(word), known)}") from None
 
 
 def _all_of(items: Any, app: Dispatcher) -> list[Canvas[Any]]:

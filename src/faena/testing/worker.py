@@ -44,12 +44,13 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
     settler = link.backend.joint(link.broker, holder) or FourSteps(link.broker, consumer, link.backend)
     runner = Runner(app.tasks, app.codecs, hostname=_HOSTNAME, crash_limit=app.conf.task_crash_limit, clock=app.clock)
     completer = Completer(app.codecs, app.sender, app.rules(_HOSTNAME), app.tasks, clock=app.clock)
-    _, revocations = run(link.backend.revocations.since(0))
-    revoked = {revocation.task_id for revocation in revocations}
+    mark, revoked = 0, set[str]()
     events: list[Event] = []
     try:
         while batch := _next(link, consumer):
             item = batch[0]
+            mark, found = run(link.backend.revocations.since(mark))  # tasks revoke tasks
+            revoked.update(revocation.task_id for revocation in found)
             if isinstance(item, Malformed):
                 run(consumer.settle([Bury(item, DeadReason.MALFORMED, item.reason)]))
                 continue

@@ -21,6 +21,7 @@ from faena.engine.completion import FourSteps, conclude, refused
 from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError, WorkflowError
 from faena.model.delivery import Ack, Delivery, Malformed, Release
 from faena.model.inputs import Input
+from faena.model.message import Member
 from faena.model.result import ResultRecord
 
 log = logging.getLogger("faena.worker")
@@ -106,16 +107,28 @@ class Connection:
             return await self.complete([refused(completions[0], error)])
 
     async def complete_early(self, completions: Sequence[Completion]) -> None:
-        """Do the same for deliveries that are settled already: keep the results, send what follows."""
+        """Do the same for deliveries that are settled already: keep the results, send what follows, keep what waits."""
         again = [item.settlement for item in completions if isinstance(item.settlement, Release)]
         messages = [release.message or release.delivery.message for release in again]
+        parked = [item.park for item in completions if item.park is not None]
 
         async def work(opened: _Opened) -> None:
-            await conclude(opened.link.broker, opened.link.backend, completions)
-            if messages:
-                await opened.link.broker.publish(messages)
+            broker, backend = opened.link.broker, opened.link.backend
+            await conclude(broker, backend, completions)
+            waits = await backend.journal.park(parked) if parked else ()
+            back = [park.message for park, is_waiting in zip(parked, waits, strict=True) if not is_waiting]
+            if messages or back:
+                await broker.publish([*messages, *back])
 
-        await self._persist(work)
+        try:
+            await self._persist(work)
+        except _UNWRITABLE as error:
+            if len(completions) > 1:
+                for completion in completions:
+                    await self.complete_early([completion])
+                return
+            log.error("the outcome of a task cannot be kept: %s", error)
+            await self.complete_early([refused(completions[0], error)])
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
         """Acknowledge before the run; say for each whether it may run.
@@ -137,11 +150,7 @@ class Connection:
         if not nodes:
             return batch
 
-        async def work(opened: _Opened) -> Sequence[Input]:
-            members = [item.message.member for item in nodes if item.message.member is not None]
-            return await opened.link.backend.workflows.inputs(members)
-
-        found = await self._persist(work)
+        found = await self._inputs_of([item.message.member for item in nodes if item.message.member is not None])
         given = {item.message.id: read for item, read in zip(nodes, found, strict=True)}
         return [
             replace(item, input=given[item.message.id]) if isinstance(item, Delivery) and item.message.id in given else item
@@ -179,6 +188,22 @@ class Connection:
                     raise
                 self._opened = _Opened(link, self._holder, self._queues)
             return self._opened
+
+    async def _inputs_of(self, members: Sequence[Member]) -> Sequence[Input | None]:
+        """Read what nodes are given; None: that of this one cannot be read, and its task fails with that alone."""
+
+        async def work(opened: _Opened) -> Sequence[Input]:
+            return await opened.link.backend.workflows.inputs(members)
+
+        try:
+            return await self._persist(work)
+        except Exception as error:  # noqa: BLE001 - such as lists in lists, too deep for this interpreter
+            if len(members) > 1:
+                return [given for member in members for given in await self._inputs_of([member])]
+            log.error(
+                "what node %d of workflow %s is given cannot be read: %s", members[0].node, members[0].workflow, error
+            )
+            return [None]
 
     async def _persist(self, work: Callable[[_Opened], Awaitable[T]]) -> T:
         pause_s = _FIRST_PAUSE_S

@@ -99,7 +99,7 @@ def test_a_broker_may_be_used_without_any_app(project, tmp_path_factory):
 
 
 def test_a_full_disk_takes_nothing_and_says_so(project):
-    few_pages = {"FAENA_BROKER_TRANSPORT_OPTIONS": '{"max_pages": 40}'}
+    few_pages = {"FAENA_BROKER_TRANSPORT_OPTIONS": '{"max_pages": 60}'}
     project.ok("call", "tasks.greet", "small", **few_pages)
     done = project.run("call", "tasks.greet", "x" * 100_000, FAENA_TASK_PUBLISH_TIMEOUT="0.1", **few_pages)
     assert (done.returncode, done.stdout) == (1, "")

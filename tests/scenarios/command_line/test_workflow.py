@@ -121,7 +121,7 @@ def test_workflows_are_listed_with_how_far_they_are_the_latest_first(shop):
     heads, *rows = [line.split() for line in shop.ok("workflow").splitlines()]
     assert heads == ["ID", "NAME", "STATE", "DONE", "FAILED", "RUNNING", "WAITING", "SENT", "TOOK"]
     assert [row[0] for row in rows] == [second, first]
-    assert rows[1][1:9] == ["chain(tasks.add(1),", "tasks.add(2),", "tasks.add(3))", "RUNNING", "0", "0", "1", "2"]
+    assert rows[1][1:9] == ["chain(tasks.add,", "tasks.add,", "tasks.add)", "RUNNING", "0", "0", "1", "2"]
     (found,) = shop.json("workflow", "list", "-n", "1", "--offset", "1")
     assert (found["id"], found["states"]) == (first, {"waiting": 2, "sent": 1})
     assert shop.json("workflow", "list", "--state", "SUCCESS") == []
@@ -131,7 +131,7 @@ def test_a_workflow_is_followed_to_its_end_in_lines_where_there_is_no_terminal(o
     workflow = open_shop.send("door")
     done = open_shop.run("workflow", "show", workflow, "-w")
     assert done.returncode == 1
-    assert done.stdout.startswith(f"workflow  {workflow}\nname      chain(tasks.add(1), ")
+    assert done.stdout.startswith(f"workflow  {workflow}\nname      chain(tasks.add, ")
     assert "state     FAILURE\ntasks     2 success, 1 failure, 1 abandoned\n" in done.stdout
     assert done.stderr == f"to run again what has not succeeded: faena workflow retry {workflow}\n"
 
@@ -278,7 +278,7 @@ def test_a_node_that_is_not_there_is_refused(shop):
 def test_workflows_are_cancelled_where_somebody_says_so(shop):
     first, second = shop.send("chain"), shop.send("chord")
     said = shop.refused("workflow", "cancel", first, second)
-    assert f"Cancel {first} (chain(tasks.add(1), tasks.add(2), tasks.add(3))), {second} (" in said
+    assert f"Cancel {first} (chain(tasks.add, tasks.add, tasks.add)), {second} (" in said
     assert "Nobody is there to answer; say --yes to do it without asking" in said
     assert [each["state"] for each in shop.json("workflow")] == ["RUNNING", "RUNNING"]
     assert shop.ok("workflow", "cancel", first, second, "--yes") == f"{first} cancelled\n{second} cancelled"
@@ -307,10 +307,10 @@ def test_a_workflow_is_named_by_its_id_the_beginning_of_it_or_a_task(shop):
         "faena: workflow nothing-such: it is not known here, or it was forgotten since; list them with: faena workflow list"
     )
     assert f"did you mean '{workflow}'?" in shop.refused("workflow", "show", f"{workflow}x", code=1)
-    other = shop.send("hold")
+    other = shop.send("chord")
     common = "".join(a for a, b in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(workflow, other, strict=True)))
     said = shop.refused("workflow", "show", common, code=1)
-    assert said.startswith(f"faena: 2 workflows begin with {common}; give more of the id:\n  {other}  chain(")
+    assert said.startswith(f"faena: 2 workflows begin with {common}; give more of the id:\n  {other}  ")
 
 
 def test_a_wrong_word_is_answered_with_the_nearest(shop):

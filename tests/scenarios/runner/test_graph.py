@@ -249,7 +249,7 @@ def test_ctrl_c_ends_every_command_of_a_parallel_run_and_runs_the_finalizers(pro
         """
         def wait(c, name):
             try:
-                c.run(f"trap 'exit 1' INT; touch {name}.ready; while :; do sleep 0.05; done")
+                c.run(f"trap 'echo {name} ended; exit 1' INT; touch {name}.ready; while :; do sleep 0.05; done")
             finally:
                 open(f"{name}.cleaned", "w").close()
 
@@ -275,7 +275,7 @@ def test_ctrl_c_ends_every_command_of_a_parallel_run_and_runs_the_finalizers(pro
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
-    assert (out, err, process.returncode) == (b"", b"", 130)
+    assert (sorted(out.splitlines()), err, process.returncode) == ([b"a ended", b"b ended"], b"", 130)
     assert (project.folder / "a.cleaned").exists()
     assert (project.folder / "b.cleaned").exists()
 

@@ -180,6 +180,32 @@ def test_outer_collections_win_and_what_a_task_changes_stays(project):
     assert project.fa("inner.show", "later").lines == ["root inner", "changed"]
 
 
+def test_a_variable_that_a_task_sets_counts_for_later_tasks(project):
+    project.write(
+        "tasks.py",
+        """
+        import os
+        from invoke import task
+
+        @task
+        def first(c):
+            print(c.config.run.warn)
+            c.config.run.pty = True
+            os.environ["INVOKE_RUN_WARN"] = "1"
+
+        @task
+        def second(c):
+            print(c.config.run.warn, c.config.run.pty)
+            del os.environ["INVOKE_RUN_WARN"]
+
+        @task
+        def third(c):
+            print(c.config.run.warn, c.config.run.pty)
+        """,
+    )
+    assert project.fa("first", "second", "third").lines == ["False", "True True", "False True"]
+
+
 def test_defaults_are_those_of_invoke(project):
     project.write(
         "tasks.py",
@@ -225,6 +251,69 @@ def test_a_runner_of_ones_own_takes_the_place_of_the_local_one(project):
         """,
     )
     assert project.fa("t").lines == ["running echo hi; :", "hi"]
+
+
+EXECUTOR = """
+from invoke import Executor
+
+class Own(Executor):
+    def execute(self, *tasks):
+        asked = [(each.name, each.as_kwargs) for each in tasks]
+        print("before", asked, self.core[0].args["echo"].value, self.core.remainder)
+        found = super().execute(*tasks)
+        print("after", sorted(found.values()))
+        return found
+"""
+
+
+def test_an_executor_of_ones_own_takes_the_place_of_ours(project):
+    project.write("beside.py", EXECUTOR)
+    project.write("invoke.json", '{"tasks": {"executor_class": "beside.Own"}}')
+    project.write(
+        "tasks.py",
+        """
+        from invoke import Exit, task
+
+        @task(default=True)
+        def t(c, name="x"):
+            c.run(f"echo {name}; :")
+            return name
+
+        @task
+        def rest(c, *words):
+            print(words, c.remainder)
+            return "rest"
+
+        @task
+        def fails(c):
+            c.run("exit 3")
+        """,
+    )
+    assert project.fa("t", "--name", "y").lines == ["before [('t', {'name': 'y'})] False ", "y", "after ['y']"]
+    assert project.fa().lines == ["before [('t', {})] False ", "x", "after ['x']"]
+    assert project.fa("-e", "t", "rest", "a", "b", "--", "more").lines == [
+        "before [('t', {}), ('rest', {})] True more",
+        "\033[1;37mecho x; :\033[0m",
+        "x",
+        "('a', 'b') more",
+        "after ['rest', 'x']",
+    ]
+    found = project.fa("fails")
+    assert (found.stderr, found.status) == ("fa: task 'fails': command failed with status 3: exit 3\n", 3)
+    assert project.fa("-n", "t").stdout.startswith("t")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("beside.Nosuch", "module 'beside' has no attribute 'Nosuch'"), ("no.such", "No module named 'no'"), ("Own", "Empty")],
+)
+def test_an_executor_that_is_not_there_is_one_line(project, path, message):
+    project.write("beside.py", EXECUTOR)
+    project.write("tasks.py", "from invoke import task\n@task\ndef t(c):\n    pass\n")
+    found = project.fa("t", env={"INVOKE_TASKS_EXECUTOR_CLASS": path})
+    assert found.stderr.startswith(f"tasks.executor_class {path!r}: ")
+    assert message in found.stderr
+    assert (found.stderr.count("\n"), found.status) == (1, 1)
 
 
 def test_the_names_of_task_files_come_from_the_configuration_too(project):

@@ -389,6 +389,21 @@ def test_sudo_is_called_as_invoke_calls_it_and_a_refusal_is_an_error(project):
     ]
 
 
+def test_sudo_in_a_directory_runs_the_command_there(project):
+    project.write("bin/sudo", "#!/bin/sh\npwd > called\nshift 3; echo $A $@ >> called\n").chmod(0o755)
+    (project.folder / "sub").mkdir()
+    env = {"PATH": f"{project.folder}/bin{os.pathsep}{os.environ['PATH']}"}
+    run(project, "with c.cd('sub'), c.prefix('export A=1'): c.sudo('cmd one')", env=env)
+    assert (project.folder / "sub" / "called").read_text() == f"{project.folder}/sub\n1 cmd one\n"
+
+
+def test_many_short_commands_do_not_wait_for_a_look(project):
+    found = run(
+        project, "import time; time.sleep = None\nfor _ in range(3): print(c.run('exit 0; :').ok, c.run('true').ok)"
+    )
+    assert found.lines == ["True True"] * 3
+
+
 def test_the_context_reads_and_writes_the_configuration(project):
     project.write("invoke.json", '{"foo": {"bar": 1}}')
     found = run(

@@ -157,6 +157,33 @@ def test_a_task_without_a_context_is_refused_where_it_is_declared(project):
     assert "TypeError: Tasks must have an initial Context argument!" in project.fa("-l").stderr
 
 
+def test_the_context_may_have_any_name(project):
+    write(project, "@task\ndef t(anything, a):\n    print(anything.run('echo hi', hide=True).stdout.strip(), a)\n")
+    assert project.fa("t", "x").stdout == "hi x\n"
+
+
+ANNOTATED = """
+import enum, pathlib, typing
+
+class Level(enum.Enum):
+    LOW = "low"
+
+@task
+def t(c, i: int, f: float, b: bool, p: pathlib.Path, l: typing.Literal["x", "y"], e: Level, n: int | None = None,
+      many: list[int] = [], *words: int):
+    print(repr((i, f, b, str(p), l, e.name, n, many, words)))
+"""
+
+
+def test_every_annotation_of_the_list_converts(project):
+    write(project, ANNOTATED)
+    line = "t 1 2.5 -b a/b x low --n 3 --many 4 --many 5 6 7"
+    assert project.fa(*line.split()).stdout == "(1, 2.5, True, 'a/b', 'x', 'LOW', 3, [4, 5], (6, 7))\n"
+    for wrong in ("t x 2.5 -b a x low", "t 1 x -b a x low", "t 1 2.5 -b a z low", "t 1 2.5 -b a x high"):
+        found = project.fa(*wrong.split())
+        assert (found.stdout, found.stderr.count("\n"), found.status) == ("", 1, 1)
+
+
 def test_names_keep_their_underscores_when_asked_to(project):
     write(project, SHOW)
     project.write("invoke.json", '{"tasks": {"auto_dash_names": false}}')

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from faena import Faena
+from faena import Faena, chain, group
 from faena.errors import InvalidArguments, NotRegistered, SoftTimeLimitExceeded, TaskRevokedError
+from faena.tasks.group_result import GroupResult
 
 
 @pytest.fixture
@@ -150,3 +151,41 @@ def test_hooks_of_a_class_are_called_and_cannot_hurt(app, caplog):
     assert divide.apply((0,)).failed()
     assert seen == ["before", ("success", 1.0), "before", ("failure", ZeroDivisionError), "FAILURE"]
     assert "a hook of task" in caplog.text
+
+
+def test_the_group_that_ran_here_answers_as_one_that_was_sent():
+    app = Faena("same", task_always_eager=True, set_as_current=False)
+
+    @app.task
+    def square(n):
+        return n * n
+
+    async def main():
+        sent = group(square.s(2), square.s(3))
+        completed = [each.get() async for each in (await sent.aapply_async()).aas_completed()]
+        return completed, await (await sent.aapply_async())
+
+    assert asyncio.run(main()) == ([4, 9], [4, 9])
+    result, told = group(square.s(2), square.s(3)).apply_async(), []
+    assert result.join(callback=lambda _, value: told.append(value)) == []
+    assert told == [each.get() for each in result.as_completed()] == result.maybe_throw() == result.join_native() == [4, 9]
+    result.save()
+    result.revoke()
+    result.forget()
+    assert (result.waiting(), result.get()) == (False, [4, 9])
+    asked = {name for name in dir(GroupResult) if not name.startswith("_")} - {"restore", "count", "index"}
+    assert asked - set(dir(result)) == set()
+
+
+def test_the_chain_that_ran_here_has_its_steps_and_is_not_sent_again():
+    app, ran = Faena("same", task_always_eager=True, set_as_current=False), []
+
+    @app.task
+    def double(n):
+        ran.append(n)
+        return n * 2
+
+    result = chain(double.s(1), group(double.s(), double.s()), double.s())()
+    assert [step.get() for step in result.results] == [2, [4, 4], [4, 4, 4, 4]]
+    assert result.apply_async() is result
+    assert ran == [1, 2, 2, [4, 4]]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from threading import Event
 
 import pytest
 
 from faena import Faena, chain, chord, group
 from faena._lib.drive import run
-from faena.errors import ChordError, ResultNotFound, ResultTimeout, TaskRevokedError
+from faena.app.workflows import AppWorkflows
+from faena.errors import ChordError, InvalidArguments, ResultNotFound, ResultTimeout, TaskRevokedError, WorkflowError
 from faena.model.workflow import WorkflowState
-from faena.tasks.group_result import GroupResult
+from faena.tasks.group_result import GroupResult, ResultSet
 from faena.testing import Clock, InProcessWorker, in_memory, run_pending
 
 
@@ -263,3 +265,100 @@ def test_the_expiry_of_a_whole_counts_from_its_sending(app, add, clock):
     run_pending(app)
     with pytest.raises(TaskRevokedError):
         result.get(timeout=1)
+
+
+@pytest.mark.parametrize("own_id", ["orders", "orders.of.7"])
+def test_a_group_with_an_id_of_its_own_is_found_again_by_it_in_every_state(app, own_id):
+    sent = group(app.signature("add", (1, 1)), app.signature("add", (2, 2))).apply_async(task_id=own_id)
+    waiting = app.GroupResult(own_id)
+    assert (waiting.results, waiting.completed_count(), waiting.workflow.id) == (sent.results, 0, sent.workflow.id)
+    assert app.AsyncResult(own_id).result is None
+    run_pending(app)
+    sent.save()
+    assert waiting.get() == app.GroupResult(own_id).get() == [2, 4]
+
+
+def test_a_group_with_an_id_of_its_own_that_has_failed_is_found_again_by_it(app):
+    sent = group(app.signature("add", (1, 1)), app.signature("fail")).apply_async(task_id="orders")
+    run_pending(app)
+    again = app.GroupResult("orders")
+    assert again.results == sent.results
+    with pytest.raises(ValueError, match="boom"):
+        again.get()
+
+
+def test_a_group_that_was_seen_to_end_is_awaited_without_blocking_the_loop(app, monkeypatch):
+    async def main():
+        sent = await chain(group(app.signature("add", (1, 1)), app.signature("add", (2, 2)))).aapply_async()
+        await asyncio.to_thread(run_pending, app)
+        both = ResultSet([app.AsyncResult(sent.id)], app.results)
+        monkeypatch.setattr(AppWorkflows, "resolve", None)  # what would block
+        return await both
+
+    assert asyncio.run(main()) == [[2, 4]]
+
+
+def test_what_ran_here_and_now_is_awaited_without_a_backend(monkeypatch):
+    monkeypatch.setattr(AppWorkflows, "aresolve", None)
+    app = Faena("here", set_as_current=False)
+
+    @app.task(bind=True)
+    def first(self):
+        raise self.replace(last.s())
+
+    @app.task
+    def last():
+        return 5
+
+    async def main():
+        return await first.apply()
+
+    assert asyncio.run(main()) == 5
+
+
+def test_a_workflow_is_not_run_again_beside_what_a_worker_still_has_of_it():
+    begun, go_on = Event(), Event()
+    with in_memory(Faena("held", set_as_current=False)) as app:
+
+        @app.task(name="slow")
+        def slow(n):
+            begun.set()
+            go_on.wait(10)
+            return n + 1
+
+        result = chain(slow.s(1), slow.s()).delay()
+        with InProcessWorker(app):
+            assert begun.wait(10)
+            result.workflow.cancel()
+            with pytest.raises(WorkflowError, match="a worker has it still; run it again when that has ended"):
+                result.workflow.retry()
+            go_on.set()
+        result.workflow.retry()
+        with InProcessWorker(app):
+            assert app.AsyncResult(result.id).get(timeout=10) == 3
+
+
+def test_a_step_with_the_id_of_a_task_that_has_not_ended_is_refused():
+    with in_memory(Faena("twice", set_as_current=False)) as app:
+
+        @app.task(name="inc")
+        def inc(n):
+            return n + 1
+
+        first = chain(inc.s(1).set(task_id="same"), inc.s()).delay()
+        with pytest.raises(InvalidArguments, match="a task with the task_id 'same' has not ended; give it another"):
+            chain(inc.s(5).set(task_id="same"), inc.s()).delay()
+        run_pending(app)
+        assert first.get() == 3
+
+
+def test_the_name_of_a_workflow_tells_its_shape_and_nothing_of_its_arguments():
+    with in_memory(Faena("named", set_as_current=False)) as app:
+
+        @app.task(name="inc")
+        def inc(n):
+            return n
+
+        secret = "password=hunter2"
+        canvas = chord([inc.s(secret), group(inc.s(n) for n in range(9)), chain(inc.s(secret), inc.s())])(inc.s())
+        assert canvas.workflow.status.workflow.name == "chord(inc, group(inc, inc, inc, ... 6 more), chain(inc, inc); inc)"

@@ -10,7 +10,9 @@ from faena.engine.outcome import Failed, Interrupted, Retried, Revoked, Succeede
 from faena.errors import MessageTooLarge, SoftTimeLimitExceeded, TimeLimitExceeded
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Release, Verdict, VerdictKind
 from faena.model.event import EventKind
-from faena.model.message import Message
+from faena.model.inputs import Listed
+from faena.model.message import Member, Message
+from faena.testing import Clock, in_memory, run_pending
 
 NOW_S = 1_000_000.0
 
@@ -122,3 +124,35 @@ def test_derived_ids_are_the_same_every_time_and_differ_by_place():
     ids = [derived_id(task_id, index) for task_id in ("a", "b", "a/1") for index in range(20)]
     assert len(set(ids)) == len(ids)
     assert ids == [derived_id(task_id, index) for task_id in ("a", "b", "a/1") for index in range(20)]
+
+
+def test_what_is_nested_too_deep_to_be_given_fails_its_task(runner, completer):
+    given = Listed(())
+    for _ in range(20_000):
+        given = Listed((given,))
+    ended = runner.begin(delivery(message={"member": Member("w", 0)}, input=given))
+    completion, event = completer.complete(ended, ended.outcome)
+    assert event.kind is EventKind.TASK_FAILED
+    assert completion.ending.state == "failure"
+    while given.items:  # else freeing it would go as deep
+        (given,) = given.items
+
+
+def test_a_task_that_was_replaced_is_known_until_what_stands_in_for_it_has_ended():
+    app, clock = Faena("replaced", set_as_current=False), Clock()
+
+    @app.task(name="later")
+    def later():
+        return 5
+
+    @app.task(name="first", bind=True)
+    def first(self):
+        raise self.replace(later.s().set(countdown=60))
+
+    with in_memory(app, clock):
+        result = first.delay()
+        run_pending(app)
+        assert (result.state, result.record.expires_at_s) == ("PENDING", None)
+        clock.advance(60)
+        run_pending(app)
+        assert result.get() == 5

@@ -1,6 +1,7 @@
 """What the holder of the scheduler's lease does, and who holds it."""
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from faena import Faena, chain, group
 from faena._lib.drive import run
 from faena.backends.sqlite import SqliteBackend
 from faena.brokers.sqlite import SqliteBroker
+from faena.errors import MessageTooLarge
 from faena.model.journal import Entry, Parked
 from faena.model.message import Message
 from faena.scheduler.loop import Scheduler, do_duties
@@ -52,6 +54,17 @@ def test_steps_that_nobody_published_are_published_once(app):
     assert run(do_duties(app.connection(), grace_s=1000)) == 0  # whoever started it may still be at it
     assert run(do_duties(app.connection(), grace_s=-1)) == 2
     assert place_of(app, *ids) == ["waiting", "waiting"]
+    assert run(do_duties(app.connection(), grace_s=-1)) == 0
+
+
+def test_a_step_that_no_broker_takes_fails_and_is_in_nobodys_way(app):
+    app.conf.broker_transport_options = {"largest_message_bytes": 20_000}
+    inc = app.tasks["apart.inc"]
+    large, small = started(app, group(inc.s(os.urandom(20_000).hex()), inc.s(1)))
+    assert run(do_duties(app.connection(), grace_s=-1)) == 2
+    assert place_of(app, large, small) == [None, "waiting"]
+    with pytest.raises(MessageTooLarge):
+        app.AsyncResult(large).get(timeout=5)
     assert run(do_duties(app.connection(), grace_s=-1)) == 0
 
 
@@ -101,6 +114,26 @@ def test_where_broker_and_backend_are_one_it_needs_no_publishing(tmp_path):
     run(broker.close())
 
 
+def test_who_stops_lets_go_of_the_lease(app):
+    async def scene():
+        link = await app.links.asyncio()
+
+        async def give():
+            return link
+
+        one = Scheduler("one", give, lease_s=1000)
+        running = asyncio.create_task(one.run_forever())
+        while not one.is_leader:
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        free = await link.backend.lead("scheduler", "two", 1000)
+        await app.aclose()
+        return free
+
+    assert asyncio.run(scene())
+
+
 def test_one_of_all_holds_the_lease_and_another_takes_it_when_it_is_gone(app):
     async def scene():
         link = await app.links.asyncio()
@@ -115,7 +148,8 @@ def test_one_of_all_holds_the_lease_and_another_takes_it_when_it_is_gone(app):
         second = asyncio.create_task(two.run_forever())
         await asyncio.sleep(0.05)
         held = (one.is_leader, two.is_leader)
-        first.cancel()  # as when its process dies: it says nothing to anybody
+        one.is_leader = False  # as when its process dies: it says nothing to anybody
+        first.cancel()
         began_s = time.monotonic()
         while not two.is_leader:
             await asyncio.sleep(0.05)

@@ -62,3 +62,8 @@ def test_a_signature_written_as_data_is_taken_back_by_the_app(app):
     result = again.delay()
     run_pending(app)
     assert (again, result.get()) == (canvas, 3)
+
+
+def test_a_canvas_written_as_data_with_an_unknown_policy_is_refused_as_any_other_that_is_wrong(app):
+    with pytest.raises(WorkflowError, match=r"unknown policy 'skp' of a canvas; did you mean 'skip'\?"):
+        app.signature({"kind": "task", "task": "x", "policy": "skp"})

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from faena import Faena
+from faena import Faena, chain
+from faena._lib.drive import run
 from faena.errors import EncodeError, EventTimeout, InvalidArguments, WorkflowError
 from faena.model.event import EventKind
 from faena.testing import Clock, in_memory, run_pending
@@ -327,3 +328,45 @@ def test_waiting_for_a_result_inside_a_coroutine_is_refused_with_the_reason(app)
     run_pending(app)
     with pytest.raises(RuntimeError, match="must not wait for the result of another"):
         result.get()
+
+
+def test_a_task_that_was_revoked_while_it_ran_does_not_wait_for_an_event(app):
+    @app.task(bind=True)
+    def wait(self):
+        app.control.revoke(self.request.id)
+        return self.wait_for_event("never")
+
+    result = wait.delay()
+    assert kinds(app) == [EventKind.TASK_SUSPENDED, EventKind.TASK_REVOKED]
+    assert result.state == "REVOKED"
+
+
+def test_a_task_of_a_workflow_that_was_cancelled_while_it_ran_is_not_kept_for_an_event(app):
+    @app.task(bind=True)
+    def wait(self):
+        app.workflow(self.request.workflow_id).cancel()
+        return self.wait_for_event("never")
+
+    result = chain(wait.s(), wait.si()).delay()
+    assert kinds(app) == [EventKind.TASK_SUSPENDED]
+    assert list(run(app.connection().backend.journal.unpark([result.parent.id]))) == []
+    assert (result.state, result.workflow.state) == ("REVOKED", "REVOKED")
+
+
+@pytest.mark.parametrize("name", ["", "x" * 501, None, 7])
+def test_a_name_by_which_nobody_can_signal_is_no_name_to_wait_for(app, name):
+    @app.task(bind=True)
+    def wait(self):
+        return self.wait_for_event(name)
+
+    @app.task(bind=True)
+    async def await_it(self):
+        return await self.await_for_event(name)
+
+    with pytest.raises(InvalidArguments, match="named by a text of 1 to 500 characters"):
+        app.signal_event(name)
+    for task in (wait, await_it):
+        result = task.delay()
+        assert kinds(app) == [EventKind.TASK_FAILED]
+        with pytest.raises(InvalidArguments, match="named by a text of 1 to 500 characters"):
+            result.get()

@@ -33,11 +33,14 @@ Neither this package nor what it reads imports `inspect`, `typing`, `argparse`, 
 
 from __future__ import annotations
 
-from faena._lib.arguments.help import render_command, render_group
 from faena._lib.arguments.marks import Argument, Option
 from faena._lib.arguments.parse import parse, parse_group, require_all
 from faena._lib.arguments.signature import command_from, dashed
 from faena._lib.arguments.spec import MISSING, CommandGroup, CommandSpec, Parameter, Parsed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from faena._lib.arguments.help import render_command, render_group
 
 __all__ = [
     "MISSING",
@@ -55,3 +58,13 @@ __all__ = [
     "render_group",
     "require_all",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Help is rendered in few runs: its module is loaded by those."""
+    if name not in ("render_command", "render_group"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from faena._lib.arguments import help as module
+
+    found: object = getattr(module, name)
+    return found

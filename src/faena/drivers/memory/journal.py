@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from faena.backend import JournalEnd
-from faena.model.journal import Entry, Parked
+from faena.model.journal import TO_GO_ON_S, Entry, Parked
 from faena.model.message import Message
 
 
@@ -50,6 +50,8 @@ class Journals:
 
     def wake(self, parked: Iterable[Parked], *, publishes: bool, now_s: float) -> None:
         for each in parked:
+            if each.message.id in self._expiry:
+                self._expiry[each.message.id] = max(self._expiry[each.message.id], now_s + TO_GO_ON_S)
             if self._parked.pop(each.message.id, None) is not None and not publishes:
                 self._woken[each.message.id] = (now_s, each)
 
@@ -68,7 +70,8 @@ class Journals:
             self._forget(task_id)
 
     def expire(self, limit: int, now_s: float) -> int:
-        over = [task_id for task_id, until_s in self._expiry.items() if until_s <= now_s][:limit]
+        waits = self._parked.keys()
+        over = [task_id for task_id, until_s in self._expiry.items() if until_s <= now_s and task_id not in waits][:limit]
         for task_id in over:
             self._forget(task_id)
         past = [name for name, (until_s, _) in self._events.items() if until_s <= now_s][: limit - len(over)]

@@ -123,6 +123,10 @@ class Results:
     def unrevoke(self, ids: Iterable[str]) -> int:
         return sum(self._revocations.pop(task_id, None) is not None for task_id in ids)
 
+    def is_revoked(self, task_id: str, now_s: float) -> bool:
+        found = self._revocations.get(task_id)
+        return found is not None and not _is_over(found[1], now_s)
+
     def revoked_since(self, mark: int, now_s: float) -> tuple[int, Sequence[Revocation]]:
         news = [(number, each) for number, each in self._revocations.values() if number > mark]
         last = news[-1][0] if news else mark

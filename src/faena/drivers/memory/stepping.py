@@ -137,7 +137,8 @@ class MemoryJournal:
 
     async def park(self, parked: Sequence[Parked]) -> Sequence[bool]:
         with self._state.lock:
-            return [self._state.journals.park(each, self._state.clock()) for each in parked]
+            now_s = self._state.clock()
+            return [may_wait(self._state, each, now_s) and self._state.journals.park(each, now_s) for each in parked]
 
     async def due(self, grace_s: float, limit: int, broker: object) -> Sequence[Message]:
         with self._state.lock:
@@ -159,6 +160,14 @@ class MemoryJournal:
         state.journals.wake(parked, publishes=taken.publishes, now_s=now_s)
         state.bells.ring(carry_out(state, taken, now_s))
         return () if taken.publishes else taken.messages
+
+
+def may_wait(state: MemoryState, parked: Parked, now_s: float) -> bool:
+    """Whether there is something to wait for: else nobody would wake it, and its next delivery says how it ends."""
+    message = parked.message
+    if state.journals.event(parked.event, now_s) is not None or state.results.is_revoked(message.id, now_s):
+        return False
+    return message.member is None or state.workflows.wants(message.member)
 
 
 def carry_out(state: MemoryState, taken: StepTaken, now_s: float) -> set[Hashable]:

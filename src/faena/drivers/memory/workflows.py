@@ -194,6 +194,12 @@ class Workflows:
         wanted = sorted(one.nodes) if numbers is None else sorted(set(numbers))
         return [_seen(one.nodes[number]) for number in wanted if number in one.nodes]
 
+    def wants(self, member: Member) -> bool:
+        """Whether a node waits for the end of this very run."""
+        one = self._all.get(member.workflow)
+        kept = None if one is None else one.nodes.get(member.node)
+        return kept is not None and kept.standing.run == member.run and kept.standing.state in ACTIVE_STATES
+
     def states(self, workflow: str) -> NodeStates | None:
         one = self._all.get(workflow)
         if one is None:
@@ -248,6 +254,8 @@ class Workflows:
             kept.finished_at_s = now_s
         for number in sorted(step.ready):
             kept = one.nodes[number]
+            if kept.standing.state is not NodeState.READY:
+                continue
             taken.messages.append(_message(kept, now_s))
             if taken.publishes:
                 kept.standing.state = NodeState.SENT

@@ -71,6 +71,7 @@ class _Compiled(Struct, frozen=True, array_like=True, gc=False):
     fallback: int | None
     is_hook: bool
     is_aside: bool
+    source: int | None = None
 
 
 class Outcome(Struct, frozen=True, array_like=True, gc=False):
@@ -107,6 +108,7 @@ def compiled_bytes(node: Node, workflow: str, largest_bytes: int, *, feeds: bool
         _Compiled(
             links.dependents, links.hooks, links.policy, links.is_virtual, links.is_join, links.timing, own_id, node.name,
             () if links.is_join else node.needs, node.takes, node.fallback, node.is_hook, node.is_aside,
+            links.source,
         )
     )  # fmt: skip
     head = _HEAD.pack(0, 0, len(made))
@@ -240,17 +242,18 @@ def view_of(workflow: str, row: Sequence[Any]) -> NodeView:
     base, further, _ = _HEAD.unpack_from(compiled)
     made = _compiled_in(memoryview(compiled)[_HEAD.size :])
     needs = made.needs if joined is None else struct.unpack(f">{len(joined) // 4}I", joined)
-    dependents, hooks, fallback = made.dependents, made.hooks, made.fallback
+    dependents, hooks, fallback, source = made.dependents, made.hooks, made.fallback, made.source
     if base:
         dependents, hooks = _moved(dependents, base), _moved(hooks, base)
         needs = needs if joined is not None else _moved(needs, base)
         fallback = None if fallback is None else fallback + base
+        source = None if source is None else source + base
     if further:
         dependents = (further - 1, *dependents)
     known = Outcome() if outcome is None else outcome_in(outcome)
     return NodeView(
         number, node_id(workflow, number) if made.id is None else made.id, made.name,
-        Links(dependents, hooks, made.policy, made.is_virtual, made.is_join, made.timing),
+        Links(dependents, hooks, made.policy, made.is_virtual, made.is_join, made.timing, source),
         Standing(STATES[state], waits, run, _number(cause), bool(flags & _THROUGH_GROUP), _number(alias)),
         tuple(needs), made.takes, fallback, made.is_hook, made.is_aside, known.value, known.content,
         None if failed is None else _failed_in(failed), known.started_at_s, known.finished_at_s, since_s,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from secrets import token_hex
 from typing import Any
 
+from faena._lib.deadline import deadline
 from faena.backend import NewWorkflow
 from faena.drivers.redis.driver import Driver
 from faena.drivers.redis.messages import Words, decode, encode
@@ -43,6 +45,12 @@ class RedisWorkflows:
         self._driver = driver
 
     async def start(self, new: NewWorkflow, broker: object) -> Sequence[Message]:
+        if is_large(new):
+            with deadline(inf):  # of each script, no more: it is on its way, however long the whole takes
+                return await self._start(new, broker)
+        return await self._start(new, broker)
+
+    async def _start(self, new: NewWorkflow, broker: object) -> Sequence[Message]:
         publishes = shares_server(self._driver, broker)
         words = await beginning_words(self._driver, new)
         _, bodies, numbers = await self._run("start", int(publishes and not is_large(new)), *words)
@@ -134,7 +142,7 @@ class RedisWorkflows:
         done = size  # from here on there was nothing yet
         end = size
         while True:
-            first = max(0, end - _READ_AT_ONCE)
+            first = max(0, end - _NODES_AT_ONCE)
             found, now = await self._run("cancel", workflow, first, end - 1)
             if now < 0:
                 raise _unknown(workflow)
@@ -157,14 +165,17 @@ class RedisWorkflows:
             (status,) = await self.statuses([workflow])
             if status is None:
                 raise _unknown(workflow)
-            words: Words = [workflow, turn, int(publishes), int(status.workflow.output in again)]
+            in_parts = publishes and len(again) > _NODES_AT_ONCE  # then it is published after
+            words: Words = [workflow, turn, int(publishes and not in_parts), int(status.workflow.output in again)]
             for number, standing in again.items():
                 view = nodes[number]
                 body = standing_bytes(standing, is_virtual=view.links.is_virtual, now_s=now_s)
                 words += (number, body, view.id, encode(Outcome(content=view.content)))
             done, bodies, numbers = await self._run("anew", *words)
+            if done and in_parts:
+                await send_ready(self._driver, workflow)
             if done:
-                return await self._messages(workflow, bodies, numbers)
+                return () if publishes else await self._messages(workflow, bodies, numbers)
         raise WorkflowError(workflow, "it goes on too fast to be run again; cancel it first")
 
     async def forget(self, ids: Sequence[str]) -> int:

@@ -10,12 +10,13 @@ import msgspec
 
 from faena.backend import JournalEnd
 from faena.drivers.signals import name_of
-from faena.drivers.sqlite import steps
+from faena.drivers.sqlite import steps, workflows
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver
+from faena.drivers.sqlite.results import CONTROL
 from faena.drivers.sqlite.statements import statements_of
 from faena.drivers.sqlite.stepping import shares_file
-from faena.model.journal import Entry, Parked
+from faena.model.journal import TO_GO_ON_S, Entry, Parked
 from faena.model.message import Message
 
 JOURNAL = statements_of("journal")
@@ -87,6 +88,7 @@ class SqliteJournal:
 
         def whole(sql: Connection) -> list[Message]:
             rows = work(sql)
+            sql.executemany(JOURNAL.keep_longer, [(time.time() + TO_GO_ON_S, task_id) for task_id, _ in rows])
             messages = [_decode_message(body) for _, body in rows]
             if joint:
                 lined_up = [steps.row_of(message, driver.location.largest_message_bytes) for message in messages]
@@ -112,9 +114,19 @@ def find_event(connection: Connection, name: str) -> Entry | None:
     return None if row is None else _decode_entry(row[0])
 
 
-def park_one(connection: Connection, parked: Parked) -> bool:
-    """Keep the message of a task that waits; False: what it waits for has happened."""
+def may_wait(connection: Connection, parked: Parked) -> bool:
+    """Whether there is something to wait for: else nobody would wake it, and its next delivery says how it ends."""
+    message, now_s = parked.message, time.time()
     if find_event(connection, parked.event) is not None:
+        return False
+    if connection.execute(CONTROL.is_revoked, (message.id, now_s)).fetchone() is not None:
+        return False
+    return message.member is None or workflows.wants(connection, message.member)
+
+
+def park_one(connection: Connection, parked: Parked) -> bool:
+    """Keep the message of a task that waits; False: it has nothing to wait for."""
+    if not may_wait(connection, parked):
         return False
     connection.execute(JOURNAL.park, (parked.message.id, parked.event, parked.due_at_s, _encode(parked.message)))
     return True

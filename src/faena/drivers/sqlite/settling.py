@@ -152,9 +152,9 @@ class SqliteJoint:
 
 
 def _settlement_of(completion: Completion, connection: Connection) -> Settlement:
-    """Return how the delivery is let go of: one that waits for what has happened meanwhile goes back instead."""
+    """Return how the delivery is let go of: one that has nothing to wait for goes back instead."""
     park = completion.park
-    if park is not None and isinstance(completion.settlement, Ack) and journal.find_event(connection, park.event):
+    if park is not None and isinstance(completion.settlement, Ack) and not journal.may_wait(connection, park):
         return Release(completion.settlement.delivery, park.message)
     return completion.settlement
 

@@ -17,7 +17,7 @@ from faena.drivers.sqlite.results import ids_json
 from faena.drivers.sqlite.statements import statements_of
 from faena.errors import WorkflowError
 from faena.model.ended import Cause, ended_record
-from faena.model.message import Message
+from faena.model.message import Member, Message
 from faena.model.result import Failure, ResultRecord
 from faena.model.workflow import (
     ACTIVE_STATES,
@@ -159,6 +159,11 @@ def known(connection: Connection, workflow: str) -> Found:
     return found
 
 
+def wants(connection: Connection, member: Member) -> bool:
+    """Whether a node waits for the end of this very run."""
+    return connection.execute(WORKFLOWS.wants, (member.workflow, member.node, member.run)).fetchone() is not None
+
+
 def start(connection: Connection, new: NewWorkflow, effects: Effects) -> None:
     """Keep a graph and let it begin; one that is known already stays as it is."""
     workflow = new.workflow
@@ -221,7 +226,7 @@ def _end(connection: Connection, found: Found, step: Step, ending: Ending) -> No
 def write(connection: Connection, found: Found, step: Step, effects: Effects) -> None:
     """Write what a step has changed, and say what follows."""
     now_s = effects.now_s
-    ready = sorted(step.ready)
+    ready = sorted([node for node in step.ready if found.standing(node).state is NodeState.READY])
     if ready:
         effects.messages += _messages(connection, found, ready, now_s)
     if effects.publishes:

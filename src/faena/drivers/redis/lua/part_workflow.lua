@@ -32,6 +32,7 @@ local function open_workflows(rows)
   local call, pack, format = redis.call, struct.pack, string.format
   local WAITING, READY, SENT, SUCCESS, FAILURE, REVOKED, SKIPPED, TOLERATED, ABANDONED = 0, 1, 2, 3, 4, 5, 6, 7, 8
   local DONE = {[SUCCESS] = true, [SKIPPED] = true, [TOLERATED] = true}
+  local BROKEN = {[FAILURE] = true, [REVOKED] = true, [ABANDONED] = true}
   local OUTCOMES = {
     [SUCCESS] = 'SUCCESS', [SKIPPED] = 'SUCCESS', [TOLERATED] = 'SUCCESS', [REVOKED] = 'REVOKED',
     [FAILURE] = 'FAILURE', [ABANDONED] = 'FAILURE'}
@@ -83,7 +84,8 @@ local function open_workflows(rows)
     if further > 0 then table.insert(dependents, 1, further - 1) end
     local links = {
       dependents = dependents, hooks = hooks, policy = made[3], is_join = made[5], timing = made[6],
-      id = made[7] or flow.id .. '.' .. format('%d', number), name = made[8], blob = blob, message_at = at + length}
+      id = made[7] or flow.id .. '.' .. format('%d', number), name = made[8], source = made[14] and made[14] + base,
+      blob = blob, message_at = at + length}
     flow.links[number] = links
     return links
   end
@@ -140,11 +142,15 @@ local function open_workflows(rows)
     end
   end
 
+  local function has_begun(flow, links)
+    return not links.source or not BROKEN[standing(flow, links.source).state]
+  end
+
   local function break_off(flow, number, node, source, through_group)
     local stands_for_itself = node.alias >= 0
     local state = stands_for_itself and FAILURE or ABANDONED
-    if node.is_virtual or stands_for_itself then
-      local links = links_of(flow, number)
+    local links = (node.is_virtual or stands_for_itself) and links_of(flow, number)
+    if links and (stands_for_itself or has_begun(flow, links)) then
       if links.policy == 'skip' then state = SKIPPED elseif links.policy == 'continue' then state = TOLERATED end
       fire(flow, links.hooks, source.cause)
     end
@@ -166,7 +172,7 @@ local function open_workflows(rows)
           flow.changed[number] = node
           if node.waits == 0 and begin_alone(flow, number, node) then pending[#pending + 1] = number end
         else
-          break_off(flow, number, node, from, from.through_group or links.is_join)
+          break_off(flow, number, node, from, from.through_group or links.is_join and has_begun(flow, links))
           pending[#pending + 1] = number
         end
       end
@@ -343,8 +349,9 @@ local function open_workflows(rows)
     return mark .. text .. mark
   end
 
-  local function failure(kind, message, arguments, traceback)
-    return '\149' .. str('faena.errors') .. str(kind) .. str(message) .. arguments .. traceback
+  local function failure(kind, message, traceback)
+    local arguments = '[' .. string.gsub(cjson.encode(message), '\\/', '/') .. ']'
+    return '\149' .. str('faena.errors') .. str(kind) .. str(message) .. bin(arguments) .. traceback
   end
 
   local function failure_of(flow, number, through_group)
@@ -361,12 +368,11 @@ local function open_workflows(rows)
     end
     if not raw then
       local message = 'task ' .. id .. ' was revoked'
-      raw, text = failure('TaskRevokedError', message, '\192', '\160'), 'TaskRevokedError(' .. quoted(message) .. ')'
+      raw, text = failure('TaskRevokedError', message, '\160'), 'TaskRevokedError(' .. quoted(message) .. ')'
     end
     if not through_group then return content, raw end
     local message = 'task ' .. id .. ' of the group before it failed: ' .. text
-    local arguments = '[' .. string.gsub(cjson.encode(message), '\\/', '/') .. ']'
-    return 'json', failure('ChordError', message, bin(arguments), traceback)
+    return 'json', failure('ChordError', message, traceback)
   end
 
   local function note_ended(flow, number)
@@ -380,7 +386,7 @@ local function open_workflows(rows)
       state, value, content = 'SUCCESS', bin(format('%d', number) .. ' ' .. flow.id), 'faena/node'
     elseif node.state == REVOKED then
       state, content = 'REVOKED', 'json'
-      why = failure('TaskRevokedError', 'task ' .. links.id .. ' was revoked', '\192', '\160')
+      why = failure('TaskRevokedError', 'task ' .. links.id .. ' was revoked', '\160')
     else
       content, why = failure_of(flow, node.cause, node.through_group)
     end
@@ -397,7 +403,7 @@ local function open_workflows(rows)
     local words = {}
     for i = 1, #numbers do
       words[#words + 1] = now_text
-      words[#words + 1] = numbers[i]
+      words[#words + 1] = format('%08d', numbers[i])  -- those of one moment stand by their text
     end
     for from = 1, #words, 1000 do call('ZADD', key, unpack(words, from, math.min(#words, from + 999))) end
     call('PEXPIRE', key, YEAR_MS)
@@ -407,6 +413,7 @@ local function open_workflows(rows)
 
   local function no_more_ready(flow, numbers)
     if #numbers == 0 then return end
+    for i = 1, #numbers do numbers[i] = format('%08d', numbers[i]) end
     for from = 1, #numbers, 1000 do call('ZREM', flow.u, unpack(numbers, from, math.min(#numbers, from + 999))) end
     if call('EXISTS', flow.u) == 0 then call('ZREM', P .. 'wfu', flow.id) end
   end
@@ -563,5 +570,5 @@ local function open_workflows(rows)
 
   return {
     flow_of = flow_of, standing = standing, links_of = links_of, read = read, begin = begin, revoke = revoke, take = take,
-    keep_standing = keep_standing, message_of = message_of, set = set, no_more_ready = no_more_ready, flush = flush, start = start}
+    keep_standing = keep_standing, message_of = message_of, set = set, flush = flush, start = start}
 end

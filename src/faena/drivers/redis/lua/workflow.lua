@@ -44,7 +44,7 @@ if verb == 'build' then
       standings[#standings + 1], standings[#standings + 2] = 'v' .. ARGV[at], ARGV[at + 4]
     end
     if string.byte(ARGV[at + 1]) == 1 then
-      ready[#ready + 1], ready[#ready + 2] = string.format('%.0f', now_ms), ARGV[at]
+      ready[#ready + 1], ready[#ready + 2] = string.format('%.0f', now_ms), string.format('%08d', ARGV[at])
     end
   end
   redis.call('HSET', head .. ':s', unpack(standings))
@@ -169,16 +169,19 @@ elseif verb == 'anew' then
   local workflows = open_workflows(rows)
   local flow = workflows.flow_of(ARGV[2])
   if not flow or flow.turn ~= tonumber(ARGV[3]) then return {0, {}, {}} end
-  local numbers = {}
+  local numbers, failures, outcomes, results = {}, {}, {}, {}
   for at = 6, #ARGV, 4 do
     local number = tonumber(ARGV[at])
     workflows.keep_standing(flow, number, ARGV[at + 1])
     flow.changed[number] = flow.nodes[number]
     numbers[#numbers + 1] = number
-    redis.call('HDEL', flow.s, 'f' .. ARGV[at])
-    redis.call('HSET', flow.s, 'v' .. ARGV[at], ARGV[at + 3])
-    if ARGV[at + 2] ~= '' then redis.call('UNLINK', P .. 'r:' .. ARGV[at + 2]) end
+    failures[#failures + 1] = 'f' .. ARGV[at]
+    outcomes[#outcomes + 1], outcomes[#outcomes + 2] = 'v' .. ARGV[at], ARGV[at + 3]
+    if ARGV[at + 2] ~= '' then results[#results + 1] = P .. 'r:' .. ARGV[at + 2] end
   end
+  for from = 1, #failures, 1000 do redis.call('HDEL', flow.s, unpack(failures, from, math.min(#failures, from + 999))) end
+  for from = 1, #outcomes, 1000 do redis.call('HSET', flow.s, unpack(outcomes, from, math.min(#outcomes, from + 999))) end
+  for from = 1, #results, 1000 do redis.call('UNLINK', unpack(results, from, math.min(#results, from + 999))) end
   workflows.begin(flow, numbers)
   if ARGV[5] == '1' then flow.again = 'RUNNING' end
   workflows.flush()

@@ -37,6 +37,9 @@ INSERT OR REPLACE INTO revocations (task_id, expires_at, body) VALUES (?, ?, ?)
 -- name: unrevoke
 DELETE FROM revocations WHERE task_id IN (SELECT value FROM json_each(?))
 
+-- name: is_revoked
+SELECT 1 FROM revocations WHERE task_id = ? AND (expires_at IS NULL OR expires_at > ?)
+
 -- name: revoked_since
 SELECT mark, body FROM revocations WHERE mark > ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY mark
 

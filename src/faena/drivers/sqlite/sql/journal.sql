@@ -44,7 +44,10 @@ DELETE FROM journal WHERE task_id = ?
 DELETE FROM journals WHERE task_id = ?
 
 -- name: expired
-SELECT task_id FROM journals WHERE expires_at <= ? LIMIT ?
+SELECT task_id FROM journals WHERE expires_at <= ? AND task_id NOT IN (SELECT task_id FROM parked) LIMIT ?
+
+-- name: keep_longer
+UPDATE journals SET expires_at = max(expires_at, ?) WHERE task_id = ?
 
 -- name: expire_events
 DELETE FROM events WHERE name IN (SELECT name FROM events WHERE expires_at <= ? LIMIT ?)

@@ -84,6 +84,9 @@ WHERE key BETWEEN ? AND ? AND state = 3 AND alias IS NULL AND message IS NOT NUL
 SELECT key, value, content FROM nodes
 WHERE key IN (SELECT value FROM json_each(?)) AND state = 3 AND alias IS NULL AND message IS NOT NULL
 
+-- name: wants
+SELECT 1 FROM workflows w JOIN nodes n ON n.key = (w.number << 24 | ?2) WHERE w.id = ?1 AND n.run = ?3 AND n.state IN (1, 2)
+
 -- name: at_rest
 SELECT number FROM workflows WHERE active = 0 AND id IN (SELECT value FROM json_each(?))
 
