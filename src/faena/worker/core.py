@@ -52,7 +52,6 @@ _FLUSH_AFTER_S = 0.005
 _FLUSH_AT = 64
 _FLUSH_MOST = 1000
 _TICK_S = 0.1
-_WATCHED_S = 0.0003  # of the lanes' work, by a thread that has nothing else to do
 _GIVE_BACK_AFTER_S = 0.2
 _REVOKED_KEPT = 10_000  # before those whose time is over are forgotten
 _REFILL_COROUTINES_AT = 8
@@ -304,20 +303,9 @@ class Core:
         self._coroutines.put(coroutines)
         if plain:
             self.lanes.refill_at = max(0, self._window.refill_at - self.options.threads)
-            await self._hand_over(plain)
+            self.lanes.put(plain)
         self._start_suspect()
         self._look_for_room()
-
-    async def _hand_over(self, plain: list[Delivery]) -> None:
-        """Give these to the lanes. What will be done in a moment is waited for, where nothing else needs this thread."""
-        expected_s = self._window.average_s * len(plain)
-        if expected_s > _WATCHED_S or self.lanes.held() or self._coroutines:
-            self.lanes.put(plain)
-            return
-        self.lanes.put_and_watch(plain, _WATCHED_S)
-        if self.lanes.done:
-            self._to_flush.set()
-            await asyncio.sleep(0)  # results first, then the next fetch
 
     async def _acknowledge_early(self, deliveries: list[Delivery]) -> set[str]:
         """Return the ids of those that must not run: they are not ours any more."""

@@ -9,7 +9,6 @@ To interrupt a lane, an exception is raised in it. In the main thread a signal d
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import logging
 import os
@@ -119,8 +118,6 @@ class Lanes:
         self._handed_over = 0  # to the lanes, less what was taken back
         self._ready = threading.Condition()
         self._waiting = 0
-        self._is_watched, self._watch_ends = False, threading.Lock()
-        self._watch_ends.acquire()
         self._closed = False
         self._threads: list[threading.Thread] = []
         self._has_main = main
@@ -149,18 +146,6 @@ class Lanes:
         if self._waiting:
             with self._ready:
                 self._ready.notify(len(deliveries))
-
-    def put_and_watch(self, deliveries: list[Delivery], watch_s: float) -> None:
-        """Hand over, and do nothing until all of it is done or the time is up; called by the I/O thread.
-
-        Else that thread would keep the interpreter until it next waits, and would then have to be woken for what was done
-        meanwhile: most of what a short task takes from its message to its result.
-        """
-        self._watch_ends.acquire(blocking=False)  # an end that came after the last watch is not that of this one
-        self._is_watched = True
-        self.put(deliveries)
-        self._watch_ends.acquire(timeout=watch_s)
-        self._is_watched = False
 
     def take_back(self, most: int | None = None) -> list[Delivery]:
         """Return what no lane has begun, at most so many of the last ones; called by the I/O thread."""
@@ -224,17 +209,9 @@ class Lanes:
             if left == self.refill_at:
                 self._refill()
             if left == 0:
-                self._tell_io()
+                self._wake_io(True)
             elif len(done) == 1:
                 self._wake_io(False)
-
-    def _tell_io(self) -> None:
-        """Say that nothing is left. Who watches looks for itself: when the watch ends in this moment, too."""
-        if not self._is_watched:
-            self._wake_io(True)
-            return
-        with contextlib.suppress(RuntimeError):  # nobody has taken notice of the last time
-            self._watch_ends.release()
 
     def _wait(self) -> Delivery | None:
         with self._ready:
