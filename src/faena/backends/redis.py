@@ -132,7 +132,7 @@ class RedisBackend:
         return gone
 
     async def lead(self, role: str, owner: str, lease_s: float) -> bool:
-        return bool(await self.driver.run("journal", "lead", role, owner, round(lease_s * 1000)))
+        return bool(await self.driver.run("lead", role, owner, round(lease_s * 1000)))
 
     def joint(self, broker: object, holder: str) -> JointSettler | None:
         driver = getattr(broker, "driver", None)

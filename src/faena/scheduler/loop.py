@@ -23,7 +23,6 @@ log = logging.getLogger("faena.scheduler")
 
 ROLE = "scheduler"
 LEASE_S = 9.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 20.0  # between two looks for duties: an idle store is asked less and less often
 _LETTING_GO_S, _OVER_S = 1.0, -1.0
 _GRACE_S = 10.0  # what was to be published, and was not, this long ago: whoever was to do it is gone
 _AT_ONCE = 1000
@@ -37,16 +36,13 @@ class Scheduler:
     def __init__(self, owner: str, link: Callable[[], Awaitable[Link]], *, lease_s: float = LEASE_S) -> None:
         self._owner, self._link, self._lease_s = f"{owner}/{new_id()}", link, lease_s
         self.is_leader = False
-        self._looks_at_s, self._pause_s = 0.0, 0.0  # monotonic
 
     async def run_forever(self) -> None:
         """Go on until cancelled; who holds the lease then lets go of it, so that nobody has to wait for its end."""
         try:
             while True:
                 await self._turn()
-                await asyncio.sleep(
-                    min(self._lease_s * 2 / 3, max(0.0, self._looks_at_s - time.monotonic()) or self._lease_s)
-                )
+                await asyncio.sleep(self._lease_s * 2 / 3)
         finally:
             if self.is_leader:
                 self.is_leader = False
@@ -56,10 +52,8 @@ class Scheduler:
         try:
             link = await self._link()
             self.is_leader = await link.backend.lead(ROLE, self._owner, self._lease_s)
-            if self.is_leader and time.monotonic() >= self._looks_at_s:
-                found = await do_duties(link)
-                self._pause_s = _FIRST_PAUSE_S if found else min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, self._pause_s * 2))
-                self._looks_at_s = time.monotonic() + self._pause_s
+            if self.is_leader:
+                await do_duties(link)
         except _BROKEN as error:
             self.is_leader = False
             log.warning("the scheduler waits: %s", error)

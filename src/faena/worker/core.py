@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("faena.worker")
 
-_WAIT_S = 6.0  # of one fetch; a waiting worker turns its loop this often
+_WAIT_S = 8.0  # of one fetch; a waiting worker turns its loop this often
 _FLUSH_AFTER_S = 0.005
 _FLUSH_AT = 64
 _FLUSH_MOST = 1000

@@ -63,6 +63,9 @@ class RedisJournal:
         return answers
 
     async def due(self, grace_s: float, limit: int, broker: object) -> Sequence[Message]:
+        prefix = self._driver.prefix
+        if not await self._driver.command("EXISTS", f"{prefix}pd", f"{prefix}pw"):  # nearly always, and asked all the time
+            return ()
         joint = int(shares_server(self._driver, broker))
         return _messages(await self._driver.run("journal", "due", f"{grace_s * 1000:.3f}", limit, joint))
 

@@ -65,14 +65,5 @@ elseif verb == 'expire' then  -- most
     if redis.call('HEXISTS', P .. 'parked', id) == 0 then redis.call('UNLINK', P .. 'jn:' .. id) end
   end
   return #over
-elseif verb == 'lead' then  -- role, owner, milliseconds
-  local key = P .. 'lead:' .. ARGV[2]
-  local owner = redis.call('GET', key)
-  if owner and owner ~= ARGV[3] then return 0 end
-  if tonumber(ARGV[4]) > 0 then
-    redis.call('SET', key, ARGV[3], 'PX', string.format('%.0f', ARGV[4]))
-  else
-    redis.call('DEL', key)
-  end
 end
 return 1
