@@ -216,6 +216,6 @@ def test_killing_processes_loses_no_step_and_takes_none_twice(request, site, unt
     assert {f"hook {name}" for name in shapes.hooks} <= set(site.marks())
     site.until_drained(60)
     backend_ = site.client.connection().backend
-    assert run(backend_.workflows.unpublished(time.time() + 60, 10)) == []
+    assert list(run(backend_.workflows.unpublished(time.time() + 60, 10))) == []
     assert {letter.reason.value for letter in site.dead()} <= {"failed"}
     assert [worker.stop() for worker in workers] == [0, 0]
