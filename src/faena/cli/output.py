@@ -30,6 +30,7 @@ class Output:
     def remark(self, text: str) -> None:
         """Say something that is not the answer; --quiet leaves it out."""
         if not self.is_quiet:
+            self.stdout.flush()  # what was said before it stands before it, also where both go into one pipe
             self.stderr.write(text + "\n")
             self.stderr.flush()
 
