@@ -111,6 +111,8 @@ class Direct:
     def write_all(self, pieces: list[tuple[str, bytes]]) -> None:
         with self._lock:
             self._take_block_away()
+            for stream in self._streams.values():
+                stream.flush()  # what tasks have printed stands there as text yet, and comes first
             for name, data in pieces:
                 stream = self._streams[name]
                 buffer = getattr(stream, "buffer", None)
