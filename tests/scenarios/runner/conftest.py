@@ -47,6 +47,8 @@ class Project:
 
     def start(self, *words: str, cwd: str = ".", env: dict[str, str] | None = None, **more) -> subprocess.Popen[bytes]:
         environ = {key: value for key, value in os.environ.items() if not key.startswith(OUTSIDE)}
+        # last on the path: where the system knows no `python`, as on Debian, the task files of these tests find this one
+        environ["PATH"] = os.pathsep.join((environ.get("PATH", os.defpath), os.path.dirname(sys.executable)))
         environ |= {"COLUMNS": "80", "HOME": str(self.folder / "home"), "NO_COLOR": "1"} | (env or {})
         return subprocess.Popen(
             [sys.executable, "-m", "faena.cli.fa", *words],
