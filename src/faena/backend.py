@@ -21,6 +21,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from faena.model.claim import Claimant
 from faena.model.control import Command, Reply, Revocation, WorkerInfo
 from faena.model.delivery import Settlement
 from faena.model.inputs import Input, Value
@@ -237,6 +238,39 @@ class Journal(Protocol):
         ...
 
 
+class Claims(Protocol):
+    """Which task has which key (see `faena.model.claim`). Every message that is handed in has a `claim`.
+
+    Where `broker` is one store with this backend, what is claimed is published in the same step, and the message of the
+    task that has a key is looked at in it. Elsewhere claims are answered as they stand: the caller asks the broker, takes
+    over what is over, publishes what he has claimed, and says so with `published`.
+    Completions (`JointSettler`) release the claim of a task that they end; others do that with `release`.
+    """
+
+    async def take(self, messages: Sequence[Message], broker: object) -> Sequence[Claimant | None]:
+        """Let each task have its key unless another one has it; None: it has it (or had it already), else who has it."""
+        ...
+
+    async def take_over(self, message: Message, present: str) -> bool:
+        """Let a task have its key in the place of `present`, which is over; False: that one has it no more."""
+        ...
+
+    async def replace(self, message: Message, broker: object) -> bool:
+        """Publish a message in the place of the waiting one of the same id, which has the key; False: it waits no more.
+
+        For a broker that is one store with this backend.
+        """
+        ...
+
+    async def published(self, messages: Sequence[Message]) -> None:
+        """Note that these are with the broker."""
+        ...
+
+    async def release(self, messages: Sequence[Message]) -> None:
+        """Let go of the keys of these, as far as they still have them."""
+        ...
+
+
 class JointSettler(Protocol):
     """A broker and a backend on one technology, that complete in one atomic step (law 7)."""
 
@@ -256,6 +290,8 @@ class Backend(Protocol):
     def workflows(self) -> Workflows: ...
     @property
     def journal(self) -> Journal: ...
+    @property
+    def claims(self) -> Claims: ...
 
     async def open(self) -> None: ...
 

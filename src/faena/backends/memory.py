@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Mapping, Sequence
 
-from faena.backend import Completion, JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
+from faena.backend import Claims, Completion, JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
 from faena.drivers.memory.bell import Bell
 from faena.drivers.memory.messages import encode, rank_of
 from faena.drivers.memory.state import MemoryState, state_for
 from faena.drivers.memory.stepping import MemoryJournal, MemoryWorkflows, carry_out, may_wait
+from faena.drivers.memory.unique import MemoryClaims, release
+from faena.drivers.memory.unique import expire as expire_claims
 from faena.drivers.memory.workflows import StepTaken
+from faena.model.claim import released_by
 from faena.model.control import Command, Reply, Revocation, WorkerInfo
 from faena.model.delivery import Ack, Delivery, Release
 from faena.model.result import ResultRecord
@@ -25,6 +28,7 @@ class MemoryBackend:
         self.io: Io = io
         self._mailbox, self._revocations = _Mailbox(state, io), _Revocations(state)
         self._workflows, self._journal = MemoryWorkflows(state), MemoryJournal(state)
+        self._claims = MemoryClaims(state)
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> MemoryBackend:
@@ -46,6 +50,10 @@ class MemoryBackend:
     @property
     def journal(self) -> Journal:
         return self._journal
+
+    @property
+    def claims(self) -> Claims:
+        return self._claims
 
     async def open(self) -> None:
         pass
@@ -80,7 +88,8 @@ class MemoryBackend:
             now_s = self.state.clock()
             removed = self.state.results.expire(limit, now_s)
             removed += self.state.workflows.expire(limit - removed, now_s)
-            return removed + self.state.journals.expire(limit - removed, now_s)
+            removed += self.state.journals.expire(limit - removed, now_s)
+            return removed + expire_claims(self.state, limit - removed, now_s)
 
     async def lead(self, role: str, owner: str, lease_s: float) -> bool:
         with self.state.lock:
@@ -119,6 +128,8 @@ class _Joint:
         is_ours, queue = state.messages.settle(settlement, now_s)
         if not is_ours:
             return False
+        if type(settlement) is not Ack or settlement.delivery.message.claim is not None:
+            release(state, released_by(settlement, completion.result, is_parked=park is not None))
         touched: set[Hashable] = {("queue", queue)} if queue is not None else set()
         if completion.result is None or state.results.record(completion.result):
             if completion.result is not None:

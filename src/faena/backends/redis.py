@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from faena.backend import JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
+from faena.backend import Claims, JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
 from faena.drivers.redis.driver import Driver, driver_for
 from faena.drivers.redis.journal import RedisJournal
 from faena.drivers.redis.mailbox import RedisMailbox, RedisRevocations
@@ -15,6 +15,7 @@ from faena.drivers.redis.messages import Words
 from faena.drivers.redis.records import record_of, record_words
 from faena.drivers.redis.settling import RedisJoint
 from faena.drivers.redis.subscription import subscription_for
+from faena.drivers.redis.unique import RedisClaims
 from faena.drivers.redis.watch import RedisWatch
 from faena.drivers.redis.workflows import RedisWorkflows
 from faena.model.result import ResultRecord
@@ -33,6 +34,7 @@ class RedisBackend:
         self._is_open = False
         self._mailbox, self._revocations = RedisMailbox(driver), RedisRevocations(driver)
         self._workflows, self._journal = RedisWorkflows(driver), RedisJournal(driver)
+        self._claims = RedisClaims(driver)
         self._swept_to = "0"
 
     @classmethod
@@ -55,6 +57,10 @@ class RedisBackend:
     @property
     def journal(self) -> Journal:
         return self._journal
+
+    @property
+    def claims(self) -> Claims:
+        return self._claims
 
     async def open(self) -> None:
         if not self._is_open:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from faena.backend import JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
+from faena.backend import Claims, JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
 from faena.drivers.sqlite import results
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver, driver_for
@@ -19,6 +19,7 @@ from faena.drivers.sqlite.mailbox import SqliteMailbox, SqliteRevocations
 from faena.drivers.sqlite.results import CONTROL, RESULTS, ids_json
 from faena.drivers.sqlite.settling import SqliteJoint
 from faena.drivers.sqlite.stepping import SqliteWorkflows
+from faena.drivers.sqlite.unique import UNIQUE, SqliteClaims
 from faena.drivers.sqlite.watch import SqliteWatch
 from faena.drivers.sqlite.workflows import WORKFLOWS
 from faena.drivers.sqlite.workflows import forget as forget_workflows
@@ -36,6 +37,7 @@ class SqliteBackend:
         self._revocations = SqliteRevocations(driver)
         self._workflows = SqliteWorkflows(driver)
         self._journal = SqliteJournal(driver)
+        self._claims = SqliteClaims(driver)
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> SqliteBackend:
@@ -57,6 +59,10 @@ class SqliteBackend:
     @property
     def journal(self) -> Journal:
         return self._journal
+
+    @property
+    def claims(self) -> Claims:
+        return self._claims
 
     async def open(self) -> None:
         if not self._is_open:
@@ -136,6 +142,7 @@ def _expire(connection: Connection, now_s: float, limit: int) -> int:
         CONTROL.expire_replies,
         CONTROL.expire_workers,
         CONTROL.expire_revocations,
+        UNIQUE.expire,
     ):
         if removed < limit:
             removed += connection.execute(statement, (now_s, limit - removed)).rowcount

@@ -33,6 +33,7 @@ from faena.errors import (
     TaskRevokedError,
     WorkerLostError,
 )
+from faena.model.claim import released_by
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Release, Settlement
 from faena.model.event import Event, EventKind
 from faena.model.journal import Parked
@@ -333,7 +334,10 @@ class FourSteps:
         for (at, park), is_waiting in zip(parked, waits, strict=True):
             if not is_waiting:  # what it waits for has happened meanwhile
                 settlements[at] = _back_at_once(completions[at], park)
-        return list(await self._consumer.settle(settlements))
+        settled = list(await self._consumer.settle(settlements))
+        ends = [(each, is_ours) for each, is_ours in zip(completions, settled, strict=True) if is_ours]
+        await release_claims(self._backend, [each for each, _ in ends])
+        return settled
 
 
 def _back_at_once(completion: Completion, park: Parked) -> Settlement:
@@ -362,6 +366,21 @@ async def conclude(broker: Broker, backend: Backend, completions: Sequence[Compl
         await broker.publish(follow)
     if ends:
         await backend.journal.end(ends)
+
+
+async def release_claims(backend: Backend, completions: Sequence[Completion]) -> None:
+    """Let go of what the tasks that have ended had claimed.
+
+    After the settlement: a claim that goes before it would let another task run beside one that comes back. A crash in
+    between leaves a claim whose task is not there, which counts for nothing.
+    """
+    ended = [
+        message
+        for each in completions
+        for message in released_by(each.settlement, each.result, is_parked=each.park is not None)
+    ]
+    if ended:
+        await backend.claims.release(ended)
 
 
 async def carry_on(broker: Broker, backend: Backend, ready: Sequence[Message]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
@@ -35,6 +36,22 @@ class Member(Struct, frozen=True, gc=False, array_like=True):
     is_grouped: bool = False  # it leads to a group, to which more members can be added
 
 
+class Until(StrEnum):
+    """How long a task has the key that it claims."""
+
+    START = "start"  # until it is handed to a worker
+    END = "end"  # until it has ended for good, retries included
+    WINDOW = "window"  # until a moment
+
+
+class Claim(Struct, frozen=True, gc=False, array_like=True):
+    """A key that no other task may have at the same time; see `faena.model.claim`."""
+
+    key: str
+    until: Until
+    expires_at_s: float  # it counts for nothing from then on: the end of a window, else the last resort
+
+
 class Message(Struct, frozen=True, gc=False, array_like=True):
     """One call of a task, on its way. Encoded as a MessagePack array: fields are only ever appended, with a default.
 
@@ -62,3 +79,4 @@ class Message(Struct, frozen=True, gc=False, array_like=True):
     origin: str = ""  # who sent it, as pid@host; for people
     result_expires_s: float | None = None  # None: as the worker's settings say
     member: Member | None = None
+    claim: Claim | None = None

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from faena.app.links import Link, Links
 from faena.backend import Completion, JointSettler
 from faena.broker import Consumer
-from faena.engine.completion import FourSteps, conclude, refused
+from faena.engine.completion import FourSteps, conclude, refused, release_claims
 from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError, WorkflowError
 from faena.model.delivery import Ack, Delivery, Malformed, Release
 from faena.model.inputs import Input
@@ -119,6 +119,7 @@ class Connection:
             back = [park.message for park, is_waiting in zip(parked, waits, strict=True) if not is_waiting]
             if messages or back:
                 await broker.publish([*messages, *back])
+            await release_claims(backend, completions)
 
         try:
             await self._persist(work)

@@ -41,6 +41,10 @@ class Journals:
         self._parked[parked.message.id] = parked
         return True
 
+    def is_parked(self, task_id: str) -> bool:
+        """Whether a task waits here, or was handed out and has not come back."""
+        return task_id in self._parked or task_id in self._woken
+
     def due(self, grace_s: float, limit: int, now_s: float) -> list[Parked]:
         late = [task_id for task_id, (at_s, _) in self._woken.items() if at_s <= now_s - grace_s]
         again = [self._woken.pop(task_id)[1] for task_id in late[:limit]]  # handed out twice is enough

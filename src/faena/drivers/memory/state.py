@@ -13,6 +13,7 @@ from faena.drivers.memory.messages import Messages
 from faena.drivers.memory.results import Results
 from faena.drivers.memory.workflows import Workflows
 from faena.errors import InvalidSetting
+from faena.model.claim import Claimant
 
 _SCHEME = "memory://"
 
@@ -28,6 +29,7 @@ class MemoryState:
         self.results = Results()
         self.workflows = Workflows()
         self.journals = Journals()
+        self.keys: dict[str, tuple[Claimant, float]] = {}  # key -> the task that has claimed it, until when
         self.leaders: dict[str, tuple[str, float]] = {}  # role -> who, until when
 
     def time_moved(self) -> None:

@@ -10,8 +10,11 @@ from faena.drivers.redis.journal import parked_words
 from faena.drivers.redis.messages import ROW, Words, rows_of, settlement_words
 from faena.drivers.redis.nodes import ending_words
 from faena.drivers.redis.records import record_words
+from faena.drivers.redis.unique import released_words
 from faena.drivers.redis.workflows import beginning_words, is_large, send_ready
+from faena.model.claim import released_by
 from faena.model.delivery import Ack, Settlement
+from faena.model.message import Message
 
 AT_ONCE = 500  # in one script: nobody else is served meanwhile
 
@@ -48,11 +51,15 @@ class RedisJoint:
         words: Words = []
         for each in completions:
             settlement, record = each.settlement, each.result
+            claimed: tuple[Message, ...] = ()
             if type(settlement) is Ack:
                 words += settlement.delivery.grip
                 words.append("a")
+                if settlement.delivery.message.claim is not None:
+                    claimed = released_by(settlement, record, is_parked=each.park is not None)
             else:
                 words += settlement_words(settlement, location)
+                claimed = released_by(settlement, record, is_parked=each.park is not None)
             words += ("", "") if record is None else record_words(record)
             if each.publish:
                 rows = rows_of(each.publish, location.largest_message_bytes)
@@ -60,14 +67,14 @@ class RedisJoint:
                 words += rows
             else:
                 words.append(0)
-            if each.ending is None and each.start is None and each.park is None and each.journal is None:
+            if each.ending is None and each.start is None and each.park is None and each.journal is None and not claimed:
                 words.append(0)
             else:
-                words += await self._further_words(each)
+                words += await self._further_words(each, claimed)
         return words
 
-    async def _further_words(self, completion: Completion) -> Words:
-        """Return the words of what a completion means for workflows and for the journal."""
+    async def _further_words(self, completion: Completion, claimed: tuple[Message, ...]) -> Words:
+        """Return the words of what a completion means for workflows, for the journal, and for what the task has claimed."""
         largest_bytes = self._driver.location.largest_message_bytes
         words: Words = [0]
         if completion.ending is not None:
@@ -80,8 +87,10 @@ class RedisJoint:
         if completion.park is not None:  # after the journal: what is parked by then is of earlier
             parked = parked_words(completion.park, largest_bytes)
             words += ("p", len(parked), *parked)
+        for message in claimed:
+            words += ("u", 2, *released_words([message]))
         parts = (completion.ending, completion.start, completion.park, completion.journal)
-        words[0] = sum(part is not None for part in parts)
+        words[0] = sum(part is not None for part in parts) + len(claimed)
         return words
 
 

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 from faena.backend import Completion
 from faena.drivers.signals import name_of
-from faena.drivers.sqlite import journal, results, steps, workflows
+from faena.drivers.sqlite import journal, results, steps, unique, workflows
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver
 from faena.drivers.sqlite.stepping import carry_out
 from faena.drivers.sqlite.workflows import Effects
+from faena.model.claim import released_by
 from faena.model.delivery import Ack, Delivery, Release, Settlement
 
 
@@ -139,6 +140,10 @@ class SqliteJoint:
                 and isinstance(each.settlement.delivery, Delivery)]  # fmt: skip
         if ends:
             journal.end_all(connection, ends)
+        claimed = [each for each in completions if type(each.settlement) is not Ack
+                   or each.settlement.delivery.message.claim is not None]  # fmt: skip
+        for each in claimed:
+            unique.release(connection, released_by(each.settlement, each.result, is_parked=each.park is not None))
         for each in completions:
             if each.park is not None:
                 journal.park_one(connection, each.park)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from faena.backend import Backend
+from faena.testing.conformance.claiming import Claiming
 from faena.testing.conformance.controlling import Controlling
 from faena.testing.conformance.following import Following
 from faena.testing.conformance.recording import Recording
@@ -14,7 +15,7 @@ from faena.testing.conformance.watching import Watching
 from faena.types import Io
 
 
-class BackendConformance(Recording, Watching, Controlling, Remembering, Following):
+class BackendConformance(Recording, Watching, Controlling, Remembering, Following, Claiming):
     """Derive from it, and say how to connect."""
 
     def connect_backend(self, place: str, io: Io) -> Backend:

@@ -1,4 +1,4 @@
---! clock moment wake push back known record workflow journal
+--! clock moment wake push back known record workflow journal claims
 -- Let go of deliveries, keep their results, send what follows: each wholly, and only if its delivery is still ours. The
 -- fence is the claim in the holder's hash: repeated, or after the holder was ended, it changes nothing.
 -- KEYS: prefix, held   ARGV for each, in a row:
@@ -6,7 +6,8 @@
 --   result ('' for none), its milliseconds to live ('' for ever)
 --   number of messages that follow, five for each (see push)
 --   number of further things, each with its kind, the number of its words, and these: e, an event of a workflow | s, a
---   workflow that begins (see workflow) | p, what it waits for | j, what of its journal may go (see journal)
+--   workflow that begins (see workflow) | p, what it waits for | j, what of its journal may go (see journal) | u, key and task
+--   of a claim that is over
 -- Returns a text of 0 and 1: whether each was ours.
 local held = KEYS[2]
 local begins, results_at, further_at, ids, count, at, words = {}, {}, {}, {}, 0, 1, #ARGV
@@ -90,6 +91,8 @@ local function look_further(id, first)
       starts[#starts + 1] = from + 2
     elseif kind == 'j' then
       end_journal(id, ARGV[from + 2])
+    elseif kind == 'u' then
+      release_claim(ARGV[from + 2], ARGV[from + 3])
     elseif not park(id, from + 2) then
       back_at = from + 4
     end
