@@ -8,6 +8,7 @@ Names that users know from Celery are kept where the thing is the same.
     │   ├── UnknownSetting
     │   ├── InvalidSetting
     │   ├── AppNotFound
+    │   ├── InvalidSchedule             (ValueError) when a schedule is due, or what it does then, makes no sense
     │   └── NotSupported                a broker or backend cannot do what was asked
     ├── InvalidTask                     a task declared wrongly
     ├── NotRegistered                   no task of that name
@@ -40,6 +41,7 @@ Names that users know from Celery are kept where the thing is the same.
     │   ├── EventTimeout                (TimeoutError) a task waits for an event that does not happen
     │   └── WorkerLostError             the process died while it ran the task
     ├── WorkflowError                   a workflow that cannot be sent, found or changed
+    ├── ScheduleNotFound                no schedule of that name
     ├── TimeLimitExceeded
     ├── SoftTimeLimitExceeded
     ├── MaxRetriesExceededError
@@ -135,6 +137,10 @@ class InvalidSetting(ConfigurationError, ValueError):
         self.name, self.value, self.reason, self.where = name, value, reason, where
         at = f" (from {where})" if where else ""
         super().__init__(f"setting '{name}' cannot be {value!r}{at}: {reason}")
+
+
+class InvalidSchedule(ConfigurationError, ValueError):
+    """When a schedule is due, or what it does then, makes no sense."""
 
 
 class AppNotFound(ConfigurationError):
@@ -337,6 +343,12 @@ class SoftTimeLimitExceeded(FaenaError):
 
 class MaxRetriesExceededError(FaenaError):
     """The task asked for one more retry than it has."""
+
+
+class ScheduleNotFound(FaenaError):
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        super().__init__(f"no schedule '{name}'{did_you_mean(name, known)} (list them with: faena schedule list)")
 
 
 class WorkflowError(FaenaError):
