@@ -8,10 +8,11 @@ from typing import Any
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
+from faena.app.inspect import Answers, Inspect
 from faena.app.links import Link, Links
 from faena.config.settings import Settings
 from faena.errors import FaenaError
-from faena.model.control import Command, Revocation, WorkerInfo
+from faena.model.control import Command, Reply, Revocation, WorkerInfo
 from faena.model.ended import revoked_failure
 from faena.model.message import Message
 from faena.model.result import ResultRecord, State
@@ -53,9 +54,89 @@ class Control:
         """Return the answer of each worker; None stands for one that did not answer in time."""
         return self.ask("ping", destination=destination, timeout=timeout)
 
-    def shutdown(self, destination: Sequence[str] = ()) -> dict[str, Any]:
+    def inspect(self, destination: str | Sequence[str] | None = None, timeout: float = 1.0) -> Inspect:
+        """Return what asks workers: `app.control.inspect().active()`."""
+        return Inspect(self.tell, self._links, _names(destination), timeout)
+
+    # -- telling workers; each verb gives their answers, {"ok": ...} or {"error": ...} ------------------------
+
+    def shutdown(
+        self, destination: str | Sequence[str] | None = None, *, reply: bool = True, timeout: float = 1.0
+    ) -> Answers:
         """Ask workers to stop gracefully."""
-        return self.ask("shutdown", destination=destination)
+        return self.tell("shutdown", destination=destination, reply=reply, timeout=timeout)
+
+    def restart(
+        self, destination: str | Sequence[str] | None = None, *, reply: bool = True, timeout: float = 1.0
+    ) -> Answers:
+        """Replace every process, each when its work is done; new code is loaded."""
+        return self.tell("restart", destination=destination, reply=reply, timeout=timeout)
+
+    pool_restart = restart
+
+    def pool_grow(
+        self, n: int = 1, destination: str | Sequence[str] | None = None, *, reply: bool = True, timeout: float = 1.0
+    ) -> Answers:
+        """Let workers have so many more processes."""
+        return self.tell("pool_grow", {"n": n}, destination=destination, reply=reply, timeout=timeout)
+
+    def pool_shrink(
+        self, n: int = 1, destination: str | Sequence[str] | None = None, *, reply: bool = True, timeout: float = 1.0
+    ) -> Answers:
+        """Let workers have so many fewer processes, one at least; those taken away finish what they run."""
+        return self.tell("pool_shrink", {"n": n}, destination=destination, reply=reply, timeout=timeout)
+
+    def add_consumer(
+        self, queue: str, destination: str | Sequence[str] | None = None, *, reply: bool = True, timeout: float = 1.0
+    ) -> Answers:
+        """Let workers take from this queue, too, for as long as they run."""
+        return self.tell("add_consumer", {"queue": queue}, destination=destination, reply=reply, timeout=timeout)
+
+    def cancel_consumer(
+        self, queue: str, destination: str | Sequence[str] | None = None, *, reply: bool = True, timeout: float = 1.0
+    ) -> Answers:
+        """Let workers take nothing more from this queue; what they run goes on, what has not begun goes back."""
+        return self.tell("cancel_consumer", {"queue": queue}, destination=destination, reply=reply, timeout=timeout)
+
+    def broadcast(
+        self,
+        command: str,
+        arguments: dict[str, Any] | None = None,
+        destination: str | Sequence[str] | None = None,
+        reply: bool = False,
+        timeout: float = 1.0,
+    ) -> list[dict[str, Any]] | None:
+        """Send a command; with `reply` return the answers as Celery does, a list of {worker: answer}."""
+        answers = self.tell(command, arguments, destination=destination, reply=reply, timeout=timeout)
+        return [{worker: answer} for worker, answer in answers.items()] if reply else None
+
+    def tell(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        destination: str | Sequence[str] | None = None,
+        reply: bool = True,
+        timeout: float = 1.0,
+    ) -> Answers:
+        """Send a command, and return the answers by worker; `missing` of them names those that gave none in time.
+
+        A worker that refuses answers {"error": ...}. Without `reply` nothing is waited for.
+        Raises FaenaError: a named worker is not there.
+        """
+        return run(self._tell(self._links.blocking(), name, arguments or {}, _names(destination), timeout, reply))
+
+    async def atell(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        destination: str | Sequence[str] | None = None,
+        reply: bool = True,
+        timeout: float = 1.0,
+    ) -> Answers:
+        """Do as `tell`, without blocking the event loop."""
+        return await self._tell(await self._links.asyncio(), name, arguments or {}, _names(destination), timeout, reply)
 
     def ask(
         self,
@@ -105,21 +186,42 @@ class Control:
     async def _ask(
         self, link: Link, name: str, arguments: dict[str, Any], to: tuple[str, ...], timeout_s: float
     ) -> dict[str, Any]:
+        answers: dict[str, Any] = {}
+        for worker, reply in (await self._converse(link, name, arguments, to, timeout_s)).items():
+            if reply is not None and reply.error is not None:
+                raise FaenaError(f"worker {worker} refused '{name}': {reply.error}")
+            answers[worker] = None if reply is None else reply.value
+        return answers
+
+    async def _tell(
+        self, link: Link, name: str, arguments: dict[str, Any], to: tuple[str, ...], timeout_s: float, reply: bool
+    ) -> Answers:
+        replies = await self._converse(link, name, arguments, to, timeout_s, waits=reply)
+        answers = Answers()
+        for worker, each in replies.items():
+            if each is not None:
+                answers[worker] = each.value if each.error is None else {"error": each.error}
+        answers.missing = tuple(worker for worker, each in replies.items() if each is None) if reply else ()
+        return answers
+
+    async def _converse(
+        self, link: Link, name: str, arguments: dict[str, Any], to: tuple[str, ...], timeout_s: float, waits: bool = True
+    ) -> dict[str, Reply | None]:
+        """Send a command; return the reply of each worker that it was for, None for one that gave none in time."""
         present = [info.name for info in await link.backend.mailbox.workers()]
         missing = [worker for worker in to if worker not in present]
         if missing:
             raise FaenaError(f"no worker named {', '.join(missing)} is there; present: {', '.join(present) or 'none'}")
         expected = to or tuple(present)
-        answers: dict[str, Any] = dict.fromkeys(expected)
+        found: dict[str, Reply | None] = dict.fromkeys(expected)
         if not expected:
-            return answers
+            return found
         command = _command(name, arguments, to, timeout_s)
         await link.backend.mailbox.send(command)
-        for reply in await link.backend.mailbox.replies(command.id, len(expected), timeout_s):
-            if reply.error is not None:
-                raise FaenaError(f"worker {reply.worker} refused '{name}': {reply.error}")
-            answers[reply.worker] = reply.value
-        return answers
+        if waits:
+            for reply in await link.backend.mailbox.replies(command.id, len(expected), timeout_s):
+                found[reply.worker] = reply
+        return found
 
     async def _revoke(self, link: Link, ids: list[str], terminate: bool, signal: str) -> None:
         now_s = time.time()
@@ -160,6 +262,10 @@ class Control:
             queue=message.queue,
             expires_at_s=now_s + keep_s if keep_s else None,
         )
+
+
+def _names(destination: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (destination,) if isinstance(destination, str) else tuple(destination or ())
 
 
 def _command(name: str, arguments: dict[str, Any], to: tuple[str, ...], ttl_s: float) -> Command:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -11,15 +12,19 @@ from faena.app.links import Link
 from faena.errors import BackendError, FaenaError, StorageError, did_you_mean
 from faena.model.control import Command, Reply
 from faena.worker.handle import ProcessHandle, ProcessState
+from faena.worker.wire import Answer
 
 log = logging.getLogger("faena.worker")
 
 _WAIT_S = 30.0
 _PROCESS_ANSWERS_WITHIN_S = 0.8
 _REPLIES_KEPT_S = 60.0
-_LISTS = ("active", "reserved")  # of each process; put together
-_SAME = ("registered", "conf")  # the same in all processes; one is asked
-KNOWN = ("ping", "shutdown", "restart", "revoke", "unrevoke", "stats", "scheduled", *_LISTS, *_SAME)
+QUESTIONS = (
+    "ping", "active", "reserved", "scheduled", "registered", "stats", "conf", "active_queues", "query_task",
+)  # fmt: skip
+KNOWN = (
+    *QUESTIONS, "shutdown", "restart", "revoke", "unrevoke", "pool_grow", "pool_shrink", "add_consumer", "cancel_consumer",
+)  # fmt: skip
 
 
 class Commanded(Protocol):
@@ -30,11 +35,16 @@ class Commanded(Protocol):
 
     @property
     def link(self) -> Link: ...
+    @property
+    def queues(self) -> tuple[str, ...]: ...
     def stats(self) -> dict[str, Any]: ...
     def shutdown(self) -> None: ...
     def restart_processes(self) -> None: ...
     def revoke(self, ids: Sequence[str], terminate: bool, signal_name: str, remember: bool) -> None: ...
     def unrevoke(self, ids: Sequence[str]) -> None: ...
+    def wanted_processes(self) -> int: ...
+    def resize(self, count: int) -> int: ...
+    def take_from(self, queues: Sequence[str]) -> None: ...
 
 
 class CommandServer:
@@ -70,10 +80,10 @@ class CommandServer:
             log.warning("answering command '%s': %s", command.name, error)
 
     async def _obey(self, name: str, arguments: dict[str, Any]) -> Any:
+        if name in QUESTIONS:
+            return await self._answer(name, arguments)
         worker = self._worker
         match name:
-            case "ping":
-                return {"ok": "pong"}
             case "shutdown":
                 asyncio.get_running_loop().call_later(0.1, worker.shutdown)  # the answer goes out first
                 return {"ok": "shutting down"}
@@ -89,18 +99,116 @@ class CommandServer:
                 ids = [str(task_id) for task_id in arguments.get("ids", ())]
                 worker.unrevoke(ids)
                 return {"ok": f"{len(ids)} tasks may run again"}
-            case "scheduled":
-                return []  # a delayed task waits in the broker, never in a worker
-            case "stats":
-                return {**worker.stats(), "of_processes": await self._ask_all("stats", arguments)}
-            case _ if name in _LISTS:
-                return [item for answer in await self._ask_all(name, arguments) for item in answer]
-            case _ if name in _SAME:
-                answers = await self._ask_all(name, arguments)
-                return answers[0] if answers else None
+            case "pool_grow":
+                return self._resize(_number(arguments, "n"))
+            case "pool_shrink":
+                return self._resize(-_number(arguments, "n"))
+            case "add_consumer":
+                return await self._add_consumer(_text(arguments, "queue"))
+            case "cancel_consumer":
+                return await self._cancel_consumer(_text(arguments, "queue"))
         raise FaenaError(f"unknown command '{name}'{did_you_mean(name, KNOWN)}")
 
+    # -- questions -----------------------------------------------------------------------------------------
+
+    async def _answer(self, name: str, arguments: dict[str, Any]) -> Any:
+        worker = self._worker
+        match name:
+            case "ping":
+                return {"ok": "pong"}
+            case "scheduled":
+                return []  # a delayed task waits in the broker, never in a worker
+            case "active_queues":
+                return [{"name": queue} for queue in worker.queues]
+            case "stats":
+                return {**worker.stats(), "of_processes": await self._ask_all("stats", arguments)}
+            case "active":
+                return await self._active()
+            case "query_task":
+                return await self._query({str(task_id) for task_id in arguments.get("ids", ())})
+            case "reserved":
+                return [item for answer in await self._ask_all(name, arguments) for item in answer]
+        answers = await self._ask_all(name, arguments)  # the same in all processes; the first will do
+        return answers[0] if answers else None
+
+    async def _active(self) -> list[dict[str, Any]]:
+        """Return what runs; of a process that does not answer, what its memory says."""
+        asked = self._asked()
+        found: list[dict[str, Any]] = []
+        for handle, answer in zip(asked, await self._ask_each(asked, "active", {}), strict=True):
+            if answer is not None and answer.error is None:
+                found += answer.value
+                continue
+            now_s, now_at_s = time.monotonic(), time.time()
+            for task in handle.running():
+                runtime_s = round(now_s - task.started_s, 3)
+                found.append(
+                    {"id": task.task_id, "name": "", "queue": "", "retries": 0, "worker_pid": handle.pid,
+                     "started_at": now_at_s - runtime_s, "time_start": now_at_s - runtime_s, "runtime_s": runtime_s}
+                )  # fmt: skip
+        return found
+
+    async def _query(self, wanted: set[str]) -> dict[str, Any]:
+        reserved = [item for answer in await self._ask_all("reserved", {}) for item in answer]
+        found = {item["id"]: ["reserved", item] for item in reserved if item["id"] in wanted}
+        return found | {item["id"]: ["active", item] for item in await self._active() if item["id"] in wanted}
+
     async def _ask_all(self, name: str, arguments: dict[str, Any]) -> list[Any]:
-        asked = [each for each in self._worker.processes if each.state is not ProcessState.STARTING]
-        answers = await asyncio.gather(*(each.ask(name, arguments, _PROCESS_ANSWERS_WITHIN_S) for each in asked))
+        answers = await self._ask_each(self._asked(), name, arguments)
         return [answer.value for answer in answers if answer is not None and answer.error is None]
+
+    async def _ask_each(
+        self, asked: Sequence[ProcessHandle], name: str, arguments: dict[str, Any]
+    ) -> Sequence[Answer | None]:
+        return await asyncio.gather(*(each.ask(name, arguments, _PROCESS_ANSWERS_WITHIN_S) for each in asked))
+
+    def _asked(self) -> list[ProcessHandle]:
+        return [each for each in self._worker.processes if each.state is not ProcessState.STARTING]
+
+    # -- changes -------------------------------------------------------------------------------------------
+
+    def _resize(self, by: int) -> dict[str, str]:
+        wanted = self._worker.wanted_processes()
+        count = self._worker.resize(wanted + by)
+        said = "1 process" if count == 1 else f"{count} processes"
+        return {"ok": f"{said}, as before" if count == wanted else f"{said} instead of {wanted}"}
+
+    async def _add_consumer(self, queue: str) -> dict[str, str]:
+        queues = self._worker.queues
+        if queue in queues:
+            return {"ok": f"takes from queue '{queue}' already"}
+        await self._take_from([*queues, queue])
+        return {"ok": f"takes from queue '{queue}', too"}
+
+    async def _cancel_consumer(self, queue: str) -> dict[str, str]:
+        queues = self._worker.queues
+        if queue not in queues:
+            return {"ok": f"takes nothing from queue '{queue}'; it takes from {', '.join(queues)}"}
+        if len(queues) == 1:
+            raise FaenaError(
+                f"queue '{queue}' is the only one that this worker takes from; "
+                f"pause it (faena queues pause {queue}), or shut the worker down"
+            )
+        await self._take_from([each for each in queues if each != queue])
+        return {"ok": f"takes nothing more from queue '{queue}'"}
+
+    async def _take_from(self, queues: list[str]) -> None:
+        self._worker.take_from(queues)
+        if self._worker.link.broker.capabilities.lease == "holder":
+            await self._ask_all("consume", {"queues": queues})
+        else:  # what a process holds belongs to its connection: another process takes from the new ones
+            self._worker.restart_processes()
+
+
+def _number(arguments: dict[str, Any], name: str) -> int:
+    value = arguments.get(name, 1)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise FaenaError(f"'{name}' is a number from 1 on, not {value!r}")
+    return value
+
+
+def _text(arguments: dict[str, Any], name: str) -> str:
+    value = arguments.get(name)
+    if not isinstance(value, str) or not value:
+        raise FaenaError(f"'{name}' is a text, and has to be given")
+    return value

@@ -36,14 +36,19 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 class _Opened:
     """One connection, from its opening to its first error."""
 
-    __slots__ = ("consumer", "is_receiving", "link", "settler")
+    __slots__ = ("consumer", "holder", "is_receiving", "link", "queues", "settler")
 
     def __init__(self, link: Link, holder: str, queues: Sequence[str]) -> None:
-        self.link = link
-        self.consumer: Consumer = link.broker.consumer(holder, queues)
-        joint = link.backend.joint(link.broker, holder)
-        self.settler: JointSettler | FourSteps = joint or FourSteps(link.broker, self.consumer, link.backend)
+        self.link, self.holder = link, holder
         self.is_receiving = False
+        self.begin(queues)
+
+    def begin(self, queues: Sequence[str]) -> None:
+        """Receive from these queues."""
+        link, self.queues = self.link, queues
+        self.consumer: Consumer = link.broker.consumer(self.holder, queues)
+        joint = link.backend.joint(link.broker, self.holder)
+        self.settler: JointSettler | FourSteps = joint or FourSteps(link.broker, self.consumer, link.backend)
 
 
 class Connection:
@@ -69,6 +74,10 @@ class Connection:
             if self._is_interrupted:
                 self._is_interrupted = False
                 return ()
+            if opened.queues is not self._queues:
+                before = opened.consumer
+                opened.begin(self._queues)
+                await before.close()
             opened.is_receiving = True
             try:
                 batch = await opened.consumer.receive(limit, wait_s)
@@ -81,6 +90,10 @@ class Connection:
             self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
             return ()
         self._pause_s = _FIRST_PAUSE_S
+        if batch and opened.queues is not self._queues:  # others were named meanwhile
+            back = [item for item in batch if isinstance(item, Delivery) and item.message.queue not in self._queues]
+            await self.complete([Completion(Release(item)) for item in back])
+            batch = [item for item in batch if item not in back]
         if opened is not self._opened:  # lost meanwhile, by somebody who could not close what we used
             await opened.consumer.close()
         return batch
@@ -91,6 +104,11 @@ class Connection:
             self._opened.consumer.interrupt()
         else:
             self._is_interrupted = True
+
+    def consume(self, queues: Sequence[str]) -> None:
+        """Receive from these queues from now on."""
+        self._queues = queues
+        self.interrupt()
 
     async def complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
         """Carry the completions out, however long that takes."""

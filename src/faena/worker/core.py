@@ -38,6 +38,7 @@ from faena.signals import Interrupted, Terminated
 from faena.sink import Sink
 from faena.worker.connection import Connection
 from faena.worker.coroutines import Coroutines, hard_limit_of
+from faena.worker.describe import described
 from faena.worker.lanes import Finished, Lanes
 from faena.worker.slots import Slots
 from faena.worker.window import LARGEST, Window
@@ -165,16 +166,27 @@ class Core:
         """Run these again when they come."""
         self.call(self._unrevoke, tuple(ids))
 
+    def consume(self, queues: Sequence[str]) -> None:
+        """Take from these queues from now on; what was taken from others and has not begun goes back.
+
+        To be called in the I/O thread.
+        """
+        self._connection.consume(tuple(queues))
+        plain, coroutines = self.lanes.take_back(), self._coroutines.take_back()
+        self.lanes.put([item for item in plain if item.message.queue in queues])
+        self._coroutines.put([item for item in coroutines if item.message.queue in queues])
+        self._give_back([item for item in (*plain, *coroutines) if item.message.queue not in queues])
+
     def active(self) -> list[dict[str, Any]]:
         """Return what runs now. To be called in the I/O thread."""
         now_s = time.time()
         attempts = [*(lane.attempt for lane in self.lanes.lanes), *self._coroutines.attempts()]
-        return [_described(attempt.delivery, attempt.started_at_s, now_s) for attempt in attempts if attempt is not None]
+        return [described(attempt.delivery, attempt, now_s) for attempt in attempts if attempt is not None]
 
     def reserved(self) -> list[dict[str, Any]]:
         """Return what is held and has not begun. To be called in the I/O thread."""
         held = [*self.lanes.todo, *self._coroutines.todo, *self._suspects]
-        return [_described(delivery, None, 0.0) for delivery in held]
+        return [described(delivery, None, 0.0) for delivery in held]
 
     # -- the I/O thread ------------------------------------------------------------------------------------
 
@@ -553,12 +565,3 @@ def _lost(event: Event) -> Event:
 def _released(delivery: Delivery) -> Event:
     message = delivery.message
     return Event(EventKind.TASK_RELEASED, time.time(), "", message.id, message.task, message.queue, message.retries)
-
-
-def _described(delivery: Delivery, started_at_s: float | None, now_s: float) -> dict[str, Any]:
-    message = delivery.message
-    found: dict[str, Any] = {"id": message.id, "name": message.task, "queue": message.queue, "retries": message.retries,
-                             "priority": message.priority}  # fmt: skip
-    if started_at_s:
-        found |= {"started_at": started_at_s, "runtime_s": round(now_s - started_at_s, 3)}
-    return found

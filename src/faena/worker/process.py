@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     while not isinstance(begin := receive_blocking(link), Begin):
         if begin is None or isinstance(begin, Stop):
             return 0  # what else is said meanwhile concerns tasks, and there are none yet
-    return _Process(app, boot, begin.holder, hello.queues, slots, link).run()
+    return _Process(app, boot, begin.holder, begin.queues or hello.queues, slots, link).run()
 
 
 def _leave_stopping_to_the_supervisor() -> None:

@@ -31,5 +31,7 @@ def answer(core: Core, name: str, arguments: dict[str, Any]) -> Any:
                 "cpu_s": round(used.ru_utime + used.ru_stime, 3),
                 "max_rss_kib": used.ru_maxrss,
             }
+        case "consume":
+            return core.consume(arguments["queues"])
     known = ("active", "reserved", "registered", "conf", "stats")
     raise FaenaError(f"unknown question '{name}'{did_you_mean(name, known)}; arguments: {sorted(arguments)}")

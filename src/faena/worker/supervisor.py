@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from faena.app.links import Link, adapter_for
+from faena.broker import Holder
 from faena.errors import BackendError, BrokerError, ConfigurationError, FaenaError, NotSupported, StorageError
 from faena.model.control import WorkerInfo
 from faena.model.delivery import Verdict
@@ -33,23 +33,36 @@ from faena.worker.drain import Phase, next_change_s, phase
 from faena.worker.enforcement import Enforcement
 from faena.worker.handle import ProcessHandle, ProcessState, describe_exit
 from faena.worker.health import HealthFile, HealthServer
+from faena.worker.leases import LeaseKeeper
 from faena.worker.options import WorkerOptions
+from faena.worker.presence import Presence
 from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST
 from faena.worker.recycle import pause_before_spawn_s, was_short
 from faena.worker.reload import check_reload, watch_forever
-from faena.worker.wire import Answer, Begin, Boot, BootFailed, Hello, Interrupt, Leaving, Revoke, Stop, Unrevoke, receive
+from faena.worker.wire import (
+    Answer,
+    Begin,
+    Boot,
+    BootFailed,
+    Hello,
+    Interrupt,
+    Leaving,
+    Revoke,
+    Stop,
+    Unrevoke,
+    receive,
+)
 
 log = logging.getLogger("faena.worker")
 
 _LOOK_EVERY_S = 0.25  # at the slots, while something runs that has a limit
 _LOOK_IDLE_S = 1.0
-_REAP_EVERY_S = 2.0
-_ANNOUNCE_EVERY_S, _PRESENT_FOR_S = 7.0, 16.0
 _EXPIRE_EVERY_S = 30.0
 _EXPIRE_AT_ONCE = 1000
 _PAUSE_WITHOUT_MEANS_S = 5.0
 _PATIENCE_S, _LEAST_PATIENCE_S = 30.0, 0.25  # with the broker, about one process
 _BOOT_SLOTS = 1024  # the slots are made before the process knows how many it needs
+_ONE_PROCESS = ("solo", "threads")  # pools
 _BROKEN = (BrokerError, BackendError, StorageError, OSError)
 
 
@@ -71,9 +84,10 @@ class Supervisor:
         self._hard_stop: int | None = None
         self._short_lives: dict[int, int] = {}  # in a row, by the index of the process
         self._exit_code = 0
-        self._renewed_since_s: float | None = None
-        self._reaps_from_s = 0.0
+        self._keeper: LeaseKeeper | None = None  # from the first hello on
         self._spawning: set[int] = set()
+        self._size: int | None = None  # how many processes there shall be, where that was said since the start
+        self._queues: tuple[str, ...] | None = None  # likewise
         self._asides: set[asyncio.Task[None]] = set()  # of one process each; a stop does not wait for them
         self._enforcement: Enforcement  # from the first hello on
         self.done_before = self.failed_before = 0  # by processes that are gone
@@ -104,7 +118,18 @@ class Supervisor:
         return self._exit_code
 
     def _parts(self) -> Sequence[Callable[[], Any]]:
-        return (self._bury_forever, self._look_forever, self._lease_forever, self._reap_forever, self._serve_others)
+        return (self._bury_forever, self._look_forever, self._keep_leases, self._serve_others)
+
+    async def _keep_leases(self) -> None:
+        await self._ready.wait()
+        assert self.hello is not None
+        self._keeper = keeper = LeaseKeeper(self.link, float(self.hello.settings["worker_lease"]), self._held)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keeper.renew_forever())
+            group.create_task(keeper.reap_forever())
+
+    def _held(self) -> dict[Holder, ProcessHandle]:
+        return {handle.holder: handle for handle in self.processes if handle.holder is not None}
 
     async def _serve_others(self) -> None:
         """What begins when the app is known: presence, remote control, health, housekeeping."""
@@ -112,7 +137,7 @@ class Supervisor:
         assert self.hello is not None
         settings = self.hello.settings
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._announce_forever())
+            group.create_task(self._presence.announce_forever())
             group.create_task(self._expire_forever())
             group.create_task(CommandServer(self).serve_forever())
             if settings["worker_health_file"]:
@@ -142,6 +167,7 @@ class Supervisor:
         await broker.open()
         await backend.open()
         self._link = Link(broker, backend)
+        self._presence = Presence(self._link, self.info)
 
     # -- processes -----------------------------------------------------------------------------------------
 
@@ -171,7 +197,7 @@ class Supervisor:
                 await asyncio.sleep(pause_s)
         finally:
             self._spawning.discard(index)
-        if self._stop_began_s is None:
+        if self._stop_began_s is None and index in self._missing():
             self._spawn(index)
 
     async def _attend(self, handle: ProcessHandle) -> None:
@@ -233,11 +259,9 @@ class Supervisor:
             self._enforcement = Enforcement(hello.settings, replace=self._replace)
             self._greet(hello)
             self._ready.set()
-            present = {each.index for each in self.processes}
-            for index in set(range(self.wanted_processes())) - present:
-                self._spawn(index)
+            self._spawn_missing()
         if self._stop_began_s is None:
-            handle.say(Begin(handle.holder))
+            handle.say(Begin(handle.holder, self._queues or ()))
         else:
             handle.kill(signal.SIGKILL, "stop")
 
@@ -251,9 +275,50 @@ class Supervisor:
     def wanted_processes(self) -> int:
         assert self.hello is not None
         settings = self.hello.settings
-        if settings["worker_pool"] in ("solo", "threads"):
+        if settings["worker_pool"] in _ONE_PROCESS:
             return 1
-        return settings["worker_concurrency"] or os.cpu_count() or 1
+        return self._size or settings["worker_concurrency"] or os.cpu_count() or 1
+
+    def _missing(self) -> set[int]:
+        """Return the indexes of processes that shall be there and are not, nor are on their way."""
+        wanted = self.wanted_processes() if self.hello is not None else self._foreseen_processes()
+        present = {each.index for each in self.processes if each.state is not ProcessState.LEAVING}
+        return set(range(wanted)) - present - self._spawning
+
+    def _spawn_missing(self) -> None:
+        for index in sorted(self._missing()):
+            self._spawn(index)
+
+    def resize(self, count: int) -> int:
+        """Let there be so many processes, at least one; return how many. Those taken away finish what they run first.
+
+        Raises FaenaError: this worker has one process, whatever is asked.
+        """
+        assert self.hello is not None
+        pool = self.hello.settings["worker_pool"]
+        if pool in _ONE_PROCESS:
+            raise FaenaError(f"the pool of this worker is '{pool}', which is one process; start it with --pool processes")
+        self._size = max(1, count)
+        if self._stop_began_s is None:
+            self._spawn_missing()
+            for handle in self.processes:
+                if handle.index >= self._size and handle.state is ProcessState.WORKING:
+                    log.info("process %d (pid %d) is taken away", handle.index, handle.pid)
+                    handle.state = ProcessState.LEAVING
+                    handle.say(Stop())
+        self._presence.changed()
+        return self._size
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues that this worker takes from now."""
+        return self._queues or (self.hello.queues if self.hello is not None else ())
+
+    def take_from(self, queues: Sequence[str]) -> None:
+        """Let every process that begins from now on take from these queues."""
+        self._queues = tuple(queues)
+        log.info("takes from the queues %s now", ", ".join(queues))
+        self._presence.changed()
 
     def _greet(self, hello: Hello) -> None:
         log.info(
@@ -281,7 +346,8 @@ class Supervisor:
         if handle.state is ProcessState.WORKING and self._stop_began_s is None:
             handle.state = ProcessState.LEAVING
             log.info("process %d (pid %d) is replaced: %s", handle.index, handle.pid, reason)
-            self._spawn(handle.index)
+            if handle.index in self._missing():
+                self._spawn(handle.index)
 
     def restart_processes(self) -> None:
         """Replace every process by a fresh one, each finishing its work first."""
@@ -291,9 +357,7 @@ class Supervisor:
                 handle.say(Stop())
             elif handle.state is ProcessState.STARTING:
                 handle.kill(signal.SIGKILL, "restart")
-        missing = set(range(self.wanted_processes() if self.hello else 1)) - {handle.index for handle in self.processes}
-        for index in missing - self._spawning:
-            self._spawn(index)
+        self._spawn_missing()
 
     async def _bury_forever(self) -> None:
         """See to processes that have ended."""
@@ -374,59 +438,6 @@ class Supervisor:
         for handle in self.processes:
             handle.say(Unrevoke(tuple(ids)))
 
-    async def _lease_forever(self) -> None:
-        await self._ready.wait()
-        assert self.hello is not None
-        lease_s = float(self.hello.settings["worker_lease"])
-        while True:
-            held = {handle.holder: handle for handle in self.processes if handle.holder is not None}
-            try:
-                renewed = await self.link.broker.leases.renew(list(held), lease_s) if held else ()
-            except _BROKEN as error:
-                self._renewed_since_s = None
-                self._reaps_from_s = math.inf
-                log.warning("renewing leases: %s", error)
-                await asyncio.sleep(min(1.0, lease_s / 6))
-                continue
-            if self._renewed_since_s is None:
-                self._renewed_since_s = time.monotonic()
-                if self._reaps_from_s:  # others could not renew either, perhaps: they get a whole lease to do so
-                    self._reaps_from_s = self._renewed_since_s + lease_s
-            for holder in held.keys() - set(renewed):
-                held[holder].kill(signal.SIGKILL, "lease lost")  # what it runs was given to others
-            await asyncio.sleep(lease_s / 3)
-
-    async def _reap_forever(self) -> None:
-        """Hand back what workers held that are gone."""
-        await self._ready.wait()
-        while True:
-            if self._renewed_since_s is not None and time.monotonic() >= self._reaps_from_s:
-                try:
-                    back = await self.link.broker.leases.reap()
-                    if back:
-                        log.warning("%d tasks of workers that are gone went back to their queues", back)
-                except _BROKEN as error:
-                    log.warning("reaping ended leases: %s", error)
-            await asyncio.sleep(_REAP_EVERY_S)
-
-    async def _warn_of_twin(self) -> None:
-        with contextlib.suppress(*_BROKEN):
-            for info in await self.link.backend.mailbox.workers():
-                if info.name == self.name and (info.host, info.pid) != (os.uname().nodename, os.getpid()):
-                    log.warning(
-                        "another worker is named %s, too (pid %d on %s): commands reach only one of them; "
-                        "give each a name of its own with -n", self.name, info.pid, info.host,
-                    )  # fmt: skip
-
-    async def _announce_forever(self) -> None:
-        await self._warn_of_twin()
-        while True:
-            try:
-                await self.link.backend.mailbox.announce(self.info(), _PRESENT_FOR_S)
-            except _BROKEN as error:
-                log.warning("announcing this worker: %s", error)
-            await asyncio.sleep(_ANNOUNCE_EVERY_S)
-
     async def _expire_forever(self) -> None:
         assert self.hello is not None
         keep_s = self.hello.settings["dead_letter_expires"]
@@ -451,7 +462,7 @@ class Supervisor:
             pid=os.getpid(),
             started_at_s=self.started_at_s,
             seen_at_s=time.time(),
-            queues=self.hello.queues if self.hello is not None else (),
+            queues=self.queues,
             concurrency=len(self.processes),
             stats=self.stats(),
         )
@@ -469,7 +480,8 @@ class Supervisor:
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Say whether this worker is ready to work, with the numbers."""
         working = sum(handle.state is ProcessState.WORKING for handle in self.processes)
-        ready = working > 0 and self._stop_began_s is None and self._renewed_since_s is not None
+        is_renewing = self._keeper is not None and self._keeper.is_renewing
+        ready = working > 0 and self._stop_began_s is None and is_renewing
         return ready, {"ready": ready, "worker": self.name, "working": working, **self.stats()}
 
     # -- stopping ------------------------------------------------------------------------------------------

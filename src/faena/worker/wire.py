@@ -46,9 +46,10 @@ class BootFailed(Struct, frozen=True, tag=True):
 
 
 class Begin(Struct, frozen=True, tag=True):
-    """To the process: work, as this holder."""
+    """To the process: work, as this holder; from these queues, where it is not those that the app names."""
 
     holder: str
+    queues: tuple[str, ...] = ()
 
 
 class Stop(Struct, frozen=True, tag=True):

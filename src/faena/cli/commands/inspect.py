@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from msgspec.structs import asdict
 
+from faena._lib.arguments import Argument
 from faena._lib.drive import run
+from faena.app.inspect import delayed
 from faena.cli.options import Destination, Json, Limit, ReplyTimeout
 from faena.cli.output import ago, shown
 from faena.cli.session import Session
-from faena.errors import FaenaError, NotSupported
-from faena.model.delivery import Place
+from faena.errors import FaenaError
 
 
 def ping(session: Session, *, destination: Destination = (), timeout: ReplyTimeout = 1.0, json: Json = False) -> int:
@@ -66,16 +67,7 @@ def reserved(session: Session, *, destination: Destination = (), timeout: ReplyT
 
 def scheduled(session: Session, *, limit: Limit = 50, json: Json = False) -> int:
     """List the delayed tasks of every queue; they wait in the broker, not in a worker."""
-    broker = session.link.broker
-    if not broker.capabilities.browses:
-        raise NotSupported("listing delayed tasks", "this broker", "it shows no messages before it hands them out")
-    found = []
-    for status in run(broker.queues.status()):
-        if status.delayed:
-            # waiting ones stand before delayed ones
-            listed = run(broker.queues.browse(status.name, limit, offset=status.waiting))
-            found += [message for place, message in listed if place is Place.DELAYED]
-    found.sort(key=lambda message: message.due_at_s or 0.0)
+    found = run(delayed(session.link, limit))
     if json:
         session.out.json(
             [{"id": each.id, "task": each.task, "queue": each.queue, "due_at_s": each.due_at_s} for each in found[:limit]]
@@ -147,11 +139,43 @@ def revoked(session: Session, *, json: Json = False) -> int:
     return 0
 
 
+def active_queues(
+    session: Session, *, destination: Destination = (), timeout: ReplyTimeout = 1.0, json: Json = False
+) -> int:
+    """List the queues that workers take from."""
+    answers = _ask(session, "active_queues", destination, timeout)
+    rows = [(name, queue["name"]) for name, queues in answers.items() for queue in queues or ()]
+    return _print(session, answers, ("worker", "queue"), rows, json)
+
+
+def query_task(
+    session: Session,
+    ids: Annotated[Sequence[str], Argument("Ids of tasks.")],
+    *,
+    destination: Destination = (),
+    timeout: ReplyTimeout = 1.0,
+    json: Json = False,
+) -> int:
+    """Ask which worker has these tasks in hand."""
+    answers = _ask(session, "query_task", destination, timeout, {"ids": list(ids)})
+    rows = [
+        (name, task_id, state, each["name"], each["queue"], _runtime(each))
+        for name, found in answers.items()
+        for task_id, (state, each) in (found or {}).items()
+    ]
+    code = _print(session, answers, ("worker", "id", "state", "task", "queue", "for"), rows, json)
+    if not rows and not json:
+        session.out.remark("no worker has them in hand")
+    return code
+
+
 COMMANDS = {
     "ping": ping,
     "workers": workers,
     "active": active,
     "reserved": reserved,
+    "query-task": query_task,
+    "active-queues": active_queues,
     "scheduled": scheduled,
     "registered": registered,
     "stats": stats,
@@ -163,8 +187,14 @@ DEFAULT = "workers"
 _NOBODY = "no worker is running; start one with: faena worker"
 
 
-def _ask(session: Session, question: str, destination: Sequence[str], timeout_s: float) -> dict[str, Any]:
-    answers = session.connected_app.control.ask(question, destination=destination, timeout=timeout_s)
+def _ask(
+    session: Session,
+    question: str,
+    destination: Sequence[str],
+    timeout_s: float,
+    arguments: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    answers = session.connected_app.control.ask(question, arguments, destination=destination, timeout=timeout_s)
     if not answers:
         raise FaenaError(_NOBODY)
     return answers
