@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from faena.testing.redis_server import RedisServer, redis_server_binary
+
 HEADER = """
 import asyncio, os, signal, socket, sys, threading, time
 from faena import Faena
@@ -225,6 +227,30 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield site
     finally:
         site.end()
+
+
+@pytest.fixture
+def redis_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RedisServer]]:
+    """Start a server with these options; it ends with the test."""
+    if redis_server_binary() is None:
+        pytest.skip("no redis-server or valkey-server on this machine")
+    servers: list[RedisServer] = []
+
+    def start(*options: str) -> RedisServer:
+        servers.append(RedisServer(tmp_path_factory.mktemp("redis"), *options).start())
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def site_anywhere(request: pytest.FixtureRequest, site: Site) -> Site:
+    """A site on each broker."""
+    if request.param == "redis":
+        site.url = request.getfixturevalue("redis_of")().url
+    return site
 
 
 @pytest.fixture

@@ -1,35 +1,9 @@
-"""Private servers, and a proxy that does to a connection what networks do."""
+"""A proxy that does to a connection what networks do."""
 
 import socket
 import threading
 
 import pytest
-
-from faena.testing.redis_server import RedisServer, redis_server_binary
-
-
-@pytest.fixture
-def redis_of(tmp_path_factory):
-    """Start a server with these options; it ends with the test."""
-    if redis_server_binary() is None:
-        pytest.skip("no redis-server or valkey-server on this machine")
-    servers = []
-
-    def start(*options):
-        servers.append(RedisServer(tmp_path_factory.mktemp("redis"), *options).start())
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def site_anywhere(request, site):
-    """A site on each broker."""
-    if request.param == "redis":
-        site.url = request.getfixturevalue("redis_of")().url
-    return site
 
 
 @pytest.fixture
@@ -51,19 +25,39 @@ class Proxy:
 
     `swallow`: hand requests on, but no replies any more.  `stall`: hand nothing on, and close nothing (a cable was pulled).
     `cut`: close every connection.  `cut_after`: close after so many bytes of replies.  `refuses`: take no new connections.
+    `cut_in`: the same for replies or requests; then `was_cut` tells that it has happened.
     """
 
     def __init__(self, port):
         self._target = port
         self.swallows = self.stalls = self.refuses = False
         self.cut_after = None
-        self.requests = b""  # what was sent to the server
+        self.requests = bytearray()  # what was sent to the server
+        self._to_cut = None  # a direction, and after how many bytes of it
         self.swallowed = threading.Event()
+        self._cutting = threading.Lock()
         self._pairs = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_in(self, direction, after):
+        with self._cutting:
+            self._to_cut = (direction == "replies", after)
+
+    @property
+    def was_cut(self):
+        return self._to_cut is None
+
+    def _left_before_cut(self, is_reply, data):
+        """Return how much of the data may still pass; None: all of it."""
+        with self._cutting:
+            if self._to_cut is None or self._to_cut[0] is not is_reply:
+                return None
+            after = self._to_cut[1]
+            self._to_cut = None if after < len(data) else (is_reply, after - len(data))
+            return after if after < len(data) else None
 
     def cut(self):
         pairs, self._pairs = self._pairs, []
@@ -110,6 +104,10 @@ class Proxy:
                         self.cut_after = None
                         target.sendall(data)
                         break
+                left = self._left_before_cut(is_reply, data) if self._to_cut is not None else None
+                if left is not None:
+                    target.sendall(data[:left])
+                    break
                 target.sendall(data)
         except OSError:
             pass

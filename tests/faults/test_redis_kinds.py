@@ -23,7 +23,7 @@ from faena.model.message import Message
 from faena.model.result import ResultRecord
 from faena.model.workflow import WorkflowState
 from faena.testing.conformance.sketch import chain, ending, result_of
-from faena.testing.redis_server import free_port
+from faena.testing.redis_server import free_port, redis_server_binary
 
 IOS = ("blocking", "asyncio")
 
@@ -186,7 +186,7 @@ def sentinel(redis_of, tmp_path):
         "sentinel down-after-milliseconds ours 500\nsentinel failover-timeout ours 3000\n"
     )
     process = subprocess.Popen(
-        [shutil.which("redis-server"), str(conf), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [redis_server_binary(), str(conf), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     yield port, master, replica
     process.terminate()

@@ -305,7 +305,8 @@ def test_random_canvases_give_in_memory_what_plain_python_gives(app):
             assert sorted(app.marks) == expected_of(part)[1], part
 
 
-def test_random_canvases_give_through_worker_processes_what_plain_python_gives(site, app, until):
+def test_random_canvases_give_through_worker_processes_what_plain_python_gives(site_anywhere, app, until):
+    site = site_anywhere
     site.app(TASKS, "result_expires=None")
     site.worker("-c", "2")
     with app.conf.overridden({"broker_url": site.url, "result_backend": site.url}, "the test"):

@@ -13,10 +13,13 @@ from contextlib import contextmanager
 
 _PATIENCE_S = 20.0
 _SERVERS = ("redis-server", "valkey-server")
+SERVER_VARIABLE = "FAENA_TEST_REDIS_SERVER"  # path of the server to test with, instead of the one on the PATH
 
 
 def redis_server_binary() -> str | None:
-    """Return the path of a server on this machine; None: there is none."""
+    """Return the path of a server on this machine, first the one that FAENA_TEST_REDIS_SERVER names. None: none."""
+    if named := os.environ.get(SERVER_VARIABLE):
+        return named
     return next((found for name in _SERVERS if (found := shutil.which(name))), None)
 
 
