@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 _until_s: ContextVar[float | None] = ContextVar("faena_deadline", default=None)
 
 
-@contextmanager
-def deadline(until_s: float) -> Iterator[None]:
+class deadline:  # noqa: N801 - used as `with deadline(...)`; as a generator it would cost every call 2 us
     """Let nothing within wait past `until_s`, on the monotonic clock."""
-    token = _until_s.set(until_s)
-    try:
-        yield
-    finally:
-        _until_s.reset(token)
+
+    __slots__ = ("_token", "_until_s")
+
+    def __init__(self, until_s: float) -> None:
+        self._until_s = until_s
+
+    def __enter__(self) -> None:
+        self._token: Token[float | None] = _until_s.set(self._until_s)
+
+    def __exit__(self, *_: object) -> None:
+        _until_s.reset(self._token)
 
 
 def deadline_in(timeout_s: float) -> float:

@@ -21,15 +21,16 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 
 def publish(links: Links, conf: Settings, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
     """Raises BrokerUnavailable when the broker took nothing within `task_publish_timeout`; PublishedInPart."""
-    began_s, pause_s, rest = time.monotonic(), _FIRST_PAUSE_S, _Rest(messages)
+    began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
+    rest: _Rest | None = None  # until something has failed: all of it
     while True:
         try:
             with deadline(began_s + (_timeout_s(conf, options) or inf)):
                 broker = links.blocking().broker
                 _check_size(broker.capabilities.largest_message_bytes, messages)
-                run(broker.publish(rest.messages))
+                run(broker.publish(messages if rest is None else rest.messages))
         except (BrokerUnavailable, PublishedInPart) as error:
-            rest = rest.after(error)
+            rest = (rest or _Rest(messages)).after(error)
             if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
                 rest.give_up(error)
             time.sleep(pause_s)
@@ -119,7 +120,8 @@ def _patience_s(conf: Settings, options: Mapping[str, Any]) -> float:
 
 
 def _timeout_s(conf: Settings, options: Mapping[str, Any]) -> float:
-    return float((options.get("retry_policy") or {}).get("timeout", conf.task_publish_timeout))
+    policy = options.get("retry_policy") if options else None
+    return float(policy.get("timeout", conf.task_publish_timeout) if policy else conf.task_publish_timeout)
 
 
 def _check_size(limit_bytes: int | None, messages: Sequence[Message]) -> None:

@@ -78,7 +78,9 @@ class RedisBroker:
     async def publish(self, messages: Sequence[Message]) -> None:
         largest_bytes = self.driver.location.largest_message_bytes
         if len(messages) == 1:
-            await self.driver.run("publish", *row_of(messages[0], largest_bytes))
+            row = row_of(messages[0], largest_bytes)
+            if row[2] or await self.driver.run("publish_one", *row) == 0:
+                await self.driver.run("publish", *row)
             return
         rows = [row_of(message, largest_bytes, number) for number, message in enumerate(messages)]
         at = 0

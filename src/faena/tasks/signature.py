@@ -41,7 +41,7 @@ class Signature(Canvas[R]):
         super().__init__(options, dispatcher, policy)
         if not task or not isinstance(cast("Any", task), str):
             raise WorkflowError("", f"a signature names a task by a text, not by {task!r}")
-        self.task, self.args, self.kwargs = task, tuple(args), dict(kwargs or {})
+        self.task, self.args, self.kwargs = task, tuple(args), dict(kwargs) if kwargs else {}
         self.immutable = immutable
 
     @property

@@ -156,7 +156,8 @@ class Task(Generic[P, R]):
 
     def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
         """Return a signature: this call, not yet sent."""
-        return self.signature(args, kwargs)
+        options = cast("SendOptions", dict(self._defaults))
+        return Signature(self.name, args, kwargs, options, dispatcher=self._dispatcher)
 
     def si(self, *args: Any, **kwargs: Any) -> Signature[R]:
         """Return an immutable signature: it takes no result of the task before it."""

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -60,10 +60,10 @@ class Driver:
 
     # -- calls ---------------------------------------------------------------------------------------------
 
-    async def run(self, name: str, *words: Word, held: str | None = None) -> Reply:
+    def run(self, name: str, *words: Word, held: str | None = None) -> Coroutine[Any, Any, Reply]:
         """Run a script on our keys; return its reply. `held`: the holder whose hash it needs."""
         keys = (self.prefix,) if held is None else (self.prefix, f"{self.prefix}h:{held}")
-        return await self.run_on(name, keys, words)
+        return self.run_on(name, keys, words)
 
     async def run_on(self, name: str, keys: Sequence[str], words: Sequence[Word]) -> Reply:
         wanted = script(name)
@@ -82,35 +82,32 @@ class Driver:
 
     async def call(self, data: bytes) -> Reply:
         """Send one command; return its reply, which may be an error."""
+        deadline = deadline_in(self.location.timeout_s)
         try:
-            return await self._call(data)
+            with self._lock:
+                for attempt in (1, 2):
+                    wire = self._wire
+                    is_new = wire is None or wire.is_broken or self.pid != os.getpid()
+                    if is_new:
+                        wire = await self._connected(deadline)
+                    assert wire is not None
+                    try:
+                        reply = await wire.ask(data, deadline)
+                    except ServerUnavailable as error:
+                        if is_new or attempt == 2 or isinstance(error.__cause__, TimeoutError | BlockingIOError):
+                            raise
+                        continue
+                    except BaseException:
+                        self.break_off(wire)
+                        raise
+                    if attempt == 1 and isinstance(reply, ReplyError) and self.is_moved(reply):
+                        self._drop()
+                        continue
+                    return reply
+            raise AssertionError("unreachable")
         finally:
             if self._is_closed:  # called late, by one who was waiting when it was closed: leave nothing open
                 self._drop()
-
-    async def _call(self, data: bytes) -> Reply:
-        deadline = deadline_in(self.location.timeout_s)
-        with self._lock:
-            for attempt in (1, 2):
-                wire = self._wire
-                is_new = wire is None or wire.is_broken or self.pid != os.getpid()
-                if is_new:
-                    wire = await self._connected(deadline)
-                assert wire is not None
-                try:
-                    (reply,) = await wire.replies(wire.send(data, 1, deadline))
-                except ServerUnavailable as error:
-                    if is_new or attempt == 2 or isinstance(error.__cause__, TimeoutError | BlockingIOError):
-                        raise
-                    continue
-                except BaseException:
-                    self.break_off(wire)
-                    raise
-                if attempt == 1 and isinstance(reply, ReplyError) and self.is_moved(reply):
-                    self._drop()
-                    continue
-                return reply
-        raise AssertionError("unreachable")
 
     def break_off(self, wire: Wire) -> None:
         """Give a connection up that was left in the middle of a call: by a time limit, or by Ctrl-C.

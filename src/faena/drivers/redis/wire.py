@@ -58,6 +58,10 @@ class Wire(Protocol):
 
     def send(self, data: bytes, count: int, deadline: float) -> Call: ...
 
+    async def ask(self, data: bytes, deadline: float) -> Reply:
+        """Send what has one reply, and return that: what `send` and `replies` do, with less on the way."""
+        ...
+
     async def ready(self, call: Call, timeout_s: float, alarm: Alarm | None) -> bool:
         """Wait for the first reply; False: the alarm rang (and is left so), or the time is up."""
         ...
@@ -102,6 +106,20 @@ class BlockingWire:
         except (OSError, ValueError) as error:
             raise self._broken(error) from error
         return Call(count, deadline)
+
+    async def ask(self, data: bytes, deadline: float) -> Reply:
+        reader = self._reader
+        try:
+            self._bound(deadline)
+            self._sock.sendall(data)
+            while (reply := reader.gets()) is False:
+                self._read()
+                if (reply := reader.gets()) is not False:
+                    return reply
+                self._bound(deadline)
+        except (OSError, ValueError, hiredis.ProtocolError) as error:
+            raise self._broken(error) from error
+        return reply
 
     async def ready(self, call: Call, timeout_s: float, alarm: Alarm | None) -> bool:
         return bool(call.found) or self._is_readable(timeout_s, alarm)
@@ -217,6 +235,9 @@ class ProtocolWire:
             self._loop.call_soon(self._flush)
             self._transport.write(data)
         return call
+
+    async def ask(self, data: bytes, deadline: float) -> Reply:
+        return (await self.replies(self.send(data, 1, deadline)))[0]
 
     def _flush(self) -> None:
         self._is_turning = False

@@ -1,0 +1,16 @@
+-- Take one message that is due now: what `publish` does with it, with the least that the server can do it with.
+-- KEYS: prefix   ARGV: the five of the message (see push)
+-- Returns 0 where its id is here already, perhaps as a tombstone: then nothing was done, and `publish` knows what to do.
+local call, queue, id = redis.call, ARGV[1], ARGV[4]
+local time = call('TIME')
+if call('HSETNX', P .. 'm', id, struct.pack('>I4I4', time[1], time[2]) .. ARGV[5]) == 0 then return 0 end
+if call('RPUSH', P .. 'q:' .. ARGV[2] .. ':' .. queue, id) == 1 then
+  call('ZADD', P .. 'queues', 'NX', 0, queue)
+  call('PEXPIRE', P .. 'queues', 2592000000)
+end
+local token = P .. 'w:' .. queue
+if call('EXISTS', token) == 0 then
+  call('RPUSH', token, '1')
+  call('PEXPIRE', token, 60000)
+end
+return 1
