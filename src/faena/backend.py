@@ -28,6 +28,7 @@ from faena.model.inputs import Input, Value
 from faena.model.journal import Entry, Parked
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord
+from faena.model.schedule import Change, Manifest, Standing
 from faena.model.workflow import Ending, Graph, NodeStates, NodeView, Workflow, WorkflowState, WorkflowStatus
 
 
@@ -271,6 +272,64 @@ class Claims(Protocol):
         ...
 
 
+class Vigil(Protocol):
+    """Waits for changes of schedules that somebody else makes. One user; a change before the wait ends it at once."""
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when a schedule has changed, or may have, or the time is up. May be cancelled."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Schedules(Protocol):
+    """What is to be sent again and again, and how far it is (see `faena.model.schedule`).
+
+    Who changes a schedule says at which revision they have seen it: of two who see the same one, the first one changes it.
+    What follows from a change is published in the same step where `broker` is one store with this backend. Elsewhere it
+    is kept with the change: the caller publishes it and says so with `published`; until then it is `unpublished`.
+    """
+
+    async def get(self, names: Sequence[str]) -> Sequence[Standing | None]: ...
+
+    async def every(self) -> Sequence[Standing]:
+        """Return all schedules, by name."""
+        ...
+
+    async def due(self, now_s: float, limit: int) -> Sequence[Standing]:
+        """Return those that have to be looked at up to a moment, the longest due first. The others are not touched."""
+        ...
+
+    async def next_due_s(self) -> float | None:
+        """Return the earliest moment at which one has to be looked at."""
+        ...
+
+    async def change(self, changes: Sequence[Change], broker: object, *, tells: bool = True) -> Sequence[bool]:
+        """Make each change whose schedule is as it was seen, wholly; say for each whether it was made.
+
+        `tells`: whoever keeps vigil is woken. Raises MessageTooLarge: nothing was changed.
+        """
+        ...
+
+    async def unpublished(self, before_s: float, limit: int) -> Sequence[Message]:
+        """Return what was kept before that moment and that nobody has published."""
+        ...
+
+    async def published(self, ids: Sequence[str]) -> None:
+        """Note that these messages are with the broker."""
+        ...
+
+    async def declare(self, manifest: Manifest, ttl_s: float) -> None:
+        """Make known what running code declares; repeat it to stay known."""
+        ...
+
+    async def manifests(self, app: str) -> Sequence[Manifest]:
+        """Return what running code of an app declares now."""
+        ...
+
+    def vigil(self) -> Vigil: ...
+
+
 class JointSettler(Protocol):
     """A broker and a backend on one technology, that complete in one atomic step (law 7)."""
 
@@ -292,6 +351,8 @@ class Backend(Protocol):
     def journal(self) -> Journal: ...
     @property
     def claims(self) -> Claims: ...
+    @property
+    def schedules(self) -> Schedules: ...
 
     async def open(self) -> None: ...
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Mapping, Sequence
 
-from faena.backend import Claims, Completion, JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
+from faena.backend import Claims, Completion, JointSettler, Journal, Mailbox, Revocations, Schedules, Watch, Workflows
 from faena.drivers.memory.bell import Bell
 from faena.drivers.memory.messages import encode, rank_of
+from faena.drivers.memory.schedules import MemorySchedules
 from faena.drivers.memory.state import MemoryState, state_for
 from faena.drivers.memory.stepping import MemoryJournal, MemoryWorkflows, carry_out, may_wait
 from faena.drivers.memory.unique import MemoryClaims, release
@@ -28,6 +29,7 @@ class MemoryBackend:
         self.io: Io = io
         self._mailbox, self._revocations = _Mailbox(state, io), _Revocations(state)
         self._workflows, self._journal = MemoryWorkflows(state), MemoryJournal(state)
+        self._schedules = MemorySchedules(state, io)
         self._claims = MemoryClaims(state)
 
     @classmethod
@@ -54,6 +56,10 @@ class MemoryBackend:
     @property
     def claims(self) -> Claims:
         return self._claims
+
+    @property
+    def schedules(self) -> Schedules:
+        return self._schedules
 
     async def open(self) -> None:
         pass

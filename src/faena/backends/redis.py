@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from faena.backend import Claims, JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
+from faena.backend import Claims, JointSettler, Journal, Mailbox, Revocations, Schedules, Watch, Workflows
 from faena.drivers.redis.driver import Driver, driver_for
 from faena.drivers.redis.journal import RedisJournal
 from faena.drivers.redis.mailbox import RedisMailbox, RedisRevocations
 from faena.drivers.redis.messages import Words
 from faena.drivers.redis.records import record_of, record_words
+from faena.drivers.redis.schedules import RedisSchedules
 from faena.drivers.redis.settling import RedisJoint
 from faena.drivers.redis.subscription import subscription_for
 from faena.drivers.redis.unique import RedisClaims
@@ -34,6 +35,7 @@ class RedisBackend:
         self._is_open = False
         self._mailbox, self._revocations = RedisMailbox(driver), RedisRevocations(driver)
         self._workflows, self._journal = RedisWorkflows(driver), RedisJournal(driver)
+        self._schedules = RedisSchedules(driver)
         self._claims = RedisClaims(driver)
         self._swept_to = "0"
 
@@ -61,6 +63,10 @@ class RedisBackend:
     @property
     def claims(self) -> Claims:
         return self._claims
+
+    @property
+    def schedules(self) -> Schedules:
+        return self._schedules
 
     async def open(self) -> None:
         if not self._is_open:

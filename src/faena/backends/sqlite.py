@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from faena.backend import Claims, JointSettler, Journal, Mailbox, Revocations, Watch, Workflows
+from faena.backend import Claims, JointSettler, Journal, Mailbox, Revocations, Schedules, Watch, Workflows
 from faena.drivers.sqlite import results
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver, driver_for
@@ -17,6 +17,7 @@ from faena.drivers.sqlite.journal import SqliteJournal
 from faena.drivers.sqlite.journal import expire as expire_journals
 from faena.drivers.sqlite.mailbox import SqliteMailbox, SqliteRevocations
 from faena.drivers.sqlite.results import CONTROL, RESULTS, ids_json
+from faena.drivers.sqlite.schedules import SqliteSchedules
 from faena.drivers.sqlite.settling import SqliteJoint
 from faena.drivers.sqlite.stepping import SqliteWorkflows
 from faena.drivers.sqlite.unique import UNIQUE, SqliteClaims
@@ -37,6 +38,7 @@ class SqliteBackend:
         self._revocations = SqliteRevocations(driver)
         self._workflows = SqliteWorkflows(driver)
         self._journal = SqliteJournal(driver)
+        self._schedules = SqliteSchedules(driver)
         self._claims = SqliteClaims(driver)
 
     @classmethod
@@ -63,6 +65,10 @@ class SqliteBackend:
     @property
     def claims(self) -> Claims:
         return self._claims
+
+    @property
+    def schedules(self) -> Schedules:
+        return self._schedules
 
     async def open(self) -> None:
         if not self._is_open:

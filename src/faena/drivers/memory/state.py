@@ -11,6 +11,7 @@ from faena.drivers.memory.bell import Bells
 from faena.drivers.memory.journal import Journals
 from faena.drivers.memory.messages import Messages
 from faena.drivers.memory.results import Results
+from faena.drivers.memory.timetable import Timetable
 from faena.drivers.memory.workflows import Workflows
 from faena.errors import InvalidSetting
 from faena.model.claim import Claimant
@@ -29,6 +30,7 @@ class MemoryState:
         self.results = Results()
         self.workflows = Workflows()
         self.journals = Journals()
+        self.timetable = Timetable()
         self.keys: dict[str, tuple[Claimant, float]] = {}  # key -> the task that has claimed it, until when
         self.leaders: dict[str, tuple[str, float]] = {}  # role -> who, until when
 

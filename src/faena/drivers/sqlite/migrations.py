@@ -12,7 +12,12 @@ from faena.drivers.sqlite.statements import text_of
 from faena.errors import StorageDamaged, StorageTooNew
 
 APPLICATION_ID = 0x66A37A01  # "faena", as far as four bytes go
-_STEPS = ("schema_1", "schema_2", "schema_3")  # the n-th step leads to version n; one that was released never changes
+_STEPS = (
+    "schema_1",
+    "schema_2",
+    "schema_3",
+    "schema_4",
+)  # the n-th step leads to version n; one that was released never changes
 VERSION = len(_STEPS)
 
 

@@ -10,12 +10,13 @@ from faena.testing.conformance.controlling import Controlling
 from faena.testing.conformance.following import Following
 from faena.testing.conformance.recording import Recording
 from faena.testing.conformance.remembering import Remembering
+from faena.testing.conformance.scheduling import Scheduling
 from faena.testing.conformance.stage import Stage, new_place
 from faena.testing.conformance.watching import Watching
 from faena.types import Io
 
 
-class BackendConformance(Recording, Watching, Controlling, Remembering, Following, Claiming):
+class BackendConformance(Recording, Watching, Controlling, Remembering, Following, Claiming, Scheduling):
     """Derive from it, and say how to connect."""
 
     def connect_backend(self, place: str, io: Io) -> Backend:

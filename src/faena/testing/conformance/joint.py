@@ -14,11 +14,12 @@ from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Place, Release
 from faena.model.journal import Entry, Parked
 from faena.testing.conformance.claiming import JointClaiming
 from faena.testing.conformance.recording import record
+from faena.testing.conformance.scheduling import JointScheduling
 from faena.testing.conformance.stage import SOON_S, Stage, ids, message, messages, new_place, nothing_more, staged, take
 from faena.types import Io
 
 
-class JointConformance(JointClaiming):
+class JointConformance(JointClaiming, JointScheduling):
     """Derive from it, and say how to connect both to one place."""
 
     def connect_broker(self, place: str, io: Io) -> Broker:
