@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from faena.cli.fa_program import Program as Program
     from faena.errors import AuthFailure as AuthFailure
     from faena.errors import CommandTimedOut as CommandTimedOut
+    from faena.errors import DuplicateCall as DuplicateCall
     from faena.errors import Exit as Exit
     from faena.errors import Failure as Failure
     from faena.errors import ResponseNotAccepted as ResponseNotAccepted
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from faena.runner.watchers import Responder as Responder
     from faena.runner.watchers import StreamWatcher as StreamWatcher
     from faena.tasks.signature import Signature as Signature
+    from faena.tasks.unique import Debounce as Debounce
+    from faena.tasks.unique import Throttle as Throttle
+    from faena.tasks.unique import Unique as Unique
 
 __version__ = "0.1.0.dev0"
 
@@ -60,6 +64,10 @@ _EXPORTS = {
     "shared_task": "faena.app.current",
     "signature": "faena.app.canvas",
     "Signature": "faena.tasks.signature",
+    "Debounce": "faena.tasks.unique",
+    "DuplicateCall": "faena.errors",
+    "Throttle": "faena.tasks.unique",
+    "Unique": "faena.tasks.unique",
     # the runner
     "Argument": "faena._lib.arguments.marks",
     "AuthFailure": "faena.errors",

@@ -253,7 +253,10 @@ class Claims(Protocol):
         ...
 
     async def take_over(self, message: Message, present: str) -> bool:
-        """Let a task have its key in the place of `present`, which is over; False: that one has it no more."""
+        """Let a task have its key in the place of `present`, which is over.
+
+        False: that one has it no more, or is parked (see `Journal`): then it is not over.
+        """
         ...
 
     async def replace(self, message: Message, broker: object) -> bool:

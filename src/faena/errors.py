@@ -13,6 +13,7 @@ Names that users know from Celery are kept where the thing is the same.
     ├── InvalidTask                     a task declared wrongly
     ├── NotRegistered                   no task of that name
     ├── InvalidArguments                (TypeError) arguments that the task's signature refuses
+    ├── DuplicateCall                   a unique task was called again
     ├── BrokerError
     │   ├── BrokerUnavailable           nothing was accepted; try again later
     │   ├── PublishedInPart             some messages were accepted; it names them
@@ -177,6 +178,14 @@ class InvalidArguments(FaenaError, TypeError):
     def __init__(self, task: str, reason: str) -> None:
         self.task, self.reason = task, reason
         super().__init__(f"task '{task}': {reason}")
+
+
+class DuplicateCall(FaenaError):
+    """Nothing was sent: another call of the task has its key. `task_id` is the id of that one."""
+
+    def __init__(self, task: str, task_id: str, reason: str) -> None:
+        self.task, self.task_id, self.reason = task, task_id, reason
+        super().__init__(f"task '{task}' is unique: {task_id} has the same key, and {reason}; nothing was sent")
 
 
 # -- broker and backend ------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from faena.tasks.compile import canvas_of, needs_workflow
 from faena.tasks.context import current_request
 from faena.tasks.errback import check_errback
 from faena.tasks.group_result import GroupResults, ResultSet, WorkflowHandle
-from faena.tasks.options import SendOptions, TaskOptions, check_task_options, seconds
+from faena.tasks.options import CLAIM_OPTIONS, SendOptions, TaskOptions, check_task_options, seconds
 from faena.tasks.registry import Registry
 from faena.tasks.result import AsyncResult as _AsyncResult
 from faena.tasks.result import EagerResult
@@ -98,6 +98,7 @@ class Faena:
         self._results: AppResults | None = None
         self._sender: Sender | None = None
         self._sender_revision = -1
+        self._has_rules = False  # a task is unique, debounced or throttled
         for name, function in declare_builtin(self).items():
             self.tasks.add_builtin(_Task(self, name, function, {}, bind=False))
         declare_shared_in(self)
@@ -137,6 +138,7 @@ class Faena:
         own = {key: value for key, value in options.items() if key not in ("name", "base")}
         task: _Task[..., Any] = kind(self, name, function, own, bind=bind)
         self.tasks.add(task)
+        self._has_rules = self._has_rules or task.rule is not None
         return task
 
     def load_modules(self) -> None:
@@ -225,8 +227,12 @@ class Faena:
         if self.conf.task_always_eager:
             return self.run_eagerly(call, throw=self.conf.task_eager_propagates)
         message = self._message(call)
+        if self._has_rules or (call.options and not CLAIM_OPTIONS.isdisjoint(call.options)):
+            from faena.app.claiming import send  # which only those who have such tasks pay for
+
+            return send(self, call, message)
         publish(self.links, self.conf, [message], call.options)
-        return self._handle(message)
+        return self.handle_of(message)
 
     async def asend_call(self, call: Call) -> _AsyncResult[Any]:
         if call.options and (canvas := canvas_of(call, self)) is not None:
@@ -234,22 +240,36 @@ class Faena:
         if self.conf.task_always_eager:
             return self.run_eagerly(call, throw=self.conf.task_eager_propagates)
         message = self._message(call)
+        if self._has_rules or (call.options and not CLAIM_OPTIONS.isdisjoint(call.options)):
+            from faena.app.claiming import asend
+
+            return await asend(self, call, message)
         await apublish(self.links, self.conf, [message], call.options)
-        return self._handle(message)
+        return self.handle_of(message)
 
     def send_calls(self, calls: Iterable[Call]) -> list[_AsyncResult[Any]]:
         if self.conf.task_always_eager:
             return [self.run_eagerly(call, throw=self.conf.task_eager_propagates) for call in calls]
+        calls = tuple(calls)
         messages = [self._message(call) for call in calls]
+        if self._has_rules or any(not CLAIM_OPTIONS.isdisjoint(call.options) for call in calls):
+            from faena.app.claiming import send_all
+
+            return send_all(self, calls, messages)
         publish(self.links, self.conf, messages, {})
-        return [self._handle(message) for message in messages]
+        return [self.handle_of(message) for message in messages]
 
     async def asend_calls(self, calls: Iterable[Call]) -> list[_AsyncResult[Any]]:
         if self.conf.task_always_eager:
             return [self.run_eagerly(call, throw=self.conf.task_eager_propagates) for call in calls]
+        calls = tuple(calls)
         messages = [self._message(call) for call in calls]
+        if self._has_rules or any(not CLAIM_OPTIONS.isdisjoint(call.options) for call in calls):
+            from faena.app.claiming import asend_all
+
+            return await asend_all(self, calls, messages)
         await apublish(self.links, self.conf, messages, {})
-        return [self._handle(message) for message in messages]
+        return [self.handle_of(message) for message in messages]
 
     def send_canvas(self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
         if isinstance(canvas, Signature) and not needs_workflow(canvas, options):
@@ -415,7 +435,8 @@ class Faena:
             request.children.append(message.id)
         return message
 
-    def _handle(self, message: Message) -> _AsyncResult[Any]:
+    def handle_of(self, message: Message) -> _AsyncResult[Any]:
+        """Return the handle of a call that was sent as this message."""
         ignored = message.ignore_result
         if ignored is None:
             task = self.tasks.get(message.task)

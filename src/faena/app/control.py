@@ -236,6 +236,8 @@ class Control:
     async def _end_revoked(self, link: Link, cancelled: Sequence[Message], now_s: float) -> None:
         """Record the end of tasks that were taken out of their queue, and tell the workflows that they belong to."""
         records = [self._revoked(message, now_s) for message in cancelled]
+        if claimed := [message for message in cancelled if message.claim is not None]:
+            await link.backend.claims.release(claimed)
         endings = [
             Ending(message.member.workflow, message.member.node, message.member.run, NodeState.REVOKED,
                    failure=record.failure, finished_at_s=now_s)

@@ -36,6 +36,7 @@ class Claimant(Struct, frozen=True, gc=False, array_like=True):
     taken_at_s: float
     is_published: bool  # False: whoever took it has not said yet that the message is with the broker
     is_waiting: bool | None = None  # in the broker, and nobody runs it; None: the broker is another store, ask it
+    is_parked: bool = False  # it has begun, and waits in the backend
 
 
 def released_by(settlement: Settlement, result: ResultRecord | None, *, is_parked: bool) -> tuple[Message, ...]:

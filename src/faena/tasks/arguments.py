@@ -81,6 +81,12 @@ class ArgumentSpec:
             return False
         return True
 
+    def bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name, with the defaults of those that were not given. Raises InvalidArguments."""
+        bound = self._bind(args, kwargs)
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
     # -- internals -----------------------------------------------------------------------------------------
 
     def _fit(self, args: Sequence[Any]) -> bool:
@@ -109,14 +115,14 @@ class ArgumentSpec:
             self._names = tuple(parameter.name for parameter in parameters if parameter.kind in kinds)
         return self._names
 
-    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         import inspect  # 17 ms that only calls with keywords, or wrong ones, pay once
 
         signature = inspect.signature(self._function)
         if self._skip:
             signature = signature.replace(parameters=list(signature.parameters.values())[1:])
         try:
-            signature.bind(*args, **kwargs)
+            return signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidArguments(self._task, f"{error}; it takes {_plain_signature(signature)}") from None
 

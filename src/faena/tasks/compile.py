@@ -26,7 +26,7 @@ from faena.tasks.call import Call, Sender, build_message
 from faena.tasks.canvas import Canvas, Chain, Chord, Group, links_in
 from faena.tasks.dispatcher import Dispatcher
 from faena.tasks.errback import check_errback
-from faena.tasks.options import seconds
+from faena.tasks.options import refuse_unique, seconds
 from faena.tasks.signature import Signature
 
 _OF_ONE = frozenset({"task_id", "countdown", "eta", "link", "link_error", "retry", "retry_policy", "root_id", "parent_id"})
@@ -206,6 +206,7 @@ class _Builder:
         task = context.tasks.get(signature.task)
         if task is not None and task._defaults:
             options = {**task._defaults, **options}
+        refuse_unique(signature.task, task, options)
         apart = links_in(signature.options, "link")
         policy = Policy.FAIL if apart else signature.policy
         draft = self._draft(own_id or options.get("task_id"), signature.task, policy)

@@ -10,6 +10,7 @@ from faena.errors import InvalidArguments, InvalidTask, did_you_mean
 
 if TYPE_CHECKING:
     from faena.tasks.canvas import Canvas
+    from faena.tasks.task import Task
 
 
 class SendOptions(TypedDict, total=False):
@@ -31,6 +32,9 @@ class SendOptions(TypedDict, total=False):
     result_expires: float | timedelta | None
     retry: bool | None  # try again when the broker cannot be reached; default: task_publish_retry
     retry_policy: Mapping[str, float] | None  # {"timeout": seconds in all}; default: task_publish_timeout
+    unique: Any  # True, "end", "start", a time, or a Unique; False: not, whatever the task says
+    debounce: Any  # a time, or a Debounce
+    throttle: Any  # a time, "1/10s", or a Throttle
     root_id: str | None
     parent_id: str | None
 
@@ -67,8 +71,12 @@ class TaskOptions(TypedDict, total=False):
     typing: bool
     returns_signature: bool  # a signature that it returns runs in its place
     aliases: tuple[str, ...]
+    unique: Any  # no two calls with the same arguments at a time; see faena.tasks.unique
+    debounce: Any  # only the last of several calls runs
+    throttle: Any  # only the first call within a time runs
 
 
+CLAIM_OPTIONS = frozenset({"unique", "debounce", "throttle"})
 TASK_OPTIONS = frozenset(TaskOptions.__annotations__)
 
 
@@ -84,6 +92,18 @@ def check_task_options(task: str, options: Mapping[str, Any]) -> None:
     if not TASK_OPTIONS.issuperset(options):
         name = next(name for name in options if name not in TASK_OPTIONS)
         raise InvalidTask(f"task '{task}': unknown option '{name}'{did_you_mean(name, TASK_OPTIONS)}")
+
+
+def refuse_unique(name: str, task: Task[..., Any] | None, options: Mapping[str, Any]) -> None:
+    """Raise InvalidArguments for a task that may be no call of its own, where it has to be one."""
+    said = [each for each in CLAIM_OPTIONS if each in options]
+    rules = [each for each in said if options[each]] if said or task is None or task.rule is None else ["unique"]
+    if rules:
+        raise InvalidArguments(
+            name,
+            f"a step of a workflow, or a linked task, has to run: it cannot be {rules[0]}=, which may send nothing; "
+            "let this one run in any case with .set(unique=False)",
+        )
 
 
 def seconds(value: float | timedelta | None) -> float | None:

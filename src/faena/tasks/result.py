@@ -26,7 +26,7 @@ _KNOWN_AGAIN_AFTER_S = 0.25  # how long a wait goes on before it asks whether th
 class AsyncResult(Generic[R]):
     """One call, sent. `get()` blocks, `await result` does not; both raise what the task raised."""
 
-    __slots__ = ("_parent", "_record", "_resolved", "_results", "id", "ignored", "task_name")
+    __slots__ = ("_parent", "_record", "_resolved", "_results", "id", "ignored", "is_duplicate", "task_name")
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class AsyncResult(Generic[R]):
         self._record: ResultRecord | None = None  # the terminal record, once seen
         self._resolved: tuple[Any] | None = None  # the value that it refers to, once seen
         self._parent = parent
+        self.is_duplicate = False  # nothing was sent: this is the handle of a call that was there before
 
     # -- waiting -------------------------------------------------------------------------------------------
 

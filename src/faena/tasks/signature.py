@@ -12,7 +12,7 @@ from faena.tasks.call import Call, Sender
 from faena.tasks.canvas import Canvas
 from faena.tasks.dispatcher import Dispatcher
 from faena.tasks.errback import wants_failure
-from faena.tasks.options import SendOptions, check_send_options
+from faena.tasks.options import SendOptions, check_send_options, refuse_unique
 
 if TYPE_CHECKING:
     from faena.tasks.result import AsyncResult, EagerResult
@@ -93,6 +93,8 @@ class Signature(Canvas[R]):
         refused = _NOT_IN_LINKS.intersection(self.options)
         if refused:
             raise InvalidArguments(self.task, f"a linked task cannot have {', '.join(sorted(refused))}")
+        task = self._dispatcher.tasks.get(self.task) if self._dispatcher is not None else None
+        refuse_unique(self.task, task, self.options)
         serializer = self.options.get("serializer") or sender.serializer
         body = sender.encoder.encode(serializer, [self.args, self.kwargs])
         return Link(self.task, body, serializer, self.immutable, cast("dict[str, Any]", dict(self.options)) or None)

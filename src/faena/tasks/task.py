@@ -22,7 +22,7 @@ from faena.tasks.call import Call, due_at_s
 from faena.tasks.canvas import Canvas, Group
 from faena.tasks.context import Request, current_request
 from faena.tasks.dispatcher import Dispatcher
-from faena.tasks.options import TASK_OPTIONS, SendOptions, seconds
+from faena.tasks.options import CLAIM_OPTIONS, TASK_OPTIONS, SendOptions, seconds
 from faena.tasks.result import AsyncResult as _AsyncResult
 from faena.tasks.result import EagerResult
 from faena.tasks.signature import Signature
@@ -77,6 +77,9 @@ class Task(Generic[P, R]):
     typing: bool = True
     returns_signature: bool = False
     aliases: tuple[str, ...] = ()
+    unique: Any = None
+    debounce: Any = None
+    throttle: Any = None
 
     def __init__(
         self, dispatcher: Dispatcher, name: str, function: Callable[..., Any], options: Mapping[str, Any], *, bind: bool
@@ -386,9 +389,22 @@ class Task(Generic[P, R]):
             raise InvalidTask(f"task '{self.name}': a time limit must be more than 0 seconds")
         if hard is not None and soft is not None and soft >= hard:
             raise InvalidTask(f"task '{self.name}': soft_time_limit {soft:g} s must be less than time_limit {hard:g} s")
+        self.rule = self._rule()
         given: Any = self.autoretry_for
         if isinstance(given, type):
             self.autoretry_for = (given,)
+
+    def _rule(self) -> Rule | None:
+        """Return what its calls claim. Raises InvalidTask."""
+        options = {name: value for name in CLAIM_OPTIONS if (value := getattr(self, name))}
+        if not options:
+            return None
+        from faena.tasks.unique import rule_of  # only tasks that have one pay for it
+
+        try:
+            return rule_of(self.name, options)
+        except InvalidArguments as error:
+            raise InvalidTask(str(error)) from None
 
     @cached_property
     def _policy(self) -> RetryPolicy:
@@ -409,6 +425,7 @@ class Task(Generic[P, R]):
 
 
 if TYPE_CHECKING:
+    from faena.tasks.unique import Rule
 
     class AsyncTask(Task[P, R]):
         """A task made of an `async def`: calling it directly gives a coroutine."""

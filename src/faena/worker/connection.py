@@ -21,7 +21,7 @@ from faena.engine.completion import FourSteps, conclude, refused, release_claims
 from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError, WorkflowError
 from faena.model.delivery import Ack, Delivery, Malformed, Release
 from faena.model.inputs import Input
-from faena.model.message import Member
+from faena.model.message import Member, Until
 from faena.model.result import ResultRecord
 
 log = logging.getLogger("faena.worker")
@@ -165,6 +165,8 @@ class Connection:
 
     async def with_inputs(self, batch: Sequence[Delivery | Malformed]) -> Sequence[Delivery | Malformed]:
         """Read what the nodes of workflows among these are given of those before them."""
+        if self._opened is not None and not self._opened.link.broker.capabilities.locates:
+            await self._begin_claimed(batch)
         nodes = [item for item in batch if isinstance(item, Delivery) and item.message.member is not None]
         if not nodes:
             return batch
@@ -223,6 +225,20 @@ class Connection:
                 "what node %d of workflow %s is given cannot be read: %s", members[0].node, members[0].workflow, error
             )
             return [None]
+
+    async def _begin_claimed(self, batch: Sequence[Delivery | Malformed]) -> None:
+        """Release the keys that tasks have until they begin: elsewhere it shows by where their messages are."""
+        begun = [
+            item.message
+            for item in batch
+            if isinstance(item, Delivery) and item.message.claim is not None and item.message.claim.until is Until.START
+        ]
+        if begun:
+
+            async def work(opened: _Opened) -> None:
+                await opened.link.backend.claims.release(begun)
+
+            await self._persist(work)
 
     async def _persist(self, work: Callable[[_Opened], Awaitable[T]]) -> T:
         pause_s = _FIRST_PAUSE_S

@@ -32,6 +32,7 @@ from faena.errors import LeaseLost, SoftTimeLimitExceeded
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
 from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
+from faena.model.message import Until
 from faena.model.result import ResultRecord
 from faena.scheduler.loop import Scheduler
 from faena.signals import Interrupted, Terminated
@@ -296,7 +297,9 @@ class Core:
                 back.append(Completion(Release(item)))
                 continue
             if task is not None and not (self.options.acks_late if task.acks_late is None else task.acks_late):
-                early.append(item)
+                claim = item.message.claim
+                if claim is None or claim.until is not Until.END:  # that one has its key as long as its message is there
+                    early.append(item)
             if item.crashes and item.verdict is not None and item.verdict.kind is VerdictKind.CRASHED:
                 self._suspects.append(item)
             elif is_coroutine:

@@ -32,6 +32,8 @@ class MemoryClaims:
             claimant, _ = self._state.keys.get(claim.key, (None, 0.0))
             if claimant is None or claimant.task_id not in (present, message.id):
                 return False
+            if self._state.journals.is_parked(claimant.task_id):
+                return False
             self._keep(message, self._state.clock(), is_published=False)
             return True
 
@@ -77,12 +79,13 @@ class MemoryClaims:
             return None
         is_parked = state.journals.is_parked(claimant.task_id)
         if not is_joint:
-            return claimant if until_s > now_s or (is_parked and claimant.until is not Until.WINDOW) else None
+            stands = until_s > now_s or (is_parked and claimant.until is not Until.WINDOW)
+            return replace(claimant, is_parked=is_parked) if stands else None
         place = state.messages.place(claimant.task_id, now_s)
         is_here, is_held = place is not None and place is not Place.DEAD, place is Place.HELD
         if not counts(claimant, until_s, now_s, is_here=is_here, is_held=is_held, is_parked=is_parked):
             return None
-        return replace(claimant, is_waiting=is_here and not is_held)
+        return replace(claimant, is_waiting=is_here and not is_held, is_parked=is_parked)
 
     def _keep(self, message: Message, now_s: float, *, is_published: bool, since_s: float | None = None) -> None:
         claim = _claim_of(message)

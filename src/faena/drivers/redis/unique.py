@@ -60,9 +60,10 @@ def released_words(messages: Iterable[Message]) -> Words:
 
 
 def _claimant(row: Sequence[Any]) -> Claimant:
-    task_id, until, since_s, taken_at_s, is_published, *waits = [each.decode() for each in row]
+    task_id, until, since_s, taken_at_s, is_published, is_parked, *waits = [each.decode() for each in row]
+    is_waiting = waits[0] == "1" if waits else None
     return Claimant(
-        task_id, Until(until), float(since_s), float(taken_at_s), is_published == "1", waits[0] == "1" if waits else None
+        task_id, Until(until), float(since_s), float(taken_at_s), is_published == "1", is_waiting, is_parked == "1"
     )
 
 

@@ -32,7 +32,7 @@ class SqliteClaims:
     async def take_over(self, message: Message, present: str) -> bool:
         def work(sql: Connection) -> bool:
             row = sql.execute(UNIQUE.present, (_claim_of(message).key,)).fetchone()
-            if row is None or row[0] not in (present, message.id):
+            if row is None or row[0] not in (present, message.id) or row[7]:  # parked
                 return False
             _keep(sql, message, time.time(), is_published=False)
             return True
@@ -107,7 +107,7 @@ def _present(connection: Connection, claim: Claim, is_joint: bool, now_s: float)
     if row is None:
         return None
     task_id, until, since_s, taken_at_s, is_published, expires_at_s, held, is_parked = row
-    claimant = Claimant(task_id, Until(until), since_s, taken_at_s, bool(is_published))
+    claimant = Claimant(task_id, Until(until), since_s, taken_at_s, bool(is_published), is_parked=bool(is_parked))
     if not is_joint:
         stands = expires_at_s > now_s or (is_parked and claimant.until is not Until.WINDOW)
         return claimant if stands else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from faena.backend import Backend, Completion, JointSettler
+from faena.backend import Backend, Completion, JointSettler, JournalEnd
 from faena.broker import Broker, Consumer
 from faena.model.claim import Claimant
 from faena.model.delivery import Ack, Bury, DeadReason, Place, Release
@@ -85,6 +85,20 @@ class Claiming:
         for number, key in enumerate(("", "paso ñ/日本", "a:b", "x" * 200)):
             await backend.claims.take([unique(f"id {number} ñ", key)], ELSEWHERE)
             assert await who(backend, unique("other", key)) == [f"id {number} ñ"]
+
+    @staged
+    async def test_a_task_that_waits_for_an_event_is_not_taken_over(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        await backend.claims.take([unique("1")], ELSEWHERE)
+        assert list(await backend.journal.park([Parked(unique("1"), "go")])) == [True]
+        (found,) = await backend.claims.take([unique("2")], ELSEWHERE)
+        assert found is not None
+        assert found.is_parked
+        assert await backend.claims.take_over(unique("2"), "1") is False
+        (woken,) = await backend.journal.signal(_event("go"), time.time() + 60, ELSEWHERE)
+        assert await backend.claims.take_over(unique("2"), "1") is False  # handed out, and not back yet
+        await backend.journal.end({woken.id: JournalEnd.RESUMED})
+        assert await backend.claims.take_over(unique("2"), "1") is True
 
 
 class JointClaiming:

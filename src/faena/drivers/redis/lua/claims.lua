@@ -16,9 +16,13 @@ end
 local function present(key, is_joint)
   -- Returns who has a key: for a broker elsewhere, whoever has taken it; here, only one whose task is there.
   local claimant = claimant_of(key)
-  if not claimant or not is_joint then return claimant end
+  if not claimant then return end
   local is_here, is_held, is_parked = whereabouts(claimant[1])
-  claimant[6] = is_here and not is_held and 1 or 0
+  claimant[6], claimant[7] = is_parked and 1 or 0, is_here and not is_held and 1 or 0
+  if not is_joint then
+    claimant[7] = nil
+    return claimant
+  end
   local kind = claimant[2]
   if kind == 'window' or is_parked or (is_here and (kind == 'end' or not is_held)) then return claimant end
 end
@@ -41,6 +45,7 @@ if verb == 'take' then
 elseif verb == 'over' then
   local id, claimant = ARGV[3 + 6], claimant_of(ARGV[3])
   if not claimant or (claimant[1] ~= ARGV[2] and claimant[1] ~= id) then return 0 end
+  if redis.call('HEXISTS', P .. 'parked', claimant[1]) == 1 then return 0 end
   keep_claim(ARGV[3], {id, ARGV[4], now_s, now_s, 0}, ARGV[5])
   return 1
 elseif verb == 'replace' then

@@ -1,0 +1,261 @@
+"""Sending calls that may be sent already: unique, debounced and throttled ones.
+
+Where broker and backend are one store, claiming a key and publishing are one step. Elsewhere they are several, in the order
+that loses nothing:
+
+    new        claim ─▶ publish ─▶ note that it is published
+    over       claim ─▶ look for its task: nowhere, twice ─▶ take it over ─▶ publish ─▶ note
+    replace    park the new message in the backend ─▶ cancel the old one ─▶ publish ─▶ unpark
+
+A crash in between leaves a claim that is not noted as published, which counts until `task_publish_timeout` is surely over;
+or a parked message, which the scheduler publishes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from faena._lib.drive import run
+from faena.app.links import Link
+from faena.app.publishing import apatiently, apublish, patiently, publish
+from faena.errors import BrokerUnavailable, DuplicateCall, InvalidArguments, NotSupported
+from faena.model.claim import Claimant, OnConflict, Until
+from faena.model.delivery import Place
+from faena.model.journal import Parked
+from faena.model.message import Message
+from faena.tasks.call import Call
+from faena.tasks.context import current_request
+from faena.tasks.options import CLAIM_OPTIONS
+from faena.tasks.unique import Rule, key_of, rule_of
+
+if TYPE_CHECKING:
+    from faena.app.app import Faena
+    from faena.tasks.result import AsyncResult
+
+_TRIES = 20  # each was lost to somebody who was faster
+_REPLACES_IN_S = 10.0  # what is parked is published in any case after this time
+
+
+class Wanted(Struct, frozen=True):
+    """A message that claims its key, and the rule by which it does."""
+
+    message: Message
+    rule: Rule
+
+
+class Sent(Struct, frozen=True):
+    """Which task a call has come to."""
+
+    task_id: str
+    is_duplicate: bool
+
+
+def send(app: Faena, call: Call, message: Message) -> AsyncResult[Any]:
+    """Send a call for which there may be a rule."""
+    return send_all(app, [call], [message])[0]
+
+
+async def asend(app: Faena, call: Call, message: Message) -> AsyncResult[Any]:
+    return (await asend_all(app, [call], [message]))[0]
+
+
+def send_all(app: Faena, calls: Sequence[Call], messages: Sequence[Message]) -> list[AsyncResult[Any]]:
+    """Send calls for some of which there may be a rule; those are claimed first, the others follow."""
+    options: Any = calls[0].options if len(calls) == 1 else {}
+    wanted, plain = _sorted(app, calls, messages)
+    sent: Sequence[Sent] = ()
+    if wanted:
+        sender = _Sender(app, options)
+        sent = patiently(app.conf, options, lambda: run(sender.send(app.links.blocking(), wanted)))
+    if plain:
+        publish(app.links, app.conf, plain, options)
+    return _handles(app, messages, wanted, sent)
+
+
+async def asend_all(app: Faena, calls: Sequence[Call], messages: Sequence[Message]) -> list[AsyncResult[Any]]:
+    options: Any = calls[0].options if len(calls) == 1 else {}
+    wanted, plain = _sorted(app, calls, messages)
+    sent: Sequence[Sent] = ()
+    if wanted:
+        sender = _Sender(app, options)
+
+        async def work() -> Sequence[Sent]:
+            return await sender.send(await app.links.asyncio(), wanted)
+
+        sent = await apatiently(app.conf, options, work)
+    if plain:
+        await apublish(app.links, app.conf, plain, options)
+    return _handles(app, messages, wanted, sent)
+
+
+# -- what is wanted ----------------------------------------------------------------------------------------
+
+
+def _sorted(app: Faena, calls: Sequence[Call], messages: Sequence[Message]) -> tuple[list[Wanted], list[Message]]:
+    wanted: list[Wanted] = []
+    plain: list[Message] = []
+    for call, message in zip(calls, messages, strict=True):
+        rule = _rule_of(app, call)
+        if rule is None:
+            plain.append(message)
+        elif rule.on_conflict is OnConflict.ERROR and len(calls) > 1:
+            raise InvalidArguments(
+                call.task, 'on_conflict="error" cannot be kept for many calls at once: some would be sent, and some not; '
+                "send them one by one, or let a duplicate be none"
+            )  # fmt: skip
+        else:
+            wanted.append(_wanted(app, call, message, rule))
+    return wanted, plain
+
+
+def _rule_of(app: Faena, call: Call) -> Rule | None:
+    if not CLAIM_OPTIONS.isdisjoint(call.options):
+        return rule_of(call.task, call.options)
+    task = app.tasks.get(call.task)
+    return task.rule if task is not None else None
+
+
+def _wanted(app: Faena, call: Call, message: Message, rule: Rule) -> Wanted:
+    task = app.tasks.get(call.task)
+    spec = task.arguments if task is not None else None
+    key = key_of(call.task, rule, spec, call.args, call.kwargs, lambda value: app.codecs.encode("json", value))
+    now_s = app.clock()
+    if rule.wait_s is not None:
+        if message.due_at_s is not None:
+            raise InvalidArguments(call.task, "debounce= says when it runs: give no countdown or eta with it")
+        message = replace(message, due_at_s=now_s + rule.wait_s)
+    return Wanted(replace(message, claim=rule.claim(key, now_s, message.due_at_s)), rule)
+
+
+def _handles(
+    app: Faena, messages: Sequence[Message], wanted: Sequence[Wanted], sent: Sequence[Sent]
+) -> list[AsyncResult[Any]]:
+    found = {each.message.id: each_sent for each, each_sent in zip(wanted, sent, strict=True)}
+    request = current_request.get()
+    handles = []
+    for message in messages:
+        come_to = found.get(message.id)
+        if come_to is None or come_to.task_id == message.id:
+            handles.append(app.handle_of(message))
+            continue
+        if request is not None and message.id in request.children:
+            request.children[request.children.index(message.id)] = come_to.task_id
+        handle = app.handle_of(replace(message, id=come_to.task_id))
+        handle.is_duplicate = come_to.is_duplicate
+        handles.append(handle)
+    return handles
+
+
+# -- sending -----------------------------------------------------------------------------------------------
+
+
+class _Sender:
+    """The steps of sending; all of it may be repeated."""
+
+    def __init__(self, app: Faena, options: Any) -> None:
+        self._clock = app.clock
+        timeout_s = float((options.get("retry_policy") or {}).get("timeout", app.conf.task_publish_timeout))
+        self._publishing_s = 2 * timeout_s + 1.0  # who has not said within this time that it is published is gone
+
+    async def send(self, link: Link, wanted: Sequence[Wanted]) -> list[Sent]:
+        present = await link.backend.claims.take([each.message for each in wanted], link.broker)
+        new = [each.message for each, claimant in zip(wanted, present, strict=True) if claimant is None]
+        await self._publish(link, new)
+        return [
+            Sent(each.message.id, is_duplicate=False) if claimant is None else await self._conflict(link, each, claimant)
+            for each, claimant in zip(wanted, present, strict=True)
+        ]
+
+    async def _publish(self, link: Link, messages: Sequence[Message]) -> None:
+        """Publish what has been claimed, where that was not done in the same step."""
+        if not messages or _is_joint(link):
+            return
+        try:
+            await link.broker.publish(messages)
+        except BrokerUnavailable:
+            await link.backend.claims.release(messages)
+            raise
+        await link.backend.claims.published(messages)
+
+    async def _conflict(self, link: Link, wanted: Wanted, claimant: Claimant | None) -> Sent:
+        message, rule = wanted.message, wanted.rule
+        for _ in range(_TRIES):
+            if claimant is not None:
+                is_waiting, is_over = claimant.is_waiting, False
+                if is_waiting is None:
+                    is_waiting, is_over = await self._look(link, claimant)
+                if is_over:
+                    if await link.backend.claims.take_over(message, claimant.task_id):
+                        await self._publish(link, [message])
+                        return Sent(message.id, is_duplicate=False)
+                elif rule.on_conflict is not OnConflict.REPLACE:
+                    return _duplicate(message, rule, claimant)
+                elif not is_waiting:
+                    raise DuplicateCall(message.task, claimant.task_id, "has begun, so that it cannot be replaced")
+                elif await self._replace(link, self._replacement(wanted, claimant)):
+                    return Sent(claimant.task_id, is_duplicate=False)
+            (claimant,) = await link.backend.claims.take([message], link.broker)
+            if claimant is None:
+                await self._publish(link, [message])
+                return Sent(message.id, is_duplicate=False)
+        task_id = claimant.task_id if claimant is not None else ""
+        raise DuplicateCall(message.task, task_id, f"others were faster to take or replace it {_TRIES} times")
+
+    def _replacement(self, wanted: Wanted, claimant: Claimant) -> Message:
+        """Return the message that takes the place of the present one: under its id, so that all its handles go on."""
+        message, rule = wanted.message, wanted.rule
+        if rule.max_wait_s is not None and message.due_at_s is not None:
+            message = replace(message, due_at_s=min(message.due_at_s, claimant.since_s + rule.max_wait_s))
+        claim = message.claim
+        assert claim is not None
+        if rule.window_s is not None:  # it counts from the first of them
+            claim = replace(claim, expires_at_s=claimant.since_s + rule.window_s)
+        return replace(message, id=claimant.task_id, claim=claim)
+
+    # -- where broker and backend are two ------------------------------------------------------------------
+
+    async def _look(self, link: Link, claimant: Claimant) -> tuple[bool, bool]:
+        """Return whether the task that has a key is waiting, and whether it is over."""
+        if claimant.is_parked:
+            return False, False
+        if not link.broker.capabilities.locates:  # only what is kept of its end can tell that its claim was not released
+            (record,) = await link.backend.read([claimant.task_id])
+            return False, claimant.until is Until.END and record is not None and record.is_terminal
+        (place,) = await link.broker.locate([claimant.task_id])
+        if place in (Place.WAITING, Place.DELAYED):
+            return True, False
+        if claimant.until is Until.WINDOW or (place is Place.HELD and claimant.until is Until.END):
+            return False, False
+        is_new = not claimant.is_published and self._clock() - claimant.taken_at_s < self._publishing_s
+        return False, not is_new  # if it has been parked meanwhile, it cannot be taken over
+
+    async def _replace(self, link: Link, message: Message) -> bool:
+        if _is_joint(link):
+            return await link.backend.claims.replace(message, link.broker)
+        if not link.broker.capabilities.cancels:
+            raise NotSupported(
+                f"replacing a call of task '{message.task}'", "this broker", "no waiting message can be taken out of it"
+            )
+        journal, name = link.backend.journal, f"faena.replace/{message.id}"
+        if not (await journal.park([Parked(message, name, time.time() + _REPLACES_IN_S)]))[0]:
+            raise DuplicateCall(message.task, message.id, "has been revoked")
+        was_waiting = bool(await link.broker.cancel([message.id]))
+        if was_waiting:
+            await link.broker.publish([message])
+        await journal.unpark([message.id])
+        return was_waiting
+
+
+def _duplicate(message: Message, rule: Rule, claimant: Claimant) -> Sent:
+    if rule.on_conflict is OnConflict.ERROR:
+        raise DuplicateCall(message.task, claimant.task_id, "it was called before")
+    return Sent(claimant.task_id, is_duplicate=True)
+
+
+def _is_joint(link: Link) -> bool:
+    return link.backend.joint(link.broker, "") is not None
