@@ -10,6 +10,9 @@ What every adapter promises; `faena.testing.conformance` checks it.
 - A holder is one incarnation of one process. Its lease is renewed by the supervisor, which no task can block. The holder
   is also the fencing token: `settle` and `receive` of a holder whose lease was taken away change nothing.
 - A delayed message waits in the broker. Higher priority first, then first in, first out, within a queue.
+- A message with a `lane` waits there once it is due, and is handed out when all its limits allow it, under the law of
+  `faena.model.limit`: taking what it takes of them and handing it out are one step, and so are giving it back and whatever
+  ends the delivery: a settlement, the recovery of its holder.
 - Adapters translate the errors of their driver to those of `faena.errors`, and never log or show credentials.
 
 Every method is a coroutine, but those of an adapter that was opened with io="blocking" never suspend (`faena.types.Io`).
@@ -32,6 +35,7 @@ from faena.model.delivery import (
     Settlement,
     Verdict,
 )
+from faena.model.limit import Change, LimitStatus, Obstacle, Terms
 from faena.model.message import Message
 
 Holder: TypeAlias = str
@@ -54,6 +58,7 @@ class Capabilities(Struct, frozen=True):
     locates: bool = True  # it can say whether an id is in it
     browses: bool = True  # waiting messages can be listed without taking them
     pauses: bool = True
+    limits: bool = False  # it holds back what is under limits
     joint: bool = False  # settles in one atomic step with a backend on the same technology (law 7)
 
 
@@ -148,6 +153,29 @@ class DeadLetters(Protocol):
         ...
 
 
+class Limits(Protocol):
+    """Limits of rate and concurrency, and how they stand. See `faena.model.limit`."""
+
+    async def declare(self, terms: Mapping[str, Terms | None]) -> Mapping[str, Terms]:
+        """Keep what the code declares of these families of limits, None for nothing; return all terms that are in force."""
+        ...
+
+    async def change(self, family: str, change: Change | None) -> Terms:
+        """Let this go before what is declared, at once and for all; what was changed before stands. None: nothing does.
+
+        Returns the terms that are in force then.
+        """
+        ...
+
+    async def list(self) -> Sequence[LimitStatus]:
+        """Return every family that is declared or changed, by name."""
+        ...
+
+    async def obstacles(self, ids: Sequence[str]) -> Sequence[Sequence[Obstacle] | None]:
+        """Say for each message what keeps it in its lane now; empty: only those before it. None: it waits in none."""
+        ...
+
+
 class Broker(Protocol):
     """One connection (or pool) to a broker. Made by a class method `connect(url, *, io, options)`."""
 
@@ -159,6 +187,8 @@ class Broker(Protocol):
     def queues(self) -> Queues: ...
     @property
     def dead_letters(self) -> DeadLetters: ...
+    @property
+    def limits(self) -> Limits: ...
 
     async def open(self) -> None:
         """Connect, and create or migrate what has to be there. Repeating it is harmless."""

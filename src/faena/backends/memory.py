@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 from faena.backend import Claims, Completion, JointSettler, Journal, Mailbox, Revocations, Schedules, Watch, Workflows
 from faena.drivers.memory.bell import Bell
-from faena.drivers.memory.messages import encode, rank_of
+from faena.drivers.memory.messages import Row, row_of
 from faena.drivers.memory.schedules import MemorySchedules
 from faena.drivers.memory.state import MemoryState, state_for
 from faena.drivers.memory.stepping import MemoryJournal, MemoryWorkflows, carry_out, may_wait
@@ -118,13 +118,12 @@ class _Joint:
 
     async def complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
         rows = [
-            [(each.id, each.queue, rank_of(each), each.due_at_s, encode(each)) for each in completion.publish]
-            for completion in completions
+            [row_of(each) for each in completion.publish] for completion in completions
         ]  # encoded before anything is changed: what cannot be encoded changes nothing
         with self._state.lock:
             return [self._complete(each, to_send) for each, to_send in zip(completions, rows, strict=True)]
 
-    def _complete(self, completion: Completion, rows: Sequence[tuple[str, str, int, float | None, bytes]]) -> bool:
+    def _complete(self, completion: Completion, rows: Sequence[Row]) -> bool:
         state = self._state
         now_s = state.clock()
         settlement = completion.settlement
@@ -141,7 +140,7 @@ class _Joint:
             if completion.result is not None:
                 touched.add(("result", completion.result.id))
             for row in rows:
-                state.messages.add(*row, now_s)
+                state.messages.add(row, now_s)
                 touched.add(("queue", row[1]))
         if completion.ending is not None or completion.start is not None:
             taken = StepTaken(publishes=True)
@@ -154,6 +153,7 @@ class _Joint:
             state.journals.end(settlement.delivery.message.id, completion.journal)
         if park is not None:
             state.journals.park(park, now_s)
+        touched.update(("queue", queue) for queue in state.messages.take_touched())
         state.bells.ring(touched)
         return True
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from faena.broker import Capabilities, DeadLetters, Holder, Leases, Queues
+from faena.broker import Capabilities, DeadLetters, Holder, Leases, Limits, Queues
 from faena.drivers.memory.bell import Bell
-from faena.drivers.memory.messages import encode, rank_of
+from faena.drivers.memory.messages import row_of
 from faena.drivers.memory.state import MemoryState, state_for
 from faena.errors import LeaseLost
 from faena.model.delivery import (
@@ -20,6 +20,7 @@ from faena.model.delivery import (
     Settlement,
     Verdict,
 )
+from faena.model.limit import Change, LimitStatus, Obstacle, Terms
 from faena.model.message import Message
 from faena.types import Io
 
@@ -31,6 +32,7 @@ class MemoryBroker:
         self.state = state
         self.io: Io = io
         self._leases, self._queues, self._dead_letters = _Leases(state), _Queues(state), _DeadLetters(state)
+        self._limits = _Limits(state)
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> MemoryBroker:
@@ -39,7 +41,7 @@ class MemoryBroker:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(durable=False, lease="holder", joint=True)
+        return Capabilities(durable=False, lease="holder", limits=True, joint=True)
 
     @property
     def leases(self) -> Leases:
@@ -53,6 +55,10 @@ class MemoryBroker:
     def dead_letters(self) -> DeadLetters:
         return self._dead_letters
 
+    @property
+    def limits(self) -> Limits:
+        return self._limits
+
     async def open(self) -> None:
         pass
 
@@ -60,17 +66,19 @@ class MemoryBroker:
         pass
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        rows = [(each.id, each.queue, rank_of(each), each.due_at_s, encode(each)) for each in messages]
+        rows = [row_of(each) for each in messages]
         state = self.state
         with state.lock:
             now_s = state.clock()
             for row in rows:
-                state.messages.add(*row, now_s)
+                state.messages.add(row, now_s)
             ring(state, {row[1] for row in rows})
 
     async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:
         with self.state.lock:
-            return self.state.messages.cancel(ids)
+            found = self.state.messages.cancel(ids)
+            ring(self.state, set())
+            return found
 
     async def locate(self, ids: Sequence[str]) -> Sequence[Place | None]:
         with self.state.lock:
@@ -106,6 +114,8 @@ class MemoryConsumer:
                     now_s = state.clock()
                     batch = state.messages.receive(self._holder, order, limit, now_s)
                     next_due_s = state.messages.next_due(self._queues)
+                    elsewhere = state.messages.take_touched().difference(self._queues)
+                    ring(state, elsewhere | (state.messages.left_behind(self._queues) if len(batch) >= limit else set()))
                 left_s = deadline - time.monotonic()
                 if batch or left_s <= 0:
                     return batch
@@ -180,7 +190,9 @@ class _Queues:
 
     async def purge(self, queue: str) -> int:
         with self._state.lock:
-            return self._state.messages.purge(queue)
+            purged = self._state.messages.purge(queue)
+            ring(self._state, set())
+            return purged
 
     async def pause(self, queue: str) -> None:
         with self._state.lock:
@@ -221,9 +233,47 @@ class _DeadLetters:
             return self._state.messages.remove_letters(self._state.messages.letters(queue, ids, before_s=before_s))
 
 
+class _Limits:
+    """See `faena.broker.Limits`."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    async def declare(self, terms: Mapping[str, Terms | None]) -> Mapping[str, Terms]:
+        with self._state.lock:
+            self._state.limits.declare(terms)
+            return self._applied()
+
+    async def change(self, family: str, change: Change | None) -> Terms:
+        with self._state.lock:
+            self._state.limits.change(family, change)
+            return self._applied().get(family) or Terms()
+
+    async def list(self) -> Sequence[LimitStatus]:
+        with self._state.lock:
+            lanes = self._state.messages.lanes
+            return self._state.limits.statuses(lanes.running(), lanes.parked())
+
+    async def obstacles(self, ids: Sequence[str]) -> Sequence[Sequence[Obstacle] | None]:
+        state = self._state
+        with state.lock:
+            now_s, lanes = state.clock(), state.messages.lanes
+            found = [lanes.waits(task_id) for task_id in ids]
+            return [None if lane is None else lanes.obstacles(lane, now_s) for lane in found]
+
+    def _applied(self) -> Mapping[str, Terms]:
+        state = self._state
+        in_force = state.limits.in_force()
+        for family in {*in_force, *state.messages.lanes.terms}:
+            if state.messages.lanes.terms.get(family) != in_force.get(family):
+                state.messages.lanes.set_terms(family, in_force.get(family))
+        ring(state, set())
+        return in_force
+
+
 def ring(state: MemoryState, queues: set[str]) -> None:
-    """Wake the consumers of these queues. The lock is held."""
-    state.bells.ring([("queue", queue) for queue in queues])
+    """Wake the consumers of these queues, and of those where limits have room again. The lock is held."""
+    state.bells.ring([("queue", queue) for queue in queues | state.messages.take_touched()])
 
 
 def _number(holder: Holder) -> int:

@@ -6,17 +6,18 @@ See docs/internals/sqlite.md for the design and what it was measured at.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
-from faena.broker import Capabilities, DeadLetters, Holder, Leases, Queues
+from faena.broker import Capabilities, DeadLetters, Holder, Leases, Limits, Queues
 from faena.drivers.signals import Alarm, Listener, name_of
-from faena.drivers.sqlite import dead_letters, queues, settling, steps
+from faena.drivers.sqlite import dead_letters, lanes, queues, settling, steps
 from faena.drivers.sqlite.claims import holder_number
-from faena.drivers.sqlite.database import Connection, Work
+from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver, driver_for
 from faena.drivers.sqlite.results import ids_json
-from faena.drivers.sqlite.steps import HOLDERS, MESSAGES, QUEUES
+from faena.drivers.sqlite.steps import HOLDERS, QUEUES
 from faena.errors import LeaseLost
 from faena.model.delivery import (
     DeadLetter,
@@ -28,8 +29,11 @@ from faena.model.delivery import (
     Settlement,
     Verdict,
 )
+from faena.model.limit import Change, Declared, LimitStatus, Obstacle, Terms
 from faena.model.message import Message
 from faena.types import Io
+
+T = TypeVar("T")
 
 _NET_FIRST_S, _NET_LONGEST_S = 1.0, 5.0
 """A waiting consumer looks of its own accord after this time, should a token have been lost."""
@@ -45,12 +49,14 @@ class SqliteBroker:
             durable=True,
             lease="holder",
             largest_message_bytes=driver.location.largest_message_bytes,
+            limits=True,
             joint=True,
         )
         self._is_open = False
         self._leases = _Leases(self)
         self._queues = _Queues(self)
         self._dead_letters = _DeadLetters(self)
+        self._limits = _Limits(self)
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> SqliteBroker:
@@ -72,6 +78,10 @@ class SqliteBroker:
     @property
     def dead_letters(self) -> DeadLetters:
         return self._dead_letters
+
+    @property
+    def limits(self) -> Limits:
+        return self._limits
 
     async def open(self) -> None:
         if not self._is_open:
@@ -105,14 +115,24 @@ class SqliteBroker:
     async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:
         if not ids:
             return ()
-        rows = await self.driver.write(lambda sql: sql.execute(MESSAGES.cancel, (ids_json(ids),)).fetchall())
-        return [message for (body,) in rows if (message := steps.message_in(body)) is not None]
+        return await self.changed(partial(steps.cancel, ids=ids_json(ids)))
 
     async def locate(self, ids: Sequence[str]) -> Sequence[Place | None]:
         return await self.driver.read(partial(queues.locate, ids=ids)) if ids else ()
 
     def consumer(self, holder: Holder, queues: Sequence[str]) -> SqliteConsumer:
         return SqliteConsumer(self, holder, queues)
+
+    async def changed(self, work: Callable[[Connection, set[str]], T]) -> T:
+        """Run what may let others go on, and wake them."""
+
+        def step() -> T:
+            touched: set[str] = set()
+            result = self.driver.database.write(lambda sql: work(sql, touched))
+            self.notify(touched)
+            return result
+
+        return await self.driver.call(step)
 
     def notify(self, queues: set[str]) -> None:
         """Wake one waiting consumer of each queue. Called on the thread that may wait for the disk."""
@@ -159,8 +179,8 @@ class SqliteConsumer:
         batch = steps.deliveries_of(claimed)
         if batch:
             self._driver.outstanding[claimed.claim] = len(batch)
-        if claimed.full is not None:
-            self._driver.signals.notify((name_of("q", claimed.full),))  # there may be more
+        if claimed.touched:
+            self._broker.notify(set(claimed.touched))  # there may be more
         return batch
 
     async def _wait(self, limit: int, deadline: float) -> Sequence[Delivery | Malformed]:
@@ -220,7 +240,7 @@ class _Leases:
 
     async def recover(self, holder: Holder, verdicts: Mapping[str, Verdict]) -> int:
         number, judged = _number(holder), tuple(verdicts.items())
-        return await self._end(lambda sql: steps.hand_back(sql, number, judged))
+        return await self._broker.changed(lambda sql, touched: steps.hand_back(sql, number, judged, touched))
 
     async def reap(self) -> int:
         now_s = time.time()
@@ -228,19 +248,11 @@ class _Leases:
         if not expired:
             return 0
 
-        def work(sql: Connection) -> list[str]:
+        def work(sql: Connection, touched: set[str]) -> int:
             ended = sql.execute(HOLDERS.expired, (now_s,)).fetchall()  # again: one may have been renewed
-            return [queue for (number,) in ended for queue in steps.hand_back(sql, number, ())]
+            return sum(steps.hand_back(sql, number, (), touched) for (number,) in ended)
 
-        return await self._end(work)
-
-    async def _end(self, work: Work[list[str]]) -> int:
-        def step() -> int:
-            back = self._driver.database.write(work)
-            self._broker.notify(set(back))
-            return len(back)
-
-        return await self._driver.call(step)
+        return await self._broker.changed(work)
 
 
 def _number(holder: Holder) -> int:
@@ -263,7 +275,7 @@ class _Queues:
         return await self._driver.read(partial(queues.browse, queue=queue, limit=limit, offset=offset))
 
     async def purge(self, queue: str) -> int:
-        return await self._driver.write(partial(queues.purge, queue=queue))
+        return await self._broker.changed(partial(queues.purge, queue=queue))
 
     async def pause(self, queue: str) -> None:
         await self._driver.write(lambda sql: sql.execute(QUEUES.set_paused, (queue, 1)).rowcount)
@@ -274,6 +286,39 @@ class _Queues:
             self._broker.notify({queue})
 
         await self._driver.call(step)
+
+
+class _Limits:
+    """See `faena.broker.Limits`."""
+
+    def __init__(self, broker: SqliteBroker) -> None:
+        self._broker, self._driver = broker, broker.driver
+
+    async def declare(self, terms: Mapping[str, Terms | None]) -> Mapping[str, Terms]:
+        known = await self._driver.read(lanes.read_declared)
+        if all(known.declared.get(family) == each for family, each in terms.items()):
+            return known.in_force()
+        return (await self._apply(lambda declared: declared.declare(terms))).in_force()
+
+    async def change(self, family: str, change: Change | None) -> Terms:
+        return (await self._apply(lambda declared: declared.change(family, change))).terms_of(family)
+
+    async def list(self) -> Sequence[LimitStatus]:
+        return await self._driver.read(lanes.statuses)
+
+    async def obstacles(self, ids: Sequence[str]) -> Sequence[Sequence[Obstacle] | None]:
+        return await self._driver.read(lambda sql: lanes.obstacles(sql, ids))
+
+    async def _apply(self, do: Callable[[Declared], None]) -> Declared:
+        def work(sql: Connection, touched: set[str]) -> Declared:
+            before, after = lanes.read_declared(sql), lanes.read_declared(sql)
+            do(after)
+            effects = lanes.Effects(sql)
+            lanes.write_declared(effects, before, after)
+            touched.update(effects.names())
+            return after
+
+        return await self._broker.changed(work)
 
 
 class _DeadLetters:

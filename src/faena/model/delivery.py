@@ -59,9 +59,13 @@ class DeadReason(StrEnum):
 
 
 class Ack(Struct, frozen=True, gc=False):
-    """Done with: remove it."""
+    """Done with: remove it.
+
+    `begins`: it is acknowledged before it runs. What it holds of limits it holds on, until it is acknowledged once more.
+    """
 
     delivery: Delivery
+    begins: bool = False
 
 
 class Release(Struct, frozen=True, gc=False):
@@ -107,6 +111,7 @@ class QueueStatus(Struct, frozen=True):
     paused: bool
     oldest_waiting_at_s: float | None = None
     is_exact: bool = True  # False: the broker counts roughly
+    limited: int = 0  # wait in lanes, for what their limits allow
 
 
 class Place(StrEnum):
@@ -114,5 +119,6 @@ class Place(StrEnum):
 
     WAITING = "waiting"
     DELAYED = "delayed"
+    LIMITED = "limited"  # waits in its lane for what its limits allow
     HELD = "held"
     DEAD = "dead"

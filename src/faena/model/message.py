@@ -80,3 +80,4 @@ class Message(Struct, frozen=True, gc=False, array_like=True):
     result_expires_s: float | None = None  # None: as the worker's settings say
     member: Member | None = None
     claim: Claim | None = None
+    lane: str | None = None  # where it waits under limits, see `faena.model.limit`; None: under none

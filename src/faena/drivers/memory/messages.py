@@ -1,7 +1,7 @@
 """The queues of a memory broker. Plain data: the caller holds the lock and hands in the time.
 
-A message keeps its `seq` for as long as it is here. Heaps hold (rank, seq) and (due, seq) and are cleaned when they are
-looked at: an entry that no longer says so is passed over.
+A message keeps its `seq` for as long as it is here. What is under limits waits in `lanes`. Heaps hold (rank, seq) and
+(due, seq) and are cleaned when they are looked at: an entry that no longer says so is passed over.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from faena.errors import LeaseLost
 from faena.model.delivery import (
@@ -28,11 +29,15 @@ from faena.model.delivery import (
     Verdict,
     VerdictKind,
 )
+from faena.model.limit import Lane, Lanes
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
 
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
 _LEAST_SWEEP = 64
+
+Row: TypeAlias = tuple[str, str, int, float | None, bytes, Lane | None, float | None]
+"""id, queue, rank, due, body, lane, when it expires"""
 
 
 class _Entry:
@@ -44,7 +49,9 @@ class _Entry:
         "crashes",
         "deliveries",
         "due_s",
+        "expires_s",
         "id",
+        "lane",
         "queue",
         "rank",
         "redelivered_at_s",
@@ -54,6 +61,8 @@ class _Entry:
 
     def __init__(self, seq: int, task_id: str, queue: str, rank: int, due_s: float | None, body: bytes) -> None:
         self.seq, self.id, self.queue, self.rank, self.due_s, self.body = seq, task_id, queue, rank, due_s, body
+        self.lane: Lane | None = None
+        self.expires_s: float | None = None
         self.claim: tuple[int, int] | None = None  # holder, number of the receive
         self.deliveries = self.crashes = 0
         self.redelivered_at_s: float | None = None
@@ -71,17 +80,21 @@ class Messages:
         self._paused: set[str] = set()
         self._declared: set[str] = set()
         self._dead: dict[int | str, DeadLetter] = {}
+        self.lanes = Lanes()
+        self._begun: dict[int, tuple[tuple[int, int], str]] = {}  # acknowledged early, and runs: seq -> claim, id
         self._next_seq, self._next_key = count(1).__next__, count(1).__next__
         self._next_holder, self._next_receive = count(1).__next__, count(1).__next__
 
     # -- in and out ---------------------------------------------------------------------------------------
 
-    def add(self, task_id: str, queue: str, rank: int, due_s: float | None, body: bytes, now_s: float) -> bool:
+    def add(self, row: Row, now_s: float) -> bool:
         """Take a message; say whether it was not here yet."""
+        task_id, queue, rank, due_s, body, lane, expires_s = row
         if task_id in self._by_id:
             return False
         due_s = None if due_s is None or due_s <= now_s else due_s
         entry = _Entry(self._next_seq(), task_id, queue, rank, due_s, body)
+        entry.lane, entry.expires_s = lane, expires_s
         self._entries[entry.seq] = self._by_id[task_id] = entry
         self._line_up(entry)
         return True
@@ -94,31 +107,49 @@ class Messages:
             if queue in self._paused:
                 continue
             self._ripen(queue, now_s)
-            while len(batch) < limit and (entry := self._first_ready(queue)) is not None:
-                heappop(self._ready[queue])
-                entry.claim = (holder, number)
-                entry.deliveries += 1
-                self._held[holder][entry.seq] = entry
-                batch.append(_delivery(entry))
+            turns = (self._next_limited, self._next_ready) if number % 2 else (self._next_ready, self._next_limited)
+            for take in turns:  # what is under limits and what is not take turns in being first
+                while len(batch) < limit and (entry := take(queue, now_s)) is not None:
+                    entry.claim = (holder, number)
+                    entry.deliveries += 1
+                    self._held[holder][entry.seq] = entry
+                    batch.append(_delivery(entry))
         return batch
 
     def next_due(self, queues: Sequence[str]) -> float | None:
-        """Return when the first delayed message of these queues is due."""
+        """Return when the first delayed message of these queues is due, or a token that messages wait for; 0: now."""
+        if any(queue not in self._paused and self.lanes.has_more(queue) for queue in queues):
+            return 0.0
+        token_due_s = self.lanes.next_moment()
         moments = [
             entry.due_s
             for queue in queues
             if queue not in self._paused and (entry := self._first_delayed(queue)) is not None and entry.due_s
         ]
-        return min(moments, default=None)
+        return min(moments if token_due_s is None else [*moments, token_due_s], default=None)
+
+    def left_behind(self, queues: Iterable[str]) -> set[str]:
+        """Return those of these queues that have more under limits to be tried now."""
+        return {queue for queue in queues if queue not in self._paused and self.lanes.has_more(queue)}
+
+    def take_touched(self) -> set[str]:
+        """Return the queues in which a change of limits, or of what runs under them, has made room."""
+        return self.lanes.take_touched()
 
     def settle(self, settlement: Settlement, now_s: float) -> tuple[bool, str | None]:
         """Carry it out if the delivery is still ours; return whether it was, and the queue that has something new."""
         seq, claim = settlement.delivery.grip
         entry = self._entries.get(seq)
         if entry is None or entry.claim != claim:
-            return False, None
+            return self._settle_begun(seq, claim), None
+        if entry.lane is not None and isinstance(settlement, Ack) and settlement.begins:
+            self._remove(entry)
+            self._begun[seq] = claim, entry.id
+            return True, None
         del self._held[claim[0]][seq]
         entry.claim = None
+        if entry.lane is not None:
+            self.lanes.give_back(entry.id, refund=isinstance(settlement, Release) and settlement.message is None)
         match settlement:
             case Ack():
                 self._remove(entry)
@@ -127,8 +158,8 @@ class Messages:
                 self._line_up(entry)
                 return True, entry.queue
             case Release(message=message) if message is not None:
-                entry.queue, entry.rank, entry.body = message.queue, rank_of(message), encode(message)
-                entry.due_s = message.due_at_s if message.due_at_s is not None and message.due_at_s > now_s else None
+                _, entry.queue, entry.rank, due_s, entry.body, entry.lane, entry.expires_s = row_of(message)
+                entry.due_s = due_s if due_s is not None and due_s > now_s else None
                 entry.verdict = entry.redelivered_at_s = None
                 self._line_up(entry)
                 return True, entry.queue
@@ -151,7 +182,7 @@ class Messages:
 
     def inject(self, queue: str, task_id: str, raw: bytes) -> None:
         """Lay something into a queue that may be no message: what a defect elsewhere would have left there."""
-        self.add(task_id, queue, HIGHEST_PRIORITY - LOWEST_PRIORITY, None, raw, 0.0)
+        self.add((task_id, queue, HIGHEST_PRIORITY - LOWEST_PRIORITY, None, raw, None, None), 0.0)
 
     # -- holders ------------------------------------------------------------------------------------------
 
@@ -174,14 +205,20 @@ class Messages:
         self._holders.pop(holder, None)
         held = self._held.pop(holder, {})
         judged = dict(verdicts)
+        back = []
         for entry in held.values():
+            if entry.lane is not None:
+                self.lanes.give_back(entry.id, refund=False)
+            if self._begun.pop(entry.seq, None) is not None:
+                continue
+            back.append(entry.queue)
             verdict = judged.get(entry.id)
             if verdict is not None:
                 entry.verdict = verdict
                 entry.crashes += verdict.kind is VerdictKind.CRASHED
             entry.claim, entry.redelivered_at_s = None, now_s
             self._line_up(entry)
-        return [entry.queue for entry in held.values()]
+        return back
 
     def check_holder(self, holder: int) -> None:
         if holder not in self._holders:
@@ -206,14 +243,13 @@ class Messages:
             return Place.DEAD if is_dead else None
         if entry.claim is not None:
             return Place.HELD
-        return Place.DELAYED if entry.due_s is not None and entry.due_s > now_s else Place.WAITING
+        return _place_of(entry, now_s)
 
     def status(self, now_s: float) -> list[QueueStatus]:
         found: dict[str, dict[str, Any]] = {name: {} for name in (*self._declared, *self._paused)}
         for entry in self._entries.values():
             numbers = found.setdefault(entry.queue, {})
-            is_delayed = entry.due_s is not None and entry.due_s > now_s
-            place = "held" if entry.claim else "delayed" if is_delayed else "waiting"
+            place = "held" if entry.claim else _place_of(entry, now_s).value
             numbers[place] = numbers.get(place, 0) + 1
             if place == "waiting" and (message := message_in(entry.body)) is not None:
                 since_s = max(message.sent_at_s, message.due_at_s or 0.0)
@@ -230,21 +266,17 @@ class Messages:
                 dead=numbers.get("dead", 0),
                 paused=name in self._paused,
                 oldest_waiting_at_s=numbers.get("oldest"),
+                limited=numbers.get("limited", 0),
             )
             for name, numbers in sorted(found.items())
         ]
 
     def browse(self, queue: str, limit: int, offset: int, now_s: float) -> list[tuple[Place, Message]]:
-        lined_up = sorted(
-            (0, entry.rank, entry.seq, entry)
-            if entry.due_s is None or entry.due_s <= now_s
-            else (1, entry.due_s, entry.seq, entry)
-            for entry in self._entries.values()
-            if entry.queue == queue and entry.claim is None
-        )
+        here = [entry for entry in self._entries.values() if entry.queue == queue and entry.claim is None]
+        lined_up = sorted(((_place_of(entry, now_s), entry) for entry in here), key=_turn_of)
         return [
-            (Place.DELAYED if later else Place.WAITING, message)
-            for later, _, _, entry in lined_up[offset : offset + limit]
+            (place, message)
+            for place, entry in lined_up[offset : offset + limit]
             if (message := message_in(entry.body)) is not None
         ]
 
@@ -280,7 +312,7 @@ class Messages:
             message = letter.message
             if message is None or letter.reason is DeadReason.MALFORMED:
                 continue
-            if self.add(message.id, letter.queue, rank_of(message), message.due_at_s, encode(message), now_s):
+            if self.add(row_of(replace(message, queue=letter.queue)), now_s):
                 del self._dead[letter.key]
                 back.append(letter.queue)
         return back
@@ -291,13 +323,26 @@ class Messages:
     # -- within -------------------------------------------------------------------------------------------
 
     def _line_up(self, entry: _Entry) -> None:
-        if entry.due_s is None:
+        if entry.due_s is None and entry.lane is not None:
+            self.lanes.line_up(entry.queue, entry.lane, entry.rank, entry.seq, entry.id, entry.expires_s)
+        elif entry.due_s is None:
             heappush(self._ready.setdefault(entry.queue, []), (entry.rank, entry.seq))
         else:
             heappush(self._delayed.setdefault(entry.queue, []), (entry.due_s, entry.seq))
 
+    def _settle_begun(self, seq: int, claim: tuple[int, int]) -> bool:
+        """Give back what a message held that was acknowledged early; say whether it was one of this claim."""
+        claimed_by, task_id = self._begun.get(seq, (None, ""))
+        if claimed_by != claim:
+            return False
+        del self._begun[seq], self._held[claim[0]][seq]
+        self.lanes.give_back(task_id, refund=False)
+        return True
+
     def _remove(self, entry: _Entry) -> None:
         del self._entries[entry.seq], self._by_id[entry.id]
+        if entry.lane is not None:
+            self.lanes.remove(entry.id)
         ready, delayed = self._ready.get(entry.queue, []), self._delayed.get(entry.queue, [])
         if len(ready) + len(delayed) > _LEAST_SWEEP + 2 * len(self._entries):  # mostly entries to be passed over
             ready[:] = [item for item in ready if item[1] in self._entries]
@@ -305,12 +350,22 @@ class Messages:
             heapify(ready)
             heapify(delayed)
 
+    def _next_ready(self, queue: str, now_s: float) -> _Entry | None:  # noqa: ARG002 - as `_next_limited`
+        entry = self._first_ready(queue)
+        if entry is not None:
+            heappop(self._ready[queue])
+        return entry
+
+    def _next_limited(self, queue: str, now_s: float) -> _Entry | None:
+        admitted = self.lanes.take(queue, now_s)
+        return None if admitted is None else self._by_id[admitted.id]
+
     def _first_ready(self, queue: str) -> _Entry | None:
         heap = self._ready.get(queue)
         while heap:
             rank, seq = heap[0]
             entry = self._entries.get(seq)
-            is_here = entry is not None and entry.claim is None and entry.due_s is None
+            is_here = entry is not None and entry.claim is None and entry.due_s is None and entry.lane is None
             if entry is not None and is_here and (entry.queue, entry.rank) == (queue, rank):
                 return entry
             heappop(heap)
@@ -346,6 +401,32 @@ class Messages:
             message,
             b"" if message is not None else entry.body,
         )
+
+
+def row_of(message: Message) -> Row:
+    return (
+        message.id,
+        message.queue,
+        rank_of(message),
+        message.due_at_s,
+        encode(message),
+        message.lane,
+        message.expires_at_s,
+    )
+
+
+def _place_of(entry: _Entry, now_s: float) -> Place:
+    """Return where a message is that nobody holds."""
+    if entry.due_s is not None and entry.due_s > now_s:
+        return Place.DELAYED
+    return Place.WAITING if entry.lane is None else Place.LIMITED
+
+
+def _turn_of(placed: tuple[Place, _Entry]) -> tuple[Any, ...]:
+    place, entry = placed
+    if place is Place.DELAYED:
+        return 2, entry.due_s, entry.seq
+    return int(place is Place.LIMITED), entry.rank, entry.seq
 
 
 def rank_of(message: Message) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from faena.backend import Vigil
 from faena.drivers.memory.bell import Bell
-from faena.drivers.memory.messages import encode, rank_of
+from faena.drivers.memory.messages import row_of
 from faena.drivers.memory.state import MemoryState
 from faena.model.message import Message
 from faena.model.schedule import Change, Manifest, Standing
@@ -41,14 +41,14 @@ class MemorySchedules:
     async def change(self, changes: Sequence[Change], broker: object, *, tells: bool = True) -> Sequence[bool]:
         state = self._state
         is_joint = getattr(broker, "state", None) is state
-        bodies = [[encode(message) for message in change.publish] for change in changes]
+        lined_up = [[row_of(message) for message in change.publish] for change in changes]
         with state.lock:
             now_s = state.clock()
             made = [state.timetable.change(change) for change in changes]
-            for change, rows, is_made in zip(changes, bodies, made, strict=True):
-                for message, body in zip(change.publish, rows, strict=True) if is_made else ():
+            for change, rows, is_made in zip(changes, lined_up, made, strict=True):
+                for message, row in zip(change.publish, rows, strict=True) if is_made else ():
                     if is_joint:
-                        state.messages.add(message.id, message.queue, rank_of(message), message.due_at_s, body, now_s)
+                        state.messages.add(row, now_s)
                         state.bells.ring([("queue", message.queue)])
                     else:
                         state.timetable.outbox[message.id] = (now_s, message)

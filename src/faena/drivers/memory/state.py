@@ -15,6 +15,7 @@ from faena.drivers.memory.timetable import Timetable
 from faena.drivers.memory.workflows import Workflows
 from faena.errors import InvalidSetting
 from faena.model.claim import Claimant
+from faena.model.limit import Declared
 
 _SCHEME = "memory://"
 
@@ -27,6 +28,7 @@ class MemoryState:
         self.lock = threading.RLock()
         self.bells = Bells()
         self.messages = Messages()
+        self.limits = Declared()
         self.results = Results()
         self.workflows = Workflows()
         self.journals = Journals()

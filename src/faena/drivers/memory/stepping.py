@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 
 from faena.backend import JournalEnd, NewWorkflow
-from faena.drivers.memory.messages import encode, rank_of
+from faena.drivers.memory.messages import row_of
 from faena.drivers.memory.state import MemoryState
 from faena.drivers.memory.workflows import StepTaken
 from faena.model.inputs import Gathering, Input, Value
@@ -174,6 +174,6 @@ def carry_out(state: MemoryState, taken: StepTaken, now_s: float) -> set[Hashabl
     """Record what ended, and publish what became ready where broker and backend are one; return what to ring."""
     touched: set[Hashable] = {("result", record.id) for record in taken.records if state.results.record(record)}
     for message in taken.messages if taken.publishes else ():
-        state.messages.add(message.id, message.queue, rank_of(message), message.due_at_s, encode(message), now_s)
+        state.messages.add(row_of(message), now_s)
         touched.add(("queue", message.queue))
     return touched

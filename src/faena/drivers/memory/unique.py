@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from faena.drivers.memory.messages import encode, rank_of
+from faena.drivers.memory.messages import Row, row_of
 from faena.drivers.memory.state import MemoryState
 from faena.model.claim import Claim, Claimant, Until, counts
 from faena.model.delivery import Place
@@ -21,10 +21,10 @@ class MemoryClaims:
 
     async def take(self, messages: Sequence[Message], broker: object) -> Sequence[Claimant | None]:
         is_joint = getattr(broker, "state", None) is self._state
-        bodies = [encode(message) for message in messages]
+        rows = [row_of(message) for message in messages]
         with self._state.lock:
             now_s = self._state.clock()
-            return [self._take(*each, is_joint, now_s) for each in zip(messages, bodies, strict=True)]
+            return [self._take(*each, is_joint, now_s) for each in zip(messages, rows, strict=True)]
 
     async def take_over(self, message: Message, present: str) -> bool:
         claim = _claim_of(message)
@@ -38,14 +38,14 @@ class MemoryClaims:
             return True
 
     async def replace(self, message: Message, broker: object) -> bool:  # noqa: ARG002 - it is ours
-        state, claim, body = self._state, _claim_of(message), encode(message)
+        state, claim, row = self._state, _claim_of(message), row_of(message)
         with state.lock:
             now_s = state.clock()
             claimant, _ = state.keys.get(claim.key, (None, 0.0))
             if claimant is None or claimant.task_id != message.id or not state.messages.cancel([message.id]):
                 return False
             self._keep(message, now_s, is_published=True, since_s=claimant.since_s)
-            self._publish(message, body, now_s)
+            self._publish(row, now_s)
             return True
 
     async def published(self, messages: Sequence[Message]) -> None:
@@ -61,14 +61,14 @@ class MemoryClaims:
 
     # -- internals -----------------------------------------------------------------------------------------
 
-    def _take(self, message: Message, body: bytes, is_joint: bool, now_s: float) -> Claimant | None:
+    def _take(self, message: Message, row: Row, is_joint: bool, now_s: float) -> Claimant | None:
         claimant = self._present(_claim_of(message), is_joint, now_s)
         if claimant is not None and claimant.task_id != message.id:
             return claimant
         if claimant is None:
             self._keep(message, now_s, is_published=is_joint)
         if is_joint:
-            self._publish(message, body, now_s)
+            self._publish(row, now_s)
         return None
 
     def _present(self, claim: Claim, is_joint: bool, now_s: float) -> Claimant | None:
@@ -92,10 +92,9 @@ class MemoryClaims:
         claimant = Claimant(message.id, claim.until, now_s if since_s is None else since_s, now_s, is_published)
         self._state.keys[claim.key] = claimant, claim.expires_at_s
 
-    def _publish(self, message: Message, body: bytes, now_s: float) -> None:
-        state = self._state
-        state.messages.add(message.id, message.queue, rank_of(message), message.due_at_s, body, now_s)
-        state.bells.ring([("queue", message.queue)])
+    def _publish(self, row: Row, now_s: float) -> None:
+        self._state.messages.add(row, now_s)
+        self._state.bells.ring([("queue", row[1])])
 
 
 def release(state: MemoryState, messages: Iterable[Message]) -> None:

@@ -17,6 +17,7 @@ _STEPS = (
     "schema_2",
     "schema_3",
     "schema_4",
+    "schema_5",
 )  # the n-th step leads to version n; one that was released never changes
 VERSION = len(_STEPS)
 

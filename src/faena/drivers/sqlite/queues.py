@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from faena.drivers.sqlite import places
+from faena.drivers.sqlite import lanes, places
 from faena.drivers.sqlite.database import Connection
+from faena.drivers.sqlite.lanes import LANES, Effects
+from faena.drivers.sqlite.places import LIMITED
 from faena.drivers.sqlite.results import ids_json
 from faena.drivers.sqlite.steps import MESSAGES, QUEUES, known_number, message_in
 from faena.model.delivery import Place, QueueStatus
 from faena.model.message import HIGHEST_PRIORITY, Message
+
+_PLACES = (Place.WAITING, Place.LIMITED, Place.DELAYED)
 
 
 def declare(connection: Connection, names: Sequence[str]) -> None:
@@ -21,9 +25,10 @@ def locate(connection: Connection, ids: Sequence[str]) -> list[Place | None]:
     now_s = time.time()
     wanted = (ids_json(ids),)
     places = {row[0]: Place.DEAD for row in connection.execute(MESSAGES.locate_dead, wanted).fetchall()}
-    for task_id, is_held, due_s in connection.execute(MESSAGES.locate, wanted).fetchall():
+    for task_id, is_held, due_s, rank in connection.execute(MESSAGES.locate, wanted).fetchall():
         is_delayed = due_s is not None and due_s > now_s
-        places[task_id] = Place.HELD if is_held else Place.DELAYED if is_delayed else Place.WAITING
+        waits = Place.WAITING if rank != LIMITED else Place.LIMITED
+        places[task_id] = Place.HELD if is_held else Place.DELAYED if is_delayed else waits
     return [places.get(task_id) for task_id in ids]
 
 
@@ -37,9 +42,14 @@ def status(connection: Connection) -> list[QueueStatus]:
         ).fetchone()
         if not (all_of_it or is_declared or name in dead):
             continue
-        waiting = all_of_it - held - int(delayed)
+        limited = connection.execute(LANES.count, places.limited(number)).fetchone()[0]
+        waiting = all_of_it - held - int(delayed) - limited
         since_s = _oldest(connection, number, first_due_s) if waiting else None
-        found.append(QueueStatus(name, waiting, int(delayed), held, dead.get(name, 0), bool(is_paused), since_s))
+        found.append(
+            QueueStatus(
+                name, waiting, int(delayed), held, dead.get(name, 0), bool(is_paused), since_s, limited=limited
+            )
+        )  # fmt: skip
     return sorted(found, key=lambda each: each.name)
 
 
@@ -58,14 +68,19 @@ def browse(connection: Connection, queue: str, limit: int, offset: int) -> list[
     number = known_number(connection, queue)
     if number is None:
         return []
-    wanted = (*places.ready(number), number, time.time(), limit, offset)
+    wanted = (*places.ready(number), number, time.time(), limit, offset, *places.limited(number))
     return [
-        (Place.WAITING if due_s is None else Place.DELAYED, message)
-        for due_s, body in connection.execute(QUEUES.browse, wanted).fetchall()
+        (_PLACES[later], message)
+        for later, body in connection.execute(QUEUES.browse, wanted).fetchall()
         if (message := message_in(body)) is not None
     ]
 
 
-def purge(connection: Connection, queue: str) -> int:
+def purge(connection: Connection, touched: set[str], queue: str) -> int:
     number = known_number(connection, queue)
-    return 0 if number is None else connection.execute(QUEUES.purge, places.whole(number)).rowcount
+    if number is None:
+        return 0
+    effects = Effects(connection)
+    lanes.purge(effects, number)
+    touched.update(effects.names())
+    return connection.execute(QUEUES.purge, places.whole(number)).rowcount

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from faena.backend import Completion
 from faena.drivers.signals import name_of
-from faena.drivers.sqlite import journal, results, steps, unique, workflows
+from faena.drivers.sqlite import journal, lanes, results, steps, unique, workflows
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver
 from faena.drivers.sqlite.stepping import carry_out
@@ -32,17 +32,19 @@ def settle(driver: Driver, settlements: Sequence[Settlement]) -> list[bool]:
     if _are_acks(settlements):
         settled = Counter([claim for _, claim in grips])
         try:
-            database.write(lambda sql: _ack_all(sql, driver, grips, settled))
+            touched = database.write(lambda sql: _ack_all(sql, driver, settlements, settled))
         except _Differs:
             pass
         else:
             steps.count_down(settled, driver.outstanding)
+            driver.signals.notify([name_of("q", queue) for queue in touched])
             return [True] * len(grips)
-    touched: set[str] = set()
+    touched = set()
 
     def one_by_one(connection: Connection) -> tuple[list[bool], Counter[int]]:
         done = [steps.settle_one(connection, each, touched, largest_bytes) for each in settlements]
-        return done, _end_claims(connection, driver, grips, done)
+        ended = [is_ours and not _begins(each) for is_ours, each in zip(done, settlements, strict=True)]
+        return done, _end_claims(connection, driver, grips, ended)
 
     done, settled = database.write(one_by_one)
     steps.count_down(settled, driver.outstanding)
@@ -71,7 +73,7 @@ class SqliteJoint:
         if _are_acks([each.settlement for each in completions]) and all(each.park is None for each in completions):
             settled = Counter([claim for _, claim in grips])
             try:
-                tickets = database.write(lambda sql: self._all_at_once(sql, grips, settled, rows, completions, touched))
+                tickets = database.write(lambda sql: self._all_at_once(sql, settled, rows, completions, touched))
                 done = [True] * len(completions)
             except _Differs:
                 touched.clear()
@@ -85,13 +87,12 @@ class SqliteJoint:
     def _all_at_once(
         self,
         connection: Connection,
-        grips: list[tuple[int, int]],
         settled: Counter[int],
         rows: Sequence[results.ResultRow],
         completions: Sequence[Completion],
         touched: set[str],
     ) -> results.Tickets:
-        _ack_all(connection, self._driver, grips, settled)
+        touched |= _ack_all(connection, self._driver, [each.settlement for each in completions], settled)
         if rows and results.record_all(connection, rows) != len(rows):
             raise _Differs
         tickets = results.take_tickets(connection, rows)
@@ -171,13 +172,26 @@ def _merged(tickets: results.Tickets, more: results.Tickets | None) -> results.T
 
 
 def _are_acks(settlements: Sequence[Settlement]) -> bool:
-    return all(type(each) is Ack for each in settlements)
+    return all(type(each) is Ack and not each.begins for each in settlements)
 
 
-def _ack_all(connection: Connection, driver: Driver, grips: list[tuple[int, int]], settled: Counter[int]) -> None:
-    if steps.ack_all(connection, grips) != len(grips):
+def _begins(settlement: Settlement) -> bool:
+    return isinstance(settlement, Ack) and settlement.begins
+
+
+def _ack_all(connection: Connection, driver: Driver, settlements: Sequence[Settlement], settled: Counter[int]) -> set[str]:
+    """Acknowledge all; return the queues in which what was under limits has made room."""
+    if steps.ack_all(connection, [each.delivery.grip for each in settlements]) != len(settlements):
         raise _Differs
     steps.end_claims(connection, settled, driver.outstanding)
+    limited = [of for each in settlements if type(of := each.delivery) is Delivery and of.message.lane is not None]
+    if not limited:
+        return set()
+    effects = lanes.Effects(connection)
+    for delivery in limited:
+        seq, claim = delivery.grip
+        lanes.give_back(effects, claim, seq, refund=False)
+    return set(effects.names())
 
 
 def _end_claims(connection: Connection, driver: Driver, grips: list[tuple[int, int]], done: list[bool]) -> Counter[int]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from faena.drivers.sqlite import places
+from faena.drivers.sqlite import lanes, places
 from faena.drivers.sqlite.claims import claims_of, new_claim
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.statements import statements_of
@@ -50,7 +50,9 @@ def message_in(body: bytes) -> Message | None:
 
 
 def rank_of(message: Message) -> int:
-    """Return the place of its priority; those out of range count as the nearest."""
+    """Return the place of its priority, those out of range count as the nearest; or that of what is under limits."""
+    if message.lane is not None:
+        return places.LIMITED
     return HIGHEST_PRIORITY - max(LOWEST_PRIORITY, min(HIGHEST_PRIORITY, message.priority))
 
 
@@ -128,7 +130,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
     claim: int
     rows: list[tuple[str, list[tuple[Any, ...]]]]  # queue -> its rows in their order
-    full: str | None  # a queue that may hold more
+    touched: list[str]  # queues that may hold more for somebody
 
 
 def receive(connection: Connection, holder: int, queues: Sequence[str], limit: int) -> Claimed:
@@ -138,24 +140,45 @@ def receive(connection: Connection, holder: int, queues: Sequence[str], limit: i
     claim, now_s = new_claim(holder), time.time()
     found: list[tuple[str, list[tuple[Any, ...]]]] = []
     seqs: list[int] = []
-    full: str | None = None
+    touched: list[str] = []
     for queue in queues:
         number = None if queue in paused else known_number(connection, queue)
         if number is None:
             continue
         _ripen(connection, number, now_s)
-        first, last = places.ready(number)
-        rows = connection.execute(MESSAGES.claim, (claim, first, last, limit - len(seqs))).fetchall()
+        rows = _claim(connection, number, limit - len(seqs), claim, touched)
         if rows:
-            rows.sort()  # by seq: RETURNING keeps no order
             found.append((queue, rows))
             seqs += [row[0] for row in rows]
             if len(seqs) >= limit:
-                full = queue
+                touched.append(queue)
                 break
     if seqs:
         connection.execute(MESSAGES.note_claim, (claim, json_of(seqs).decode()))
-    return Claimed(claim, found, full)
+    return Claimed(claim, found, touched)
+
+
+def _claim(connection: Connection, queue: int, limit: int, claim: int, touched: list[str]) -> list[tuple[Any, ...]]:
+    """Claim messages of one queue: what is under limits and what is not take turns in being first."""
+    rows: list[tuple[Any, ...]] = []
+    has_limited = lanes.has_any(connection, queue)
+    if has_limited and claim & 1:
+        rows = _claim_limited(connection, queue, limit, claim, touched)
+    if len(rows) < limit:
+        free = connection.execute(MESSAGES.claim, (claim, *places.ready(queue), limit - len(rows))).fetchall()
+        rows += sorted(free)  # by seq: RETURNING keeps no order
+    if has_limited and not claim & 1 and len(rows) < limit:
+        rows += _claim_limited(connection, queue, limit - len(rows), claim, touched)
+    return rows
+
+
+def _claim_limited(connection: Connection, queue: int, limit: int, claim: int, touched: list[str]) -> list[tuple[Any, ...]]:
+    rows, effects = lanes.take(connection, queue, limit, claim)
+    effects.touched.discard(queue)
+    if lanes.has_work(connection, queue):
+        effects.touched.add(queue)
+    touched += effects.names()
+    return rows
 
 
 def deliveries_of(claimed: Claimed) -> list[Delivery | Malformed]:
@@ -185,6 +208,11 @@ def look(connection: Connection, holder: int, queues: Sequence[str]) -> float | 
         due_s = connection.execute(MESSAGES.next_due, (number,)).fetchone()[0]
         if due_s is not None:
             moments.append(due_s)
+        if lanes.has_work(connection, number):
+            return 0.0
+    token_due_s = lanes.next_due(connection)
+    if token_due_s is not None:
+        moments.append(token_due_s)
     return min(moments, default=None)
 
 
@@ -214,11 +242,43 @@ def _delivery(row: tuple[Any, ...], claim: int, queue: str) -> Delivery | Malfor
     )
 
 
+def cancel(connection: Connection, touched: set[str], ids: str) -> list[Message]:
+    """Take out what nobody holds; return the messages."""
+    rows = connection.execute(MESSAGES.cancel, (ids,)).fetchall()
+    limited = [seq for seq, _ in rows if places.is_lined_up(seq)]
+    if limited:
+        effects = lanes.Effects(connection)
+        lanes.leave(effects, limited)
+        touched.update(effects.names())
+    return [message for _, body in rows if (message := message_in(body)) is not None]
+
+
 # -- settling ----------------------------------------------------------------------------------------------
 
 
 def settle_one(connection: Connection, settlement: Settlement, touched: set[str], largest_bytes: int) -> bool:
     """Carry out one settlement if its delivery is still ours; add the queues that have something new to `touched`."""
+    of = settlement.delivery
+    if type(of) is Delivery and of.message.lane is not None:
+        return _settle_limited(connection, settlement, touched, largest_bytes)
+    return _settle_one(connection, settlement, touched, largest_bytes)
+
+
+def _settle_limited(connection: Connection, settlement: Settlement, touched: set[str], largest_bytes: int) -> bool:
+    """Do the same for what may hold permits: it gives them back."""
+    effects, (seq, claim) = lanes.Effects(connection), settlement.delivery.grip
+    if isinstance(settlement, Ack) and settlement.begins:
+        return _settle_one(connection, settlement, touched, largest_bytes)
+    is_unbegun = isinstance(settlement, Release) and settlement.message is None
+    was_in_hand = lanes.give_back(effects, claim, seq, refund=is_unbegun)
+    is_ours = _settle_one(connection, settlement, touched, largest_bytes)
+    if is_ours and is_unbegun and places.is_lined_up(seq):
+        lanes.line_up_again(effects, seq)
+    touched.update(effects.names())
+    return is_ours or (was_in_hand and isinstance(settlement, Ack))
+
+
+def _settle_one(connection: Connection, settlement: Settlement, touched: set[str], largest_bytes: int) -> bool:
     match settlement:
         case Ack(delivery=delivery):
             return connection.execute(MESSAGES.ack, delivery.grip).rowcount == 1
@@ -254,7 +314,7 @@ def _replace(connection: Connection, grip: tuple[int, int], row: Row) -> bool:
     seq = grip[0]
     if due_s is not None:
         seq = last_seq(connection, number, places.DELAYED) + 1
-    elif held != (number, rank):
+    elif held != (number, rank) or rank == places.LIMITED:
         seq = last_seq(connection, number, rank) + 1
     connection.execute(MESSAGES.replace, (seq, number, rank, due_s, body, grip[0]))
     return True
@@ -285,20 +345,25 @@ def count_down(settled: Counter[int], outstanding: Outstanding) -> None:
 # -- holders -----------------------------------------------------------------------------------------------
 
 
-def hand_back(connection: Connection, holder: int, verdicts: Iterable[tuple[str, Verdict]]) -> list[str]:
-    """End a holder; return the queue of each message that went back."""
+def hand_back(connection: Connection, holder: int, verdicts: Iterable[tuple[str, Verdict]], touched: set[str]) -> int:
+    """End a holder; return how many messages went back, and add the queues that have something new to `touched`."""
     bounds, now_s, judged = claims_of(holder), time.time(), dict(verdicts)
     names: dict[int, str] = {}
-    back = []
+    back: list[str] = []
+    effects = lanes.Effects(connection)
+    lanes.hand_back(effects, holder)
     for seq, task_id, number in connection.execute(HOLDERS.held, bounds).fetchall():
         verdict = judged.get(task_id)
         if verdict is not None:
             crashes = 1 if verdict.kind == VerdictKind.CRASHED else 0
             connection.execute(HOLDERS.judge, (crashes, encode(verdict), seq))
         connection.execute(HOLDERS.hand_back, (now_s, seq))
+        if places.is_lined_up(seq):
+            lanes.line_up_again(effects, seq)
         if number not in names:
             names[number] = queue_name(connection, number)
         back.append(names[number])
+    touched.update(back, effects.names())
     connection.execute(HOLDERS.end_claims, bounds)
     connection.execute(HOLDERS.close, (holder,))
-    return back
+    return len(back)

@@ -66,21 +66,22 @@ class SqliteClaims:
 
     def _replace(self, message: Message) -> bool:
         row = steps.row_of(message, self._driver.location.largest_message_bytes)
+        touched: set[str] = set()
 
         def work(sql: Connection) -> bool:
             now_s = time.time()
             found = sql.execute(UNIQUE.present, (_claim_of(message).key,)).fetchone()
             if found is None or found[0] != message.id:
                 return False
-            if not sql.execute(steps.MESSAGES.cancel, (ids_json([message.id]),)).fetchall():
+            if not steps.cancel(sql, touched, ids_json([message.id])):
                 return False
             _keep(sql, message, now_s, is_published=True, since_s=found[2])
             steps.insert_one(sql, row)
+            touched.add(message.queue)
             return True
 
         is_replaced = self._driver.database.write(work)
-        if is_replaced:
-            self._driver.signals.notify([name_of("q", message.queue)])
+        self._driver.signals.notify([name_of("q", queue) for queue in touched])
         return is_replaced
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from faena.broker import Broker
 from faena.testing.conformance.leasing import Leasing
+from faena.testing.conformance.limiting import Limiting
 from faena.testing.conformance.looking import Looking
 from faena.testing.conformance.publishing import Publishing
 from faena.testing.conformance.receiving import Receiving
@@ -14,7 +15,7 @@ from faena.testing.conformance.stage import Stage, new_place
 from faena.types import Io
 
 
-class BrokerConformance(Publishing, Receiving, Settling, Leasing, Looking):
+class BrokerConformance(Publishing, Receiving, Settling, Leasing, Looking, Limiting):
     """Derive from it, say how to connect, and how to lay something malformed into a queue (`corrupt`)."""
 
     def connect_broker(self, place: str, io: Io) -> Broker:

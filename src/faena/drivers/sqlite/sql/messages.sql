@@ -53,10 +53,10 @@ INSERT INTO dead (id, queue, reason, detail, buried_at, deliveries, crashes, bod
 VALUES (?, (SELECT name FROM queues WHERE number = ?), ?, ?, ?, ?, ?, ?)
 
 -- name: cancel
-DELETE FROM messages WHERE claim IS NULL AND id IN (SELECT value FROM json_each(?)) RETURNING body
+DELETE FROM messages WHERE claim IS NULL AND id IN (SELECT value FROM json_each(?)) RETURNING seq, body
 
 -- name: locate
-SELECT id, claim IS NOT NULL, due FROM messages WHERE id IN (SELECT value FROM json_each(?))
+SELECT id, claim IS NOT NULL, due, rank FROM messages WHERE id IN (SELECT value FROM json_each(?))
 
 -- name: locate_dead
 SELECT id FROM dead WHERE id IN (SELECT value FROM json_each(?))

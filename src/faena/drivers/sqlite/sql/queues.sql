@@ -31,10 +31,14 @@ SELECT queue, count(*) FROM dead GROUP BY queue
 SELECT body FROM messages WHERE seq BETWEEN ? AND ? AND claim IS NULL ORDER BY seq LIMIT 1
 
 -- name: browse
-SELECT due, body FROM (
-    SELECT 0 AS later, rank, seq, NULL AS due, body FROM messages WHERE seq BETWEEN ?1 AND ?2 AND claim IS NULL
+SELECT later, body FROM (
+    SELECT 0 AS later, rank, seq, body FROM messages WHERE seq BETWEEN ?1 AND ?2 AND claim IS NULL
     UNION ALL
-    SELECT due > ?4, CASE WHEN due > ?4 THEN due ELSE rank END, seq, CASE WHEN due > ?4 THEN due END, body
+    SELECT 1, coalesce(lined_up.rank, 9), messages.seq, body FROM messages
+    LEFT JOIN lined_up ON lined_up.seq = messages.seq
+    WHERE messages.seq BETWEEN ?7 AND ?8 AND claim IS NULL
+    UNION ALL
+    SELECT CASE WHEN due > ?4 THEN 2 ELSE rank = 14 END, CASE WHEN due > ?4 THEN due ELSE rank END, seq, body
     FROM messages WHERE queue = ?3 AND due IS NOT NULL
 ) ORDER BY later, rank, seq LIMIT ?5 OFFSET ?6
 
