@@ -22,7 +22,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from faena.model.claim import Claimant
-from faena.model.control import Command, Reply, Revocation, WorkerInfo
+from faena.model.control import Command, Order, Reply, Revocation, WorkerInfo
 from faena.model.delivery import Settlement
 from faena.model.inputs import Input, Value
 from faena.model.journal import Entry, Parked
@@ -96,6 +96,22 @@ class Revocations(Protocol):
 
     async def since(self, mark: int) -> tuple[int, Sequence[Revocation]]:
         """Return those added after `mark` (0: all that stand) and the next mark."""
+        ...
+
+
+class Orders(Protocol):
+    """What was ordered of all workers, and stands. There are few of them: who gives them sees to that."""
+
+    async def give(self, orders: Sequence[Order]) -> None:
+        """Keep these, each in the place of the one of its kind and name."""
+        ...
+
+    async def withdraw(self, kind: str, names: Sequence[str]) -> int:
+        """Let orders stand no more; return how many went."""
+        ...
+
+    async def standing(self) -> Sequence[Order]:
+        """Return what stands now, by kind and name."""
         ...
 
 
@@ -348,6 +364,8 @@ class Backend(Protocol):
     def mailbox(self) -> Mailbox: ...
     @property
     def revocations(self) -> Revocations: ...
+    @property
+    def orders(self) -> Orders: ...
     @property
     def workflows(self) -> Workflows: ...
     @property

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import to_builtins
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app.inspect import Answers, Inspect
 from faena.app.links import Link, Links
+from faena.app.orders import end_waiting, give, order_of
 from faena.config.settings import Settings
-from faena.errors import FaenaError
-from faena.model.control import Command, Reply, Revocation, WorkerInfo
+from faena.errors import FaenaError, InvalidArguments
+from faena.model.control import Command, Order, OrderKind, Reply, Revocation, RevokeRule, TimeLimits, WorkerInfo
 from faena.model.ended import revoked_failure
 from faena.model.message import Message
 from faena.model.result import ResultRecord, State
 from faena.model.workflow import Ending, NodeState
+from faena.tasks.options import seconds
 
 
 class Control:
@@ -42,6 +47,67 @@ class Control:
     def terminate(self, task_id: str | Sequence[str], signal: str = "SIGKILL") -> None:
         """Revoke, and kill the process that runs the task."""
         self.revoke(task_id, terminate=True, signal=signal)
+
+    def revoke_by(
+        self,
+        *,
+        task: str = "",
+        queue: str = "",
+        headers: Mapping[str, Any] | None = None,
+        sent_before: datetime | None = None,
+        terminate: bool = False,
+        signal: str = "",
+        expires: float | timedelta | None = None,
+    ) -> int:
+        """Never begin the tasks that this is about, anywhere, also where a worker starts later; return how many waited.
+
+        What is given has to fit together: names may hold *, ? and [...]; a header is equal, or one of a list. Those that
+        wait end as REVOKED at once (of each queue the first 100,000; the others, and those sent later, when their turn
+        comes).
+        It stands for `expires`, or as long as a revoked task is remembered (`worker_revokes_expire`); see `withdraw`.
+        Raises InvalidArguments: it is about everything.
+        """
+        rule = _rule(task, queue, headers, sent_before, terminate, signal)
+        return run(self._revoke_by(self._links.blocking(), rule, seconds(expires)))
+
+    async def arevoke_by(
+        self,
+        *,
+        task: str = "",
+        queue: str = "",
+        headers: Mapping[str, Any] | None = None,
+        sent_before: datetime | None = None,
+        terminate: bool = False,
+        signal: str = "",
+        expires: float | timedelta | None = None,
+    ) -> int:
+        """Do as `revoke_by`, without blocking the event loop."""
+        rule = _rule(task, queue, headers, sent_before, terminate, signal)
+        return await self._revoke_by(await self._links.asyncio(), rule, seconds(expires))
+
+    def revoke_by_header(self, headers: Mapping[str, Any], terminate: bool = False, signal: str = "") -> int:
+        """Revoke every task that was, or will be, sent with these headers; see `revoke_by`."""
+        return self.revoke_by(headers=headers, terminate=terminate, signal=signal)
+
+    revoke_by_stamped_headers = revoke_by_header
+
+    def time_limit(
+        self, task: str, soft: float | timedelta | None = None, hard: float | timedelta | None = None
+    ) -> Answers:
+        """Change the time limits of a task's runs that begin from now on, in every worker, also one that starts later.
+
+        0: no limit. None: as it was declared; both None: as if nothing had been said. What a call itself says goes first.
+        """
+        limits = TimeLimits(_limit(task, soft), _limit(task, hard))
+        return run(self._time_limit(self._links.blocking(), task, limits))
+
+    def orders(self) -> Sequence[Order]:
+        """Return what was ordered of all workers and stands: rules of revocation, time limits."""
+        return run(self._links.blocking().backend.orders.standing())
+
+    def withdraw(self, name: str) -> int:
+        """Let a rule of revocation stand no more, named as `orders` names it; return how many went."""
+        return run(self._withdraw(self._links.blocking(), OrderKind.REVOKE, name))
 
     def workers(self) -> Sequence[WorkerInfo]:
         """Return the workers that are there now."""
@@ -233,6 +299,33 @@ class Control:
         arguments = {"ids": ids, "terminate": terminate, "signal": signal}
         await link.backend.mailbox.send(_command("revoke", arguments, (), 60.0))
 
+    async def _revoke_by(self, link: Link, rule: RevokeRule, keep_s: float | None) -> int:
+        now_s = time.time()
+        order = order_of(rule, now_s, now_s + (keep_s or self._conf.worker_revokes_expire))
+        await give(link, order)
+        await self._order(link, order)
+
+        async def end(cancelled: Sequence[Message]) -> None:
+            await self._end_revoked(link, cancelled, now_s)
+
+        return await end_waiting(link, rule, end)
+
+    async def _time_limit(self, link: Link, task: str, limits: TimeLimits) -> Answers:
+        if limits == TimeLimits():
+            await self._withdraw(link, OrderKind.TIME_LIMIT, task)
+            return Answers()
+        order = Order(OrderKind.TIME_LIMIT, task, to_builtins(limits), time.time())
+        await give(link, order)
+        return await self._order(link, order)
+
+    async def _order(self, link: Link, order: Order) -> Answers:
+        return await self._tell(link, "order", {"order": to_builtins(order)}, (), 1.0, reply=True)
+
+    async def _withdraw(self, link: Link, kind: str, name: str) -> int:
+        count = await link.backend.orders.withdraw(kind, [name])
+        await self._tell(link, "withdraw", {"kind": kind, "names": [name]}, (), 1.0, reply=True)
+        return count
+
     async def _end_revoked(self, link: Link, cancelled: Sequence[Message], now_s: float) -> None:
         """Record the end of tasks that were taken out of their queue, and tell the workflows that they belong to."""
         records = [self._revoked(message, now_s) for message in cancelled]
@@ -264,6 +357,22 @@ class Control:
             queue=message.queue,
             expires_at_s=now_s + keep_s if keep_s else None,
         )
+
+
+def _rule(
+    task: str, queue: str, headers: Mapping[str, Any] | None, sent_before: datetime | None, terminate: bool, signal: str
+) -> RevokeRule:
+    if not (task or queue or headers or sent_before):
+        raise InvalidArguments("revoke_by", "say what it is about: task=, queue=, headers= or sent_before=")
+    before_s = None if sent_before is None else sent_before.astimezone(UTC).timestamp()
+    return RevokeRule(task, queue, dict(headers or {}), before_s, terminate or bool(signal), signal)
+
+
+def _limit(task: str, value: float | timedelta | None) -> float | None:
+    limit_s = seconds(value)
+    if limit_s is not None and limit_s < 0:
+        raise InvalidArguments(task, f"a time limit is a number of seconds from 0 (none) on, not {value!r}")
+    return limit_s
 
 
 def _names(destination: str | Sequence[str] | None) -> tuple[str, ...]:

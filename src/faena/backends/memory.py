@@ -5,7 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Mapping, Sequence
 
-from faena.backend import Claims, Completion, JointSettler, Journal, Mailbox, Revocations, Schedules, Watch, Workflows
+from faena.backend import (
+    Claims,
+    Completion,
+    JointSettler,
+    Journal,
+    Mailbox,
+    Orders,
+    Revocations,
+    Schedules,
+    Watch,
+    Workflows,
+)
 from faena.drivers.memory.bell import Bell
 from faena.drivers.memory.messages import Row, row_of
 from faena.drivers.memory.schedules import MemorySchedules
@@ -15,7 +26,7 @@ from faena.drivers.memory.unique import MemoryClaims, release
 from faena.drivers.memory.unique import expire as expire_claims
 from faena.drivers.memory.workflows import StepTaken
 from faena.model.claim import released_by
-from faena.model.control import Command, Reply, Revocation, WorkerInfo
+from faena.model.control import Command, Order, Reply, Revocation, WorkerInfo
 from faena.model.delivery import Ack, Delivery, Release
 from faena.model.result import ResultRecord
 from faena.types import Io
@@ -27,7 +38,7 @@ class MemoryBackend:
     def __init__(self, state: MemoryState, io: Io) -> None:
         self.state = state
         self.io: Io = io
-        self._mailbox, self._revocations = _Mailbox(state, io), _Revocations(state)
+        self._mailbox, self._revocations, self._orders = _Mailbox(state, io), _Revocations(state), _Orders(state)
         self._workflows, self._journal = MemoryWorkflows(state), MemoryJournal(state)
         self._schedules = MemorySchedules(state, io)
         self._claims = MemoryClaims(state)
@@ -44,6 +55,10 @@ class MemoryBackend:
     @property
     def revocations(self) -> Revocations:
         return self._revocations
+
+    @property
+    def orders(self) -> Orders:
+        return self._orders
 
     @property
     def workflows(self) -> Workflows:
@@ -303,3 +318,23 @@ class _Revocations:
     async def since(self, mark: int) -> tuple[int, Sequence[Revocation]]:
         with self._state.lock:
             return self._state.results.revoked_since(mark, self._state.clock())
+
+
+class _Orders:
+    """See `faena.backend.Orders`."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    async def give(self, orders: Sequence[Order]) -> None:
+        with self._state.lock:
+            for order in orders:
+                self._state.results.give_order(order)
+
+    async def withdraw(self, kind: str, names: Sequence[str]) -> int:
+        with self._state.lock:
+            return sum(self._state.results.withdraw_order(kind, name) for name in names)
+
+    async def standing(self) -> Sequence[Order]:
+        with self._state.lock:
+            return self._state.results.orders(self._state.clock())

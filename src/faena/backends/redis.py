@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from faena.backend import Claims, JointSettler, Journal, Mailbox, Revocations, Schedules, Watch, Workflows
+from faena.backend import Claims, JointSettler, Journal, Mailbox, Orders, Revocations, Schedules, Watch, Workflows
 from faena.drivers.redis.driver import Driver, driver_for
 from faena.drivers.redis.journal import RedisJournal
-from faena.drivers.redis.mailbox import RedisMailbox, RedisRevocations
+from faena.drivers.redis.mailbox import RedisMailbox, RedisOrders, RedisRevocations
 from faena.drivers.redis.messages import Words
 from faena.drivers.redis.records import record_of, record_words
 from faena.drivers.redis.schedules import RedisSchedules
@@ -34,6 +34,7 @@ class RedisBackend:
         self.driver = driver
         self._is_open = False
         self._mailbox, self._revocations = RedisMailbox(driver), RedisRevocations(driver)
+        self._orders = RedisOrders(driver)
         self._workflows, self._journal = RedisWorkflows(driver), RedisJournal(driver)
         self._schedules = RedisSchedules(driver)
         self._claims = RedisClaims(driver)
@@ -51,6 +52,10 @@ class RedisBackend:
     @property
     def revocations(self) -> Revocations:
         return self._revocations
+
+    @property
+    def orders(self) -> Orders:
+        return self._orders
 
     @property
     def workflows(self) -> Workflows:

@@ -9,13 +9,13 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from faena.backend import Claims, JointSettler, Journal, Mailbox, Revocations, Schedules, Watch, Workflows
+from faena.backend import Claims, JointSettler, Journal, Mailbox, Orders, Revocations, Schedules, Watch, Workflows
 from faena.drivers.sqlite import results
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver, driver_for
 from faena.drivers.sqlite.journal import SqliteJournal
 from faena.drivers.sqlite.journal import expire as expire_journals
-from faena.drivers.sqlite.mailbox import SqliteMailbox, SqliteRevocations
+from faena.drivers.sqlite.mailbox import SqliteMailbox, SqliteOrders, SqliteRevocations
 from faena.drivers.sqlite.results import CONTROL, RESULTS, ids_json
 from faena.drivers.sqlite.schedules import SqliteSchedules
 from faena.drivers.sqlite.settling import SqliteJoint
@@ -36,6 +36,7 @@ class SqliteBackend:
         self._is_open = False
         self._mailbox = SqliteMailbox(driver)
         self._revocations = SqliteRevocations(driver)
+        self._orders = SqliteOrders(driver)
         self._workflows = SqliteWorkflows(driver)
         self._journal = SqliteJournal(driver)
         self._schedules = SqliteSchedules(driver)
@@ -53,6 +54,10 @@ class SqliteBackend:
     @property
     def revocations(self) -> Revocations:
         return self._revocations
+
+    @property
+    def orders(self) -> Orders:
+        return self._orders
 
     @property
     def workflows(self) -> Workflows:
@@ -148,6 +153,7 @@ def _expire(connection: Connection, now_s: float, limit: int) -> int:
         CONTROL.expire_replies,
         CONTROL.expire_workers,
         CONTROL.expire_revocations,
+        CONTROL.expire_orders,
         UNIQUE.expire,
     ):
         if removed < limit:

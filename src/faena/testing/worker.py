@@ -27,6 +27,7 @@ from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
 from faena.scheduler.loop import do_duties
 from faena.worker.core import Core, CoreOptions
+from faena.worker.refusals import Refusals
 from faena.worker.slots import Slots
 
 _LEASE_S = 3600.0  # nobody takes a test's work away
@@ -44,13 +45,12 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
     settler = link.backend.joint(link.broker, holder) or FourSteps(link.broker, consumer, link.backend)
     runner = Runner(app.tasks, app.codecs, hostname=_HOSTNAME, crash_limit=app.conf.task_crash_limit, clock=app.clock)
     completer = Completer(app.codecs, app.sender, app.rules(_HOSTNAME), app.tasks, clock=app.clock)
-    mark, revoked = 0, set[str]()
+    refusals = Refusals(app.conf.worker_revokes_expire)
     events: list[Event] = []
     try:
         while batch := _next(link, consumer):
             item = batch[0]
-            mark, found = run(link.backend.revocations.since(mark))  # tasks revoke tasks
-            revoked.update(revocation.task_id for revocation in found)
+            run(refusals.load(link))  # tasks revoke tasks
             if isinstance(item, Malformed):
                 run(consumer.settle([Bury(item, DeadReason.MALFORMED, item.reason)]))
                 continue
@@ -59,7 +59,7 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
                 if isinstance(item.input, Outdated):
                     run(consumer.settle([Ack(item)]))
                     continue
-            completion, event = completer.complete(*_run_one(runner, item, revoked))
+            completion, event = completer.complete(*_run_one(runner, item, refusals))
             run(settler.complete([completion]))
             events.append(event)
             if len(events) >= most:
@@ -79,9 +79,9 @@ def _next(link: Link, consumer: Consumer) -> Sequence[Delivery | Malformed]:
     return batch
 
 
-def _run_one(runner: Runner, delivery: Delivery, revoked: set[str]) -> tuple[Attempt | Ended, Outcome]:
+def _run_one(runner: Runner, delivery: Delivery, refusals: Refusals) -> tuple[Attempt | Ended, Outcome]:
     begun = runner.begin(delivery)
-    if delivery.message.id in revoked:
+    if refusals.refuses(delivery.message):
         return begun, Revoked("was revoked")
     if not isinstance(begun, Attempt):
         return begun, begun.outcome

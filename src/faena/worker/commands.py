@@ -8,9 +8,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from faena.app.links import Link
 from faena.errors import BackendError, FaenaError, StorageError, did_you_mean
-from faena.model.control import Command, Reply
+from faena.model.control import Command, Order, OrderKind, Reply
 from faena.worker.handle import ProcessHandle, ProcessState
 from faena.worker.wire import Answer
 
@@ -24,6 +26,7 @@ QUESTIONS = (
 )  # fmt: skip
 KNOWN = (
     *QUESTIONS, "shutdown", "restart", "revoke", "unrevoke", "pool_grow", "pool_shrink", "add_consumer", "cancel_consumer",
+    "order", "withdraw",
 )  # fmt: skip
 
 
@@ -99,6 +102,11 @@ class CommandServer:
                 ids = [str(task_id) for task_id in arguments.get("ids", ())]
                 worker.unrevoke(ids)
                 return {"ok": f"{len(ids)} tasks may run again"}
+            case "order":
+                return await self._order(msgspec.convert(arguments.get("order"), Order))
+            case "withdraw":
+                await self._ask_all("withdraw", arguments)
+                return {"ok": "withdrawn"}
             case "pool_grow":
                 return self._resize(_number(arguments, "n"))
             case "pool_shrink":
@@ -166,6 +174,15 @@ class CommandServer:
         return [each for each in self._worker.processes if each.state is not ProcessState.STARTING]
 
     # -- changes -------------------------------------------------------------------------------------------
+
+    async def _order(self, order: Order) -> dict[str, str]:
+        """Hand an order on to every process; end what runs where it says so."""
+        answers = await self._ask_all("order", {"order": msgspec.to_builtins(order)})
+        running = [task_id for answer in answers for task_id in answer]
+        if order.kind == OrderKind.REVOKE and order.value.get("terminate"):
+            self._worker.revoke(running, True, str(order.value.get("signal") or ""), False)
+            return {"ok": f"{len(running)} running tasks are ended"}
+        return {"ok": "it stands"}
 
     def _resize(self, by: int) -> dict[str, str]:
         wanted = self._worker.wanted_processes()

@@ -18,7 +18,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -29,6 +28,7 @@ from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.completion import Completer
 from faena.engine.outcome import Revoked
 from faena.errors import LeaseLost, SoftTimeLimitExceeded
+from faena.model.control import Order
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
 from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
@@ -41,6 +41,7 @@ from faena.worker.connection import Connection
 from faena.worker.coroutines import Coroutines, hard_limit_of
 from faena.worker.describe import described
 from faena.worker.lanes import Finished, Lanes
+from faena.worker.refusals import Refusals
 from faena.worker.slots import Slots
 from faena.worker.window import LARGEST, Window
 
@@ -55,7 +56,6 @@ _FLUSH_AT = 64
 _FLUSH_MOST = 1000
 _TICK_S = 0.1
 _GIVE_BACK_AFTER_S = 0.2
-_REVOKED_KEPT = 10_000  # before those whose time is over are forgotten
 _REFILL_COROUTINES_AT = 8
 
 
@@ -114,8 +114,7 @@ class Core:
         self._has_functions = not all(task.is_coroutine for task in tasks)
         self._early: set[str] = set()  # acknowledged before the run
         self._started_records: deque[ResultRecord] = deque()
-        self._revoked: dict[str, float] = {}  # task id -> until when, unix seconds
-        self._revoked_mark = 0
+        self._refusals = Refusals(app.conf.worker_revokes_expire)
         self.done_count = self.failed_count = 0
         self._stopping: str | None = None
         self._is_fetching = True
@@ -167,6 +166,21 @@ class Core:
         """Run these again when they come."""
         self.call(self._unrevoke, tuple(ids))
 
+    def obey(self, order: Order) -> list[str]:
+        """Take an order; return the ids of what runs and that it would end. To be called in the I/O thread."""
+        rule = self._refusals.obey(order)
+        self.lanes.time_limits = self._refusals.time_limits
+        if rule is None:
+            return []
+        attempts = [*(lane.attempt for lane in self.lanes.lanes), *self._coroutines.attempts()]
+        running = [attempt.delivery.message for attempt in attempts if attempt is not None]
+        return [message.id for message in running if rule.matches(message)]
+
+    def withdraw(self, kind: str, names: Sequence[str]) -> None:
+        """Obey these orders no more. To be called in the I/O thread."""
+        self._refusals.withdraw(kind, names)
+        self.lanes.time_limits = self._refusals.time_limits
+
     def consume(self, queues: Sequence[str]) -> None:
         """Take from these queues from now on; what was taken from others and has not begun goes back.
 
@@ -200,9 +214,7 @@ class Core:
         self.loop = asyncio.get_running_loop()
         self._room, self._busy = asyncio.Event(), asyncio.Event()
         self._to_flush, self._ended = asyncio.Event(), asyncio.Event()
-        self._connection = Connection(
-            self.app.links, self.options.holder, self.options.queues, on_open=self._load_revocations
-        )
+        self._connection = Connection(self.app.links, self.options.holder, self.options.queues, on_open=self._load_orders)
         self._room.set()
         self._started.set()
         try:
@@ -501,15 +513,11 @@ class Core:
         self._coroutines.interrupt(Interrupted("the worker stops"))
 
     def _unrevoke(self, ids: Sequence[str]) -> None:
-        for task_id in ids:
-            self._revoked.pop(task_id, None)
+        self._refusals.remove(ids)
 
     def _revoke(self, ids: Sequence[str], terminate: bool, remember: bool) -> None:
-        if len(self._revoked) > _REVOKED_KEPT:
-            now_s = time.time()
-            self._revoked = {task_id: until_s for task_id, until_s in self._revoked.items() if until_s > now_s}
-        for task_id in ids if remember else ():
-            self._revoked[task_id] = time.time() + self.app.conf.worker_revokes_expire
+        if remember:
+            self._refusals.add(ids)
         if not terminate:
             return
         wanted = set(ids)
@@ -519,13 +527,13 @@ class Core:
         self._coroutines.interrupt(Terminated("revoked"), wanted)
 
     def _revoked_in_lane(self, delivery: Delivery) -> Ended | None:
-        if self._revoked and delivery.message.id in self._revoked:
+        if self._refusals.is_any and self._refusals.refuses(delivery.message):
             return Ended(delivery, Revoked("was revoked"), self.app.tasks.get(delivery.message.task))
         return None
 
-    async def _load_revocations(self, link: Link) -> None:
-        self._revoked_mark, found = await link.backend.revocations.since(self._revoked_mark)
-        self._revoked.update((each.task_id, each.expires_at_s or inf) for each in found)
+    async def _load_orders(self, link: Link) -> None:
+        await self._refusals.load(link)
+        self.lanes.time_limits = self._refusals.time_limits
 
     def _tracks(self) -> bool:
         return self.options.track_started or any(task.track_started for task in self.app.tasks.values())

@@ -16,7 +16,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 from weakref import ReferenceType, ref
@@ -27,6 +27,7 @@ from faena.engine.completion import Completer
 from faena.engine.hooks import call_hooks
 from faena.engine.outcome import Outcome
 from faena.errors import SoftTimeLimitExceeded, TimeLimitExceeded
+from faena.model.control import TimeLimits
 from faena.model.delivery import Delivery
 from faena.model.event import Event
 from faena.signals import ControlSignal
@@ -110,6 +111,7 @@ class Lanes:
         self.lanes = [Lane(index, is_main=main and index == 0) for index in range(count)]
         self.refill_at = 0  # wake the I/O thread when this many are left
         self.revoked: Callable[[Delivery], Ended | None] = lambda _: None
+        self.time_limits: Mapping[str, TimeLimits] = {}  # ordered at run time, by task
         self.on_start: Callable[[Attempt], None] | None = None
         self._runner, self._completer, self._slots = runner, completer, slots
         self._wake_io, self._refill, self._limits = wake_io, refill, limits
@@ -168,13 +170,14 @@ class Lanes:
         return self.held() - len(self.todo)
 
     def limits_of(self, attempt: Attempt) -> tuple[float | None, float | None]:
-        """Return the soft and the hard limit of an attempt in seconds: of the call, the task, or the settings."""
+        """Return the soft and the hard limit of an attempt, seconds: of the call, ordered, of the task, or the settings."""
         message, task = attempt.delivery.message, attempt.task
         soft_s, hard_s = self._limits
-        return (
-            message.soft_time_limit_s or task.soft_time_limit or soft_s,
-            message.time_limit_s or task.time_limit or hard_s,
-        )
+        soft_s, hard_s = task.soft_time_limit or soft_s, task.time_limit or hard_s
+        if self.time_limits and (ordered := self.time_limits.get(task.name)) is not None:
+            soft_s = soft_s if ordered.soft_s is None else ordered.soft_s
+            hard_s = hard_s if ordered.hard_s is None else ordered.hard_s
+        return message.soft_time_limit_s or soft_s, message.time_limit_s or hard_s
 
     def close(self) -> None:
         """Let each lane end when it is idle."""

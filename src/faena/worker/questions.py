@@ -6,8 +6,11 @@ import os
 import resource
 from typing import Any
 
+import msgspec
+
 from faena._lib.plain import plain
 from faena.errors import FaenaError, did_you_mean
+from faena.model.control import Order
 from faena.worker.core import Core
 
 
@@ -33,5 +36,9 @@ def answer(core: Core, name: str, arguments: dict[str, Any]) -> Any:
             }
         case "consume":
             return core.consume(arguments["queues"])
+        case "order":
+            return core.obey(msgspec.convert(arguments["order"], Order))
+        case "withdraw":
+            return core.withdraw(str(arguments["kind"]), [str(name) for name in arguments["names"]])
     known = ("active", "reserved", "registered", "conf", "stats")
     raise FaenaError(f"unknown question '{name}'{did_you_mean(name, known)}; arguments: {sorted(arguments)}")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import signal as signals
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 from faena._lib.arguments import Argument, Option
+from faena._lib.arguments.convert import to_seconds
 from faena.cli.options import Destination, Json, ReplyTimeout
 from faena.cli.output import shown
 from faena.cli.session import Session
-from faena.errors import FaenaError
+from faena.errors import FaenaError, NotRegistered, UsageError, did_you_mean
+from faena.model.control import OrderKind
 
 
 def _signal_name(text: str) -> str:
@@ -20,24 +23,72 @@ def _signal_name(text: str) -> str:
     return name
 
 
+def _header(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ValueError("NAME=VALUE, such as tenant=7")
+    return name, value
+
+
+def _before(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone() if moment.tzinfo is None else moment
+
+
+_Signal = Annotated[
+    str,
+    Option("-s", "--signal", metavar="SIGNAL", convert=_signal_name, help="With --terminate: kill the process with it."),
+]
+
+
 def revoke(
     session: Session,
-    ids: Annotated[Sequence[str], Argument("Ids of tasks.")],
+    ids: Annotated[Sequence[str], Argument("Ids of tasks.")] = (),
     *,
-    terminate: Annotated[bool, Option("--terminate", help="Stop those that run, too.")] = False,
-    signal: Annotated[
-        str,
-        Option(
-            "-s", "--signal", metavar="SIGNAL", convert=_signal_name, help="With --terminate: kill the process with it."
-        ),
+    task: Annotated[
+        str, Option("--task", metavar="NAME", help="Instead of ids: every task of this name; * and ? fit.")
     ] = "",
+    queue: Annotated[str, Option("-q", "--queue", metavar="NAME", help="Of this queue; * and ? fit.")] = "",
+    header: Annotated[
+        Sequence[tuple[str, str]],
+        Option("--header", metavar="NAME=VALUE", convert=_header, help="Sent with this header; may be given again."),
+    ] = (),
+    sent_before: Annotated[
+        datetime | None,
+        Option(
+            "--sent-before", metavar="MOMENT", convert=_before, help="Sent before this moment, such as 2030-01-31T09:00."
+        ),
+    ] = None,
+    expires: Annotated[
+        float | None, Option("--expires", metavar="TIME", convert=to_seconds, help="How long it stands. Default: 3h.")
+    ] = None,
+    terminate: Annotated[bool, Option("--terminate", help="Stop those that run, too.")] = False,
+    signal: _Signal = "",
 ) -> int:
     """Never begin these tasks, anywhere; a worker started later obeys, too.
 
     A task that waits ends as REVOKED at once. With --terminate one that runs is asked to stop, and its process is killed
     when it does not, or at once with --signal.
+
+    Without ids, tasks are chosen by what they are: --task, --queue, --header and --sent-before, which have to fit together.
+    That is remembered, too, until --expires; take it back with: faena control withdraw.
     """
-    session.connected_app.control.revoke(ids, terminate=terminate or bool(signal), signal=signal)
+    control = session.connected_app.control
+    if task or queue or header or sent_before is not None:
+        if ids:
+            raise UsageError("name ids, or say what the tasks are, not both")
+        headers: dict[str, list[str]] = {}
+        for name, value in header:
+            headers.setdefault(name, []).append(value)
+        count = control.revoke_by(
+            task=task, queue=queue, headers=headers, sent_before=sent_before, terminate=terminate, signal=signal,
+            expires=expires,
+        )  # fmt: skip
+        session.out.remark(f"{count} waiting tasks revoked; others that fit, and those sent later, do not begin")
+        return 0
+    if not ids:
+        raise UsageError("name ids of tasks, or say which: --task, --queue, --header, --sent-before")
+    control.revoke(ids, terminate=terminate or bool(signal), signal=signal)
     session.out.remark(f"{len(ids)} revoked")
     return 0
 
@@ -100,8 +151,50 @@ def cancel_consumer(
     return _tell(session, "cancel_consumer", destination, timeout, json, {"queue": queue})
 
 
+def withdraw(session: Session, names: Annotated[Sequence[str], Argument("As `faena inspect orders` names them.")]) -> int:
+    """Let orders stand no more: what was revoked by --task, --queue, --header or --sent-before."""
+    control = session.connected_app.control
+    standing = [order.name for order in control.orders() if order.kind == OrderKind.REVOKE]
+    for name in names:
+        if not control.withdraw(name):
+            raise FaenaError(f"no such order stands: '{name}'{did_you_mean(name, standing)}; list: faena inspect orders")
+    session.out.remark(f"{len(names)} withdrawn")
+    return 0
+
+
+def time_limit(
+    session: Session,
+    task: Annotated[str, Argument("Name of the task.")],
+    *,
+    soft: Annotated[
+        float | None, Option("--soft", metavar="TIME", convert=to_seconds, help="Raises SoftTimeLimitExceeded; 0: none.")
+    ] = None,
+    hard: Annotated[
+        float | None, Option("--hard", metavar="TIME", convert=to_seconds, help="Ends it by force; 0: none.")
+    ] = None,
+    declared: Annotated[bool, Option("--declared", help="As the task was declared: forget what was said here.")] = False,
+    json: Json = False,
+) -> int:
+    """Change the time limits of runs that begin from now on, in every worker, also in one that starts later."""
+    if declared == (soft is not None or hard is not None):
+        raise UsageError("say --soft, --hard or both; or --declared, to forget what was said before")
+    app = session.connected_app
+    if app.tasks and task not in app.tasks:
+        raise NotRegistered(task, app.tasks, where=f"app '{app.main or 'faena'}'")
+    answers = app.control.time_limit(task, soft, hard)
+    if json:
+        session.out.json({**answers, **dict.fromkeys(answers.missing)})
+    else:
+        session.out.remark("as declared" if declared else "it stands, until it is changed or: --declared")
+        for name in answers.missing:
+            session.out.line(f"{name}: no answer in time")
+    return 1 if answers.missing else 0
+
+
 COMMANDS = {
     "revoke": revoke,
+    "withdraw": withdraw,
+    "time-limit": time_limit,
     "shutdown": shutdown,
     "restart": restart,
     "pool-grow": pool_grow,

@@ -16,6 +16,7 @@ from faena.cli.options import Destination, Json, Limit, ReplyTimeout
 from faena.cli.output import ago, shown
 from faena.cli.session import Session
 from faena.errors import FaenaError
+from faena.model.control import Order, OrderKind
 
 
 def ping(session: Session, *, destination: Destination = (), timeout: ReplyTimeout = 1.0, json: Json = False) -> int:
@@ -169,6 +170,41 @@ def query_task(
     return code
 
 
+def orders(session: Session, *, json: Json = False) -> int:
+    """List what was ordered of all workers and stands: rules of revocation, time limits."""
+    found = session.connected_app.control.orders()
+    if json:
+        session.out.json([asdict(each) for each in found])
+        return 0
+    now_s = time.time()
+    session.out.table(
+        ("kind", "name", "says", "given", "over in"),
+        [
+            (
+                each.kind,
+                each.name,
+                _said(each),
+                f"{ago(now_s - each.given_at_s)} ago",
+                "" if each.expires_at_s is None else ago(each.expires_at_s - now_s),
+            )
+            for each in found
+        ],
+        empty="no orders stand",
+    )
+    return 0
+
+
+def _said(order: Order) -> str:
+    if order.kind == OrderKind.TIME_LIMIT:
+        limits = {"soft": order.value.get("soft_s"), "hard": order.value.get("hard_s")}
+        return ", ".join(
+            f"{name} {f'{value:g} s' if value else 'none'}" for name, value in limits.items() if value is not None
+        )
+    if order.value.get("terminate"):
+        return str(order.value.get("signal") or "running ones are stopped")
+    return "running ones finish"
+
+
 COMMANDS = {
     "ping": ping,
     "workers": workers,
@@ -181,6 +217,7 @@ COMMANDS = {
     "stats": stats,
     "conf": conf,
     "revoked": revoked,
+    "orders": orders,
 }
 DEFAULT = "workers"
 

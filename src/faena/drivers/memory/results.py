@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import count
 
-from faena.model.control import Command, Reply, Revocation, WorkerInfo
+from faena.model.control import Command, Order, Reply, Revocation, WorkerInfo
 from faena.model.result import ResultRecord
 
 _LONGEST_COMMAND_S = 3600.0  # a command without an expiry is forgotten after this time
@@ -19,6 +19,7 @@ class Results:
         self._workers: dict[str, tuple[float, WorkerInfo]] = {}
         self._seen: dict[str, int] = {}
         self._revocations: dict[str, tuple[int, Revocation]] = {}
+        self._orders: dict[tuple[str, str], Order] = {}  # by kind and name
         self._last_command = 0
         self._next_mark = count(1).__next__
 
@@ -73,7 +74,9 @@ class Results:
                 del self._replies[command_id]
             removed += 1
         over = [each for each, (_, revocation) in self._revocations.items() if _is_over(revocation, now_s)]
-        return removed + self.unrevoke(over[: limit - removed])
+        removed += self.unrevoke(over[: limit - removed])
+        past = [key for key, order in self._orders.items() if _is_over(order, now_s)][: limit - removed]
+        return removed + sum(self.withdraw_order(*key) for key in past)
 
     # -- control ------------------------------------------------------------------------------------------
 
@@ -113,6 +116,17 @@ class Results:
     def workers(self, now_s: float) -> list[WorkerInfo]:
         return [info for _, (until_s, info) in sorted(self._workers.items()) if until_s > now_s]
 
+    # -- orders -------------------------------------------------------------------------------------------
+
+    def give_order(self, order: Order) -> None:
+        self._orders[(order.kind, order.name)] = order
+
+    def withdraw_order(self, kind: str, name: str) -> bool:
+        return self._orders.pop((kind, name), None) is not None
+
+    def orders(self, now_s: float) -> list[Order]:
+        return [order for _, order in sorted(self._orders.items()) if not _is_over(order, now_s)]
+
     # -- revocations --------------------------------------------------------------------------------------
 
     def revoke(self, revocations: Iterable[Revocation]) -> None:
@@ -133,5 +147,5 @@ class Results:
         return last, [each for _, each in news if not _is_over(each, now_s)]
 
 
-def _is_over(revocation: Revocation, now_s: float) -> bool:
-    return bool(revocation.expires_at_s) and revocation.expires_at_s <= now_s
+def _is_over(kept: Revocation | Order, now_s: float) -> bool:
+    return 0.0 < (kept.expires_at_s or 0.0) <= now_s

@@ -12,7 +12,7 @@ from faena.drivers.redis.driver import Driver
 from faena.drivers.redis.messages import Words
 from faena.drivers.redis.waiting import Waiter
 from faena.drivers.signals import Alarm
-from faena.model.control import Command, Reply, Revocation, WorkerInfo
+from faena.model.control import Command, Order, Reply, Revocation, WorkerInfo
 
 _LONGEST_COMMAND_S = 3600.0  # a command without an expiry is forgotten after this time
 _AT_ONCE = 1000
@@ -20,6 +20,7 @@ _AT_ONCE = 1000
 _encode = msgspec.msgpack.Encoder().encode
 _command_in = msgspec.msgpack.Decoder(Command).decode
 _reply_in = msgspec.msgpack.Decoder(Reply).decode
+_order_in = msgspec.msgpack.Decoder(Order).decode
 _info_in = msgspec.msgpack.Decoder(WorkerInfo).decode
 _revocation_in = msgspec.msgpack.Decoder(Revocation).decode
 
@@ -108,3 +109,26 @@ class RedisRevocations:
     async def since(self, mark: int) -> tuple[int, Sequence[Revocation]]:
         last, found = await self._driver.run("control", "since", mark)
         return int(last), [_revocation_in(body) for body in found]
+
+
+class RedisOrders:
+    """See `faena.backend.Orders`."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def give(self, orders: Sequence[Order]) -> None:
+        for each in orders:
+            left = _ms(each.expires_at_s - time.time()) if each.expires_at_s else ""
+            await self._driver.run("control", "order", f"{each.kind}/{each.name}", left, _encode(each))
+
+    async def withdraw(self, kind: str, names: Sequence[str]) -> int:
+        removed = 0
+        for at in range(0, len(names), _AT_ONCE):
+            part = names[at : at + _AT_ONCE]
+            removed += await self._driver.run("control", "withdraw-orders", *(f"{kind}/{name}" for name in part))
+        return removed
+
+    async def standing(self) -> Sequence[Order]:
+        orders = map(_order_in, await self._driver.run("control", "orders"))
+        return sorted(orders, key=lambda order: (order.kind, order.name))

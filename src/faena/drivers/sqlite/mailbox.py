@@ -11,7 +11,7 @@ from faena.drivers.signals import Alarm, Listener, name_of
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver
 from faena.drivers.sqlite.results import CONTROL, ids_json
-from faena.model.control import Command, Reply, Revocation, WorkerInfo
+from faena.model.control import Command, Order, Reply, Revocation, WorkerInfo
 
 _NET_FIRST_S, _NET_LONGEST_S = 1.0, 5.0
 """Who waits looks of its own accord after this time, should a token have been lost."""
@@ -21,6 +21,7 @@ _LONGEST_COMMAND_S = 3600.0  # a command without an expiry is forgotten after th
 _encode = msgspec.msgpack.Encoder().encode
 _command_in = msgspec.msgpack.Decoder(Command).decode
 _reply_in = msgspec.msgpack.Decoder(Reply).decode
+_order_in = msgspec.msgpack.Decoder(Order).decode
 _info_in = msgspec.msgpack.Decoder(WorkerInfo).decode
 _revocation_in = msgspec.msgpack.Decoder(Revocation).decode
 
@@ -148,6 +149,28 @@ class SqliteRevocations:
         now_s = time.time()
         rows = await self._driver.read(lambda sql: sql.execute(CONTROL.revoked_since, (mark, now_s)).fetchall())
         return (rows[-1][0] if rows else mark), [_revocation_in(body) for _, body in rows]
+
+
+class SqliteOrders:
+    """See `faena.backend.Orders`."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    async def give(self, orders: Sequence[Order]) -> None:
+        rows = [(each.kind, each.name, each.expires_at_s or None, _encode(each)) for each in orders]
+        if rows:
+            await self._driver.write(lambda sql: sql.executemany(CONTROL.give, rows).rowcount)
+
+    async def withdraw(self, kind: str, names: Sequence[str]) -> int:
+        if not names:
+            return 0
+        return await self._driver.write(lambda sql: sql.execute(CONTROL.withdraw_order, (kind, ids_json(names))).rowcount)
+
+    async def standing(self) -> Sequence[Order]:
+        now_s = time.time()
+        rows = await self._driver.read(lambda sql: sql.execute(CONTROL.standing, (now_s,)).fetchall())
+        return [_order_in(body) for (body,) in rows]
 
 
 def _pauses(listener: Listener) -> tuple[float, float]:

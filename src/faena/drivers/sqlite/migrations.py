@@ -18,6 +18,7 @@ _STEPS = (
     "schema_3",
     "schema_4",
     "schema_5",
+    "schema_6",
 )  # the n-th step leads to version n; one that was released never changes
 VERSION = len(_STEPS)
 

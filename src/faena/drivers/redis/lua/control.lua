@@ -8,6 +8,20 @@ local function lives(key, ms)
   if left < ms then redis.call('PEXPIRE', key, string.format('%.0f', math.max(1, ms))) end
 end
 local function ms(number) return string.format('%.3f', number) end
+local function end_with_the_last(hash, keys)  -- of a hash whose values begin with their end
+  local latest = 0
+  for _, text in ipairs(redis.call('HVALS', hash)) do
+    local until_ms = string.match(text, '^([^;]*);')
+    latest = until_ms == '' and math.huge or math.max(latest, tonumber(until_ms))
+  end
+  for _, key in ipairs(keys) do
+    if latest == math.huge then
+      redis.call('PERSIST', key)
+    else
+      redis.call('PEXPIRE', key, string.format('%.0f', math.max(1, latest - now_ms)))
+    end
+  end
+end
 
 if verb == 'announce' then  -- worker, milliseconds, info
   redis.call('ZADD', P .. 'workers', ms(now_ms + ARGV[3]), ARGV[2])
@@ -67,18 +81,7 @@ elseif verb == 'revoke' then  -- for each: id, milliseconds to live ('' for ever
     redis.call('ZADD', P .. 'revoked', string.format('%.0f', mark), ARGV[i])
     redis.call('HSET', P .. 'revocations', ARGV[i], until_ms .. ';' .. ARGV[i + 2])
   end
-  local latest = 0
-  for _, text in ipairs(redis.call('HVALS', P .. 'revocations')) do
-    local until_ms = string.match(text, '^([^;]*);')
-    latest = until_ms == '' and math.huge or math.max(latest, tonumber(until_ms))
-  end
-  for _, key in ipairs({P .. 'revoked', P .. 'revocations'}) do
-    if latest == math.huge then
-      redis.call('PERSIST', key)
-    else
-      redis.call('PEXPIRE', key, string.format('%.0f', math.max(1, latest - now_ms)))
-    end
-  end
+  end_with_the_last(P .. 'revocations', {P .. 'revoked', P .. 'revocations'})
 elseif verb == 'unrevoke' then  -- ids
   redis.call('ZREM', P .. 'revoked', unpack(ARGV, 2))
   return redis.call('HDEL', P .. 'revocations', unpack(ARGV, 2))
@@ -91,6 +94,19 @@ elseif verb == 'since' then  -- mark
     if until_ms == '' or tonumber(until_ms) > now_ms then standing[#standing + 1] = revocation end
   end
   return {mark, standing}
+elseif verb == 'order' then  -- kind/name, milliseconds to live ('' for ever), order
+  local until_ms = ARGV[3] == '' and '' or ms(now_ms + ARGV[3])
+  redis.call('HSET', P .. 'orders', ARGV[2], until_ms .. ';' .. ARGV[4])
+  end_with_the_last(P .. 'orders', {P .. 'orders'})
+elseif verb == 'withdraw-orders' then  -- kind/name of each
+  return redis.call('HDEL', P .. 'orders', unpack(ARGV, 2))
+elseif verb == 'orders' then
+  local all, standing = redis.call('HGETALL', P .. 'orders'), {}
+  for i = 2, #all, 2 do
+    local until_ms, order = string.match(all[i], '^([^;]*);(.*)$')
+    if until_ms == '' or tonumber(until_ms) > now_ms then standing[#standing + 1] = order end
+  end
+  return standing
 elseif verb == 'expire' then  -- most; what is over of revocations, one by one: their key may go on for long
   local gone = 0
   for _, id in ipairs(redis.call('ZRANGE', P .. 'revoked', 0, 999)) do
@@ -101,6 +117,11 @@ elseif verb == 'expire' then  -- most; what is over of revocations, one by one: 
       redis.call('HDEL', P .. 'revocations', id)
       gone = gone + 1
     end
+  end
+  local orders = redis.call('HGETALL', P .. 'orders')
+  for i = 1, #orders, 2 do
+    local until_ms = string.match(orders[i + 1], '^([^;]*);')
+    if until_ms ~= '' and tonumber(until_ms) <= now_ms then gone = gone + redis.call('HDEL', P .. 'orders', orders[i]) end
   end
   return gone
 end

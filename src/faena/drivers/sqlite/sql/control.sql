@@ -43,6 +43,15 @@ SELECT 1 FROM revocations WHERE task_id = ? AND (expires_at IS NULL OR expires_a
 -- name: revoked_since
 SELECT mark, body FROM revocations WHERE mark > ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY mark
 
+-- name: give
+INSERT OR REPLACE INTO orders (kind, name, expires_at, body) VALUES (?, ?, ?, ?)
+
+-- name: withdraw_order
+DELETE FROM orders WHERE kind = ? AND name IN (SELECT value FROM json_each(?))
+
+-- name: standing
+SELECT body FROM orders WHERE expires_at IS NULL OR expires_at > ? ORDER BY kind, name
+
 -- name: expire_commands
 DELETE FROM commands WHERE seq IN (SELECT seq FROM commands WHERE expires_at <= ? LIMIT ?)
 
@@ -58,3 +67,6 @@ DELETE FROM workers WHERE name IN (SELECT name FROM workers WHERE expires_at <= 
 DELETE FROM revocations WHERE mark IN (
     SELECT mark FROM revocations WHERE expires_at IS NOT NULL AND expires_at <= ? LIMIT ?
 )
+
+-- name: expire_orders
+DELETE FROM orders WHERE (kind, name) IN (SELECT kind, name FROM orders WHERE expires_at <= ? LIMIT ?)

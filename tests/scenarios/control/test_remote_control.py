@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
+
+from .conftest import faena, let_go, present
 
 APP = """
 @app.task
@@ -30,27 +30,6 @@ def quick(n):
 @pytest.fixture
 def app(site):
     site.app(APP)
-
-
-def let_go(site, *names):
-    for name in names:
-        (site.folder / f"go-{name}").touch()
-
-
-def faena(site, *words):
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("FAENA_")}
-    return subprocess.run(
-        [os.path.join(os.path.dirname(sys.executable), "faena"), "-A", "app", *words], cwd=site.folder, text=True,
-        env={**environ, "NO_COLOR": "1"}, stdin=subprocess.DEVNULL, capture_output=True, timeout=30,
-    )  # fmt: skip
-
-
-def present(site, until, *words):
-    """Start a worker, and wait until others can see it."""
-    before = len(site.client.control.workers())
-    worker = site.worker(*words)
-    until(lambda: len(site.client.control.workers()) > before)
-    return worker
 
 
 def working(site):
