@@ -80,6 +80,14 @@ class Consumer(Protocol):
         """
         ...
 
+    async def begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        """Note that these run now, and must not run twice; say for each whether it is still ours.
+
+        They stay held. One that goes back unsettled is handed out with a verdict of kind BEGUN, unless its supervisor
+        knew better. A Release with a message forgets it, as it does every verdict.
+        """
+        ...
+
     def interrupt(self) -> None:
         """Make a waiting `receive` return at once. Any thread may call it."""
         ...

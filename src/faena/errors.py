@@ -339,7 +339,7 @@ class EventTimeout(ResultError, TimeoutError):
 
 
 class WorkerLostError(ResultError):
-    """The process that ran the task died, time after time; the task is among the dead letters."""
+    """The process that ran the task died, time after time, or once where it must not run twice; it is a dead letter now."""
 
 
 class TimeLimitExceeded(FaenaError):

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from faena.errors import MessageTooLarge
+from faena.errors import MessageTooLarge, WorkerLostError
+from faena.model.delivery import DeadReason
 
 APP = r"""
 import sys
@@ -333,17 +334,33 @@ def test_waiting_for_a_result_inside_a_task_is_refused(site, worker):
     assert "a task must not wait for the result of another" in str(error)
 
 
-def test_early_acknowledgement_runs_once_at_most_and_keeps_the_result(site, app, until):
+def test_a_task_that_is_not_acknowledged_late_runs_once_at_most_and_keeps_the_result(site, app):
     worker = site.worker("-c", "1")
     assert site.send("early", 0).get(timeout=5) == 0
     assert site.send("await_early", 0).get(timeout=5) == 0
     lost = site.send("early", 1)
     site.until_marked("early 1")
-    assert site.unfinished() == 0
     os.kill(worker.processes()[0], signal.SIGKILL)
     assert site.send("early", 0).get(timeout=10) == 0
+    error = error_of(lost)
+    assert isinstance(error, WorkerLostError)
+    assert "task 'app.early' is to run once at most, and did not end: killed by SIGKILL" in str(error)
     assert site.marks()["early 1"] == 1
-    assert lost.state == "UNKNOWN"
+    assert [(letter.message.id, letter.reason) for letter in site.dead()] == [(lost.id, DeadReason.CRASHED)]
+    assert site.unfinished() == 0
+
+
+def test_what_was_to_run_once_at_most_is_not_run_by_another_worker_when_its_own_is_gone(site, app):
+    settings = {"FAENA_WORKER_LEASE": "1"}
+    worker = site.worker("-c", "1", **settings)
+    lost = site.send("early", 1)
+    site.until_marked("early 1")
+    worker.end()
+    site.worker("-c", "1", **settings)
+    error = error_of(lost)
+    assert isinstance(error, WorkerLostError)
+    assert "did not end: its worker is gone" in str(error)
+    assert site.marks()["early 1"] == 1
 
 
 EARLY = """

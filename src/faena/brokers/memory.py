@@ -135,6 +135,10 @@ class MemoryConsumer:
             ring(state, {queue for _, queue in settled if queue is not None})
         return [is_ours for is_ours, _ in settled]
 
+    async def begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        with self._state.lock:
+            return [self._state.messages.begin(each) for each in deliveries]
+
     def interrupt(self) -> None:
         self._is_interrupted = True
         self._bell.ring()

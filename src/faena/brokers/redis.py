@@ -17,7 +17,7 @@ from faena.drivers.redis.letters import RedisDeadLetters
 from faena.drivers.redis.lost import forget_lost, note_lost, take_lost
 from faena.drivers.redis.messages import Words, deliveries_of, encode, message_of, row_of
 from faena.drivers.redis.queues import RedisQueues
-from faena.drivers.redis.settling import settle
+from faena.drivers.redis.settling import begin, settle
 from faena.drivers.redis.waiting import Waiter
 from faena.drivers.signals import Alarm
 from faena.errors import BrokerUnavailable, PublishedInPart
@@ -188,6 +188,9 @@ class RedisConsumer:
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
         return await settle(self._driver, self._holder, settlements) if settlements else ()
+
+    async def begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        return await begin(self._driver, self._holder, deliveries) if deliveries else ()
 
     def interrupt(self) -> None:
         self._alarm.ring()

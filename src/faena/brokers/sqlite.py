@@ -213,6 +213,9 @@ class SqliteConsumer:
             return ()
         return await self._driver.call(settling.settle, self._driver, settlements)
 
+    async def begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        return await self._driver.write(lambda sql: steps.begin(sql, deliveries)) if deliveries else ()
+
     def interrupt(self) -> None:
         self._alarm.ring()
 

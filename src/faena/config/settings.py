@@ -156,8 +156,8 @@ class Settings(Layered):
     task_acks_late: bool = setting(
         True,
         formerly=("CELERY_ACKS_LATE",),
-        text="Acknowledge after the run, so that the task of a killed worker runs again. With `false` it is "
-        "acknowledged before: it runs once at most, and is lost with its worker.",
+        text="Acknowledge after the run, so that the task of a killed worker runs again. With `false` it runs once at most "
+        "and, when its worker dies, fails with `WorkerLostError` and becomes a dead letter.",
     )
     task_track_started: bool = setting(
         False, formerly=("CELERY_TRACK_STARTED",), text="Record the state STARTED; one more write for each task."

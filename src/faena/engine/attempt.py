@@ -80,12 +80,14 @@ class Runner:
         *,
         hostname: str = "",
         crash_limit: int = 3,
+        acks_late: bool = True,
         is_eager: bool = False,
         clock: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._tasks, self._codecs, self._hostname = tasks, codecs, hostname
         self._crash_limit, self._clock, self._draw = crash_limit, clock, draw
+        self._acks_late = acks_late
         self._is_eager = is_eager
 
     def begin(self, delivery: Delivery) -> Attempt | Ended:
@@ -110,6 +112,10 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - such as lists in lists, too deep for this interpreter
             return Ended(delivery, Failed(error), task)
         return Attempt(delivery, task, args, kwargs)
+
+    def acks_late(self, task: Task[..., Any]) -> bool:
+        """Whether a task may run again when its process has died; if not, it is noted that it has begun."""
+        return self._acks_late if task.acks_late is None else task.acks_late
 
     def run(self, attempt: Attempt) -> Outcome:
         """Run a plain function in this thread."""
@@ -173,6 +179,9 @@ class Runner:
         if verdict.kind is VerdictKind.TIME_LIMIT:
             error = TimeLimitExceeded(f"task '{task.name}' ran longer than its time limit{_in_brackets(verdict.detail)}")
             return self._retry_or_fail(delivery, task, error)
+        if verdict.kind is VerdictKind.BEGUN or not self.acks_late(task):
+            lost = verdict.detail or "its worker is gone"
+            return Failed(WorkerLostError(f"task '{task.name}' is to run once at most, and did not end: {lost}"))
         if delivery.crashes >= self._crash_limit:
             return Failed(
                 WorkerLostError(

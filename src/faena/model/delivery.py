@@ -19,10 +19,11 @@ class VerdictKind(StrEnum):
     CRASHED = "crashed"  # the process died while it ran the task
     TIME_LIMIT = "time-limit"  # the supervisor killed the process: the hard limit had passed
     TERMINATED = "terminated"  # the supervisor killed the process: the task was revoked
+    BEGUN = "begun"  # it was to run once at most, and nobody has said how it ended; noted by who began it
 
 
 class Verdict(Struct, frozen=True, gc=False, array_like=True):
-    """Why a process was not able to settle a delivery itself; written by its supervisor."""
+    """Why a process was not able to settle a delivery itself; written by its supervisor, but for BEGUN."""
 
     kind: VerdictKind
     detail: str = ""  # such as "killed by SIGSEGV" or "exit code 3"
@@ -82,6 +83,8 @@ class Bury(Struct, frozen=True, gc=False):
     reason: DeadReason
     detail: str = ""
 
+
+BEGUN = Verdict(VerdictKind.BEGUN)
 
 Settlement: TypeAlias = Ack | Release | Bury
 

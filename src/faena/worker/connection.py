@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from faena.app.links import Link, Links
 from faena.backend import Completion, JointSettler
 from faena.broker import Consumer
-from faena.engine.completion import FourSteps, conclude, refused, release_claims
+from faena.engine.completion import FourSteps, refused
 from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError, WorkflowError
-from faena.model.delivery import Ack, Delivery, Malformed, Release
+from faena.model.delivery import Delivery, Malformed, Release
 from faena.model.inputs import Input
 from faena.model.message import Member, Until
 from faena.model.result import ResultRecord
@@ -124,43 +124,18 @@ class Connection:
             log.error("the outcome of a task cannot be kept: %s", error)
             return await self.complete([refused(completions[0], error)])
 
-    async def complete_early(self, completions: Sequence[Completion]) -> None:
-        """Do the same for deliveries that are settled already: keep the results, send what follows, keep what waits."""
-        again = [item.settlement for item in completions if isinstance(item.settlement, Release)]
-        messages = [release.message or release.delivery.message for release in again]
-        parked = [item.park for item in completions if item.park is not None]
+    async def begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        """Note that these must not run twice; say for each whether it may run.
 
-        async def work(opened: _Opened) -> None:
-            broker, backend = opened.link.broker, opened.link.backend
-            await conclude(broker, backend, completions)
-            waits = await backend.journal.park(parked) if parked else ()
-            back = [park.message for park, is_waiting in zip(parked, waits, strict=True) if not is_waiting]
-            if messages or back:
-                await broker.publish([*messages, *back])
-            await release_claims(backend, completions)
-
-        try:
-            await self._persist(work)
-        except _UNWRITABLE as error:
-            if len(completions) > 1:
-                for completion in completions:
-                    await self.complete_early([completion])
-                return
-            log.error("the outcome of a task cannot be kept: %s", error)
-            await self.complete_early([refused(completions[0], error)])
-
-    async def acknowledge(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
-        """Acknowledge before the run; say for each whether it may run.
-
-        Where the connection fails in the middle, nobody knows: then it goes back if it is still there, and does not run.
+        Where the connection fails in the middle, nobody knows: then it goes back, and does not run here.
         """
         opened: _Opened | None = None
         try:
             opened = await self._ready()
-            return await opened.consumer.settle([Ack(delivery) for delivery in deliveries])
+            return await opened.consumer.begin(deliveries)
         except BROKEN as error:
             await self._lose(opened, error, _FIRST_PAUSE_S)
-        await self.complete([Completion(Release(delivery)) for delivery in deliveries])
+        await self.complete([Completion(Release(delivery, delivery.message)) for delivery in deliveries])
         return [False] * len(deliveries)
 
     async def with_inputs(self, batch: Sequence[Delivery | Malformed]) -> Sequence[Delivery | Malformed]:

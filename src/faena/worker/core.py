@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from faena.app.links import Link
 from faena.backend import Completion
@@ -32,7 +33,6 @@ from faena.model.control import Order
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
 from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
-from faena.model.message import Until
 from faena.model.result import ResultRecord
 from faena.scheduler.loop import Scheduler
 from faena.signals import Interrupted, Terminated
@@ -94,8 +94,9 @@ class Core:
         self.app, self.options, self._slots, self._sinks = app, options, slots, list(sinks)
         self._on_end, self._on_limit = on_end, on_limit
         self._runner = Runner(
-            app.tasks, app.codecs, hostname=options.hostname, crash_limit=options.crash_limit, clock=app.clock
-        )
+            app.tasks, app.codecs, hostname=options.hostname, crash_limit=options.crash_limit,
+            acks_late=options.acks_late, clock=app.clock,
+        )  # fmt: skip
         self._completer = Completer(app.codecs, app.sender, app.rules(options.hostname), app.tasks, clock=app.clock)
         self.lanes = Lanes(
             options.threads, self._runner, self._completer, slots, limits=(options.soft_time_limit_s, options.time_limit_s),
@@ -112,7 +113,7 @@ class Core:
         tasks = app.tasks.values()
         self._has_coroutines = any(task.is_coroutine for task in tasks)
         self._has_functions = not all(task.is_coroutine for task in tasks)
-        self._early: set[str] = set()  # acknowledged before the run
+        self._begun: set[str] = set()  # must not run twice, and the broker knows that they have begun
         self._started_records: deque[ResultRecord] = deque()
         self._refusals = Refusals(app.conf.worker_revokes_expire)
         self.done_count = self.failed_count = 0
@@ -308,10 +309,8 @@ class Core:
                 self._plain_is_full = self._plain_is_full or not (self._stopping or is_coroutine)
                 back.append(Completion(Release(item)))
                 continue
-            if task is not None and not (self.options.acks_late if task.acks_late is None else task.acks_late):
-                claim = item.message.claim
-                if claim is None or claim.until is not Until.END:  # that one has its key as long as its message is there
-                    early.append(item)
+            if task is not None and not self._runner.acks_late(task):
+                early.append(item)
             if item.crashes and item.verdict is not None and item.verdict.kind is VerdictKind.CRASHED:
                 self._suspects.append(item)
             elif is_coroutine:
@@ -322,7 +321,7 @@ class Core:
         if back:
             await self._connection.complete(back)
         if early:
-            lost = await self._acknowledge_early(early)
+            lost = await self._note_begun(early)
             plain, coroutines = [
                 [item for item in part if item.message.id not in lost] for part in (plain, coroutines)
             ]  # fmt: skip
@@ -334,11 +333,11 @@ class Core:
         self._start_suspect()
         self._look_for_room()
 
-    async def _acknowledge_early(self, deliveries: list[Delivery]) -> set[str]:
+    async def _note_begun(self, deliveries: list[Delivery]) -> set[str]:
         """Return the ids of those that must not run: they are not ours any more."""
-        settled = await self._connection.acknowledge(deliveries)
-        self._early.update(delivery.message.id for delivery, ours in zip(deliveries, settled, strict=True) if ours)
-        return {delivery.message.id for delivery in deliveries} - self._early
+        noted = await self._connection.begin(deliveries)
+        self._begun.update(delivery.message.id for delivery, ours in zip(deliveries, noted, strict=True) if ours)
+        return {delivery.message.id for delivery, ours in zip(deliveries, noted, strict=True) if not ours}
 
     def _start_suspect(self) -> None:
         """Run what may have crashed a process, when nothing else runs here: then there is no doubt who did it."""
@@ -397,27 +396,33 @@ class Core:
         self._measure()
         self._plain_is_full = False
         self._look_for_room()
-        early = [item for item in finished if item[2].message.id in self._early] if self._early else []
-        if early:
-            finished = [item for item in finished if item[2].message.id not in self._early]
-            await self._connection.complete_early([item[0] for item in early])
-            self._early.difference_update(item[2].message.id for item in early)
-            self._tell([item[1] for item in early])
+        if self._begun:
+            finished = [self._unbegun(item) for item in finished]
         ours = await self._connection.complete([item[0] for item in finished]) if finished else []
         events = [item[1] for item in finished]
         if not all(ours):
             events = [event if kept else _lost(event) for event, kept in zip(events, ours, strict=True)]
         self._tell(events)
         self._in_flight = 0
-        self._count(finished, early)
+        self._count(finished)
         self._start_suspect()
         self._look_for_room()
 
-    def _count(self, *batches: Sequence[Finished]) -> None:
-        for finished in batches:
-            kinds = [item[1].kind for item in finished]
-            self.done_count += len(kinds) - kinds.count(EventKind.TASK_RELEASED)
-            self.failed_count += kinds.count(EventKind.TASK_FAILED)
+    def _unbegun(self, item: Finished) -> Finished:
+        """Let what is handed back be run by others, although it was noted that it has begun."""
+        completion, event, delivery = item
+        if delivery.message.id not in self._begun:
+            return item
+        self._begun.remove(delivery.message.id)
+        settlement = completion.settlement
+        if isinstance(settlement, Release) and settlement.message is None:
+            completion = replace(completion, settlement=Release(delivery, delivery.message))
+        return completion, event, delivery
+
+    def _count(self, finished: Sequence[Finished]) -> None:
+        kinds = [item[1].kind for item in finished]
+        self.done_count += len(kinds) - kinds.count(EventKind.TASK_RELEASED)
+        self.failed_count += kinds.count(EventKind.TASK_FAILED)
         limit = self.options.max_tasks
         if limit is not None and self.done_count >= limit and not self._stopping:
             self._begin_stop("max_tasks_per_child")

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from faena.errors import LeaseLost
 from faena.model.delivery import (
+    BEGUN,
     Ack,
     Bury,
     DeadLetter,
@@ -168,6 +169,15 @@ class Messages:
                 self._bury(entry, reason, detail, now_s)
                 return True, None
         raise AssertionError(f"no settlement: {settlement!r}")
+
+    def begin(self, delivery: Delivery) -> bool:
+        """Note that it has begun, if it is still ours; return whether it is."""
+        seq, claim = delivery.grip
+        entry = self._entries.get(seq)
+        if entry is None or entry.claim != claim:
+            return False
+        entry.verdict = BEGUN
+        return True
 
     def cancel(self, ids: Iterable[str]) -> list[Message]:
         found = []

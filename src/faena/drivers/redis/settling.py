@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from faena.backend import Completion
 from faena.drivers.redis.driver import Driver
 from faena.drivers.redis.journal import parked_words
-from faena.drivers.redis.messages import ROW, Words, rows_of, settlement_words
+from faena.drivers.redis.messages import ROW, Words, encode, rows_of, settlement_words
 from faena.drivers.redis.nodes import ending_words
 from faena.drivers.redis.records import record_words
 from faena.drivers.redis.unique import released_words
 from faena.drivers.redis.workflows import beginning_words, is_large, send_ready
 from faena.model.claim import released_by
-from faena.model.delivery import Ack, Settlement
+from faena.model.delivery import BEGUN, Ack, Delivery, Settlement
 from faena.model.message import Message
 
 AT_ONCE = 500  # in one script: nobody else is served meanwhile
@@ -27,6 +27,14 @@ async def settle(driver: Driver, holder: str, settlements: Sequence[Settlement])
             words += settlement_words(settlement, driver.location)
             words += ("", "", 0, 0)
         answers += _read(await driver.run("complete", *words, held=holder))
+    return answers
+
+
+async def begin(driver: Driver, holder: str, deliveries: Sequence[Delivery]) -> list[bool]:
+    answers: list[bool] = []
+    for at in range(0, len(deliveries), AT_ONCE):
+        grips = [word for each in deliveries[at : at + AT_ONCE] for word in each.grip]
+        answers += _read(await driver.run("begin", encode(BEGUN), *grips, held=holder))
     return answers
 
 

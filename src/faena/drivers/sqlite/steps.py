@@ -15,6 +15,7 @@ from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.statements import statements_of
 from faena.errors import LeaseLost, MessageTooLarge, NotSupported
 from faena.model.delivery import (
+    BEGUN,
     Ack,
     Bury,
     Delivery,
@@ -318,6 +319,12 @@ def _replace(connection: Connection, grip: tuple[int, int], row: Row) -> bool:
         seq = last_seq(connection, number, rank) + 1
     connection.execute(MESSAGES.replace, (seq, number, rank, due_s, body, grip[0]))
     return True
+
+
+def begin(connection: Connection, deliveries: Sequence[Delivery]) -> list[bool]:
+    """Note of each that it has begun, if it is still ours; return whether it is."""
+    verdict = encode(BEGUN)
+    return [connection.execute(MESSAGES.begin, (verdict, *each.grip)).rowcount == 1 for each in deliveries]
 
 
 def ack_all(connection: Connection, grips: list[tuple[int, int]]) -> int:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from faena.errors import LeaseLost
-from faena.model.delivery import Ack, Place, Release, Verdict, VerdictKind
+from faena.model.delivery import BEGUN, Ack, Bury, DeadReason, Place, Release, Settlement, Verdict, VerdictKind
 from faena.testing.conformance.stage import Stage, ids, message, messages, nothing_more, staged, take
 
 
@@ -169,3 +169,41 @@ class Leasing:
         assert list(await consumer.settle([Release(delivery, retried)])) == [True]
         (delivery,) = await take(consumer, 1)
         assert (delivery.message, delivery.verdict, delivery.redelivered_at_s) == (retried, None, None)
+
+    @staged
+    async def test_what_has_begun_stays_held_and_says_so_when_it_goes_back_unsettled(self, stage: Stage) -> None:
+        broker = await stage.broker()
+        consumer, holder = await stage.consumer(broker)
+        await broker.publish([message(id=name) for name in ("begun", "known better", "settled", "untouched")])
+        batch = await take(consumer, 4)
+        assert list(await consumer.begin([])) == []
+        assert list(await consumer.begin(batch[:3])) == [True, True, True]
+        assert list(await broker.locate(["begun"])) == [Place.HELD]
+        assert list(await consumer.settle([Ack(batch[2])])) == [True]
+        crash = Verdict(VerdictKind.CRASHED, "exit code 3")
+        assert await broker.leases.recover(holder, {"known better": crash}) == 3
+        again, _ = await stage.consumer(broker)
+        received = await take(again, 3)
+        assert [(each.message.id, each.verdict, each.crashes) for each in received] == [
+            ("begun", BEGUN, 0),
+            ("known better", crash, 1),
+            ("untouched", None, 0),
+        ]
+        assert list(await consumer.begin(batch)) == [False, False, False, False]
+        assert await nothing_more(again)
+
+    @staged
+    async def test_what_has_begun_is_forgotten_with_a_changed_message_and_with_its_dead_letter(self, stage: Stage) -> None:
+        broker = await stage.broker()
+        consumer, holder = await stage.consumer(broker)
+        await broker.publish([message(id=name) for name in ("given back", "buried")])
+        given_back, buried = await take(consumer, 2)
+        await consumer.begin([given_back, buried])
+        settled: list[Settlement] = [Release(given_back, given_back.message), Bury(buried, DeadReason.FAILED)]
+        assert list(await consumer.settle(settled)) == [True, True]
+        assert await broker.dead_letters.requeue() == 1
+        received = {each.message.id: each for each in await take(consumer, 2)}
+        assert {name: each.verdict for name, each in received.items()} == {"given back": None, "buried": None}
+        assert await broker.leases.recover(holder, {}) == 2
+        consumer, _ = await stage.consumer(broker)
+        assert [each.verdict for each in await take(consumer, 2)] == [None, None]

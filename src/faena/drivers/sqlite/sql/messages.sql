@@ -38,6 +38,9 @@ DELETE FROM messages WHERE seq = ? AND claim = ?
 -- name: release
 UPDATE messages SET claim = NULL WHERE seq = ? AND claim = ? RETURNING queue
 
+-- name: begin
+UPDATE messages SET verdict = ? WHERE seq = ? AND claim = ?
+
 -- name: held
 SELECT queue, rank FROM messages WHERE seq = ? AND claim = ?
 
