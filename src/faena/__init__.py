@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from faena.errors import ResponseNotAccepted as ResponseNotAccepted
     from faena.errors import UnexpectedExit as UnexpectedExit
     from faena.errors import WatcherError as WatcherError
+    from faena.model.queue import Queue as Queue
     from faena.runner.collection import Collection as Collection
     from faena.runner.commands import Promise as Promise
     from faena.runner.config import Config as Config
@@ -63,6 +64,7 @@ _EXPORTS = {
     "group": "faena.app.canvas",
     "shared_task": "faena.app.current",
     "signature": "faena.app.canvas",
+    "Queue": "faena.model.queue",
     "Signature": "faena.tasks.signature",
     "Debounce": "faena.tasks.unique",
     "DuplicateCall": "faena.errors",

@@ -9,7 +9,9 @@ What every adapter promises; `faena.testing.conformance` checks it.
   is recovered. It is then handed out again: at least once, never lost.
 - A holder is one incarnation of one process. Its lease is renewed by the supervisor, which no task can block. The holder
   is also the fencing token: `settle` and `receive` of a holder whose lease was taken away change nothing.
-- A delayed message waits in the broker. Higher priority first, then first in, first out, within a queue.
+- A delayed message waits in the broker. Higher priority first, then first in, first out, within a queue. Where a queue ages
+  (`Taking.ageing_s`), a message counts as one priority higher for each such time that it has waited, up to the highest;
+  among equals, what has waited longest comes first.
 - A message with a `lane` waits there once it is due, and is handed out when all its limits allow it, under the law of
   `faena.model.limit`: taking what it takes of them and handing it out are one step, and so are giving it back and whatever
   ends the delivery: a settlement, the recovery of its holder.
@@ -37,6 +39,7 @@ from faena.model.delivery import (
 )
 from faena.model.limit import Change, LimitStatus, Obstacle, Terms
 from faena.model.message import Message
+from faena.model.turns import USUAL, Taking
 
 Holder: TypeAlias = str
 """One incarnation of one process, as the broker knows it; never used again."""
@@ -60,6 +63,8 @@ class Capabilities(Struct, frozen=True):
     pauses: bool = True
     limits: bool = False  # it holds back what is under limits
     joint: bool = False  # settles in one atomic step with a backend on the same technology (law 7)
+    orders: bool = False  # a consumer looks at its queues in the order that it is given, and not only in turn
+    ages: bool = False  # messages of a queue can rise with the time that they have waited
 
 
 class Consumer(Protocol):
@@ -219,4 +224,6 @@ class Broker(Protocol):
         """Say for each id where its message is; None: not in this broker."""
         ...
 
-    def consumer(self, holder: Holder, queues: Sequence[str]) -> Consumer: ...
+    def consumer(self, holder: Holder, queues: Sequence[str], taking: Taking = USUAL) -> Consumer:
+        """Return what receives from these queues. `taking` is the usual one unless capabilities say `orders` or `ages`."""
+        ...

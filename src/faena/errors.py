@@ -9,6 +9,8 @@ Names that users know from Celery are kept where the thing is the same.
     │   ├── InvalidSetting
     │   ├── AppNotFound
     │   ├── InvalidSchedule             (ValueError) when a schedule is due, or what it does then, makes no sense
+    │   ├── InvalidQueue                (ValueError) a queue declared wrongly
+    │   ├── UnknownQueue                a queue that is not declared, where all have to be
     │   └── NotSupported                a broker or backend cannot do what was asked
     ├── InvalidTask                     a task declared wrongly
     ├── NotRegistered                   no task of that name
@@ -156,6 +158,24 @@ class NotSupported(ConfigurationError):
     def __init__(self, what: str, by: str, reason: str, hint: str = "") -> None:
         self.what, self.by, self.reason = what, by, reason
         super().__init__(f"{by} does not support {what}: {reason}{'; ' + hint if hint else ''}")
+
+
+class InvalidQueue(ConfigurationError, ValueError):
+    """A queue that is declared wrongly."""
+
+    def __init__(self, name: object, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"queue '{name}': {reason}")
+
+
+class UnknownQueue(ConfigurationError):
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        declared = sorted(known)
+        super().__init__(
+            f"queue '{name}' is not declared{did_you_mean(name, declared)} (task_create_missing_queues is off; declared in "
+            f"task_queues: {', '.join(declared) or 'none'})"
+        )
 
 
 # -- tasks -------------------------------------------------------------------------------------------------

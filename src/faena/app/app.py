@@ -25,9 +25,10 @@ from faena.config.settings import Settings
 from faena.engine.rules import Rules
 from faena.errors import InvalidTask, NotRegistered
 from faena.model.message import Message
+from faena.model.queue import Queue, is_special, queues_of
 from faena.model.result import ResultRecord
 from faena.tasks.builtin import declare_builtin
-from faena.tasks.call import Call, Sender, build_message
+from faena.tasks.call import Call, Declared, Sender, build_message
 from faena.tasks.canvas import Canvas, links_in
 from faena.tasks.compile import canvas_of, needs_workflow
 from faena.tasks.context import current_request
@@ -368,6 +369,7 @@ class Faena:
         """What is the same for all messages; made anew when settings have changed."""
         if self._sender is None or self._sender_revision != self.conf.revision:
             conf = self.conf
+            queues = queues_of(conf.task_queues)
             self._sender = Sender(
                 encoder=self.codecs,
                 origin=f"{os.getpid()}@{os.uname().nodename}",
@@ -375,7 +377,8 @@ class Faena:
                 default_queue=conf.task_default_queue,
                 default_priority=conf.task_default_priority,
                 zone=_zone(conf.timezone),
-                route=router_from(conf.task_routes),
+                route=router_from(conf.task_routes, queues),
+                declared=_declared(queues, conf.task_create_missing_queues),
             )
             self._sender_revision = conf.revision
         return self._sender
@@ -392,13 +395,18 @@ class Faena:
             hostname=hostname,
         )
 
+    @property
+    def queues(self) -> Mapping[str, Queue]:
+        """The queues that `task_queues` declares, by name."""
+        return queues_of(self.conf.task_queues)
+
     def default_queues(self) -> list[str]:
         """Return the queues that a worker consumes when nobody says which."""
         conf = self.conf
         if conf.task_queues:
-            return list(dict.fromkeys(conf.task_queues))
+            return list(self.queues)
         of_tasks = [task.queue for task in self.tasks.values() if task.queue]
-        return list(dict.fromkeys([conf.task_default_queue, *queues_named_in(conf.task_routes), *of_tasks]))
+        return list(dict.fromkeys([conf.task_default_queue, *queues_named_in(conf.task_routes, {}), *of_tasks]))
 
     def connection(self) -> Link:
         """Return this thread's open broker and backend."""
@@ -470,6 +478,13 @@ class Faena:
         if module == "__main__":
             module = self.main or _main_module_name()
         return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__).replace('.<locals>', '')}"
+
+
+def _declared(queues: Mapping[str, Queue], creates_missing: bool) -> Declared | None:
+    special = {name: queue for name, queue in queues.items() if is_special(queue)}
+    if creates_missing and not special:
+        return None
+    return Declared(special, None if creates_missing else frozenset(queues))
 
 
 def _main_module_name() -> str:

@@ -6,35 +6,44 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import translate
 from functools import partial
+from importlib import import_module
 from typing import Any, TypeAlias
 
-from faena.errors import InvalidSetting
+from faena.errors import InvalidSetting, did_you_mean
+from faena.model.queue import Queue
 from faena.tasks.call import Call
 
 Route: TypeAlias = Callable[[Call], Mapping[str, Any]]
 
-_ALLOWED = frozenset({"queue", "priority", "serializer", "expires", "ignore_result", "result_expires"})
+_ALLOWED = frozenset(
+    {"queue", "priority", "serializer", "expires", "ignore_result", "result_expires", "time_limit", "soft_time_limit",
+     "headers", "when_full"}
+)  # fmt: skip
+_OF_EXCHANGES = frozenset(
+    {"exchange", "exchange_type", "routing_key", "delivery_mode", "immediate", "mandatory", "compression"}
+)
+"""What Celery's routes may say besides: beside a queue it changes nothing, without one it has to find a declared queue."""
 
 
-def router_from(routes: Any) -> Route | None:
+def router_from(routes: Any, queues: Mapping[str, Queue]) -> Route | None:
     """Compile `task_routes`: a mapping from name, glob or compiled pattern to options, a function, or a list of those.
 
-    A function is called with (name, args, kwargs, options) and returns options, a queue's name, or None.
+    A function is called with (name, args, kwargs, options) and returns options, a queue's name, or None. `queues` are the
+    declared ones: a route may name one by its exchange and routing key.
     Raises InvalidSetting.
     """
     if not routes:
         return None
-    steps = list(_steps(routes))
-    return partial(_first_of, steps)
+    return partial(_first_of, list(_Reader(queues).steps(routes)))
 
 
-def queues_named_in(routes: Any) -> Sequence[str]:
+def queues_named_in(routes: Any, queues: Mapping[str, Queue]) -> Sequence[str]:
     """Return the queues that routes name; functions cannot be asked."""
     if isinstance(routes, Mapping):
-        options = [_options_of(value) for value in routes.values()]
+        options = [_Reader(queues).options_of(value) for value in routes.values()]
         return [option["queue"] for option in options if option.get("queue")]
     if isinstance(routes, list | tuple):
-        return [queue for part in routes for queue in queues_named_in(part)]
+        return [queue for part in routes for queue in queues_named_in(_as_mapping(part), queues)]
     return []
 
 
@@ -46,42 +55,104 @@ def _first_of(steps: Sequence[Route], call: Call) -> Mapping[str, Any]:
     return {}
 
 
-def _steps(routes: Any) -> Iterable[Route]:
-    if isinstance(routes, Mapping):
-        exact = {name: _options_of(value) for name, value in routes.items() if _is_exact(name)}
-        yield lambda call: exact.get(call.task, {})
-        for pattern, value in routes.items():
-            if not _is_exact(pattern):
-                compiled = re.compile(translate(pattern)) if isinstance(pattern, str) else pattern
-                yield partial(_by_pattern, compiled, _options_of(value))
-    elif callable(routes):
-        yield partial(_by_function, routes)
-    elif isinstance(routes, list | tuple):
-        for part in routes:
-            if isinstance(part, tuple) and len(part) == 2 and not callable(part[0]):
-                part = {part[0]: part[1]}
-            yield from _steps(part)
-    else:
-        raise InvalidSetting("task_routes", routes, "expected a mapping, a function, or a list of those")
+class _Reader:
+    """Reads routes; knows the queues that are declared."""
+
+    def __init__(self, queues: Mapping[str, Queue]) -> None:
+        self._queues = queues
+
+    def steps(self, routes: Any) -> Iterable[Route]:
+        routes = _as_mapping(routes)
+        if isinstance(routes, str):
+            routes = _imported(routes)
+        if isinstance(routes, Mapping):
+            exact = {_name_of(name): self.options_of(value) for name, value in routes.items() if _is_exact(_name_of(name))}
+            if exact:
+                yield lambda call: exact.get(call.task, {})
+            for pattern, value in routes.items():
+                if not _is_exact(_name_of(pattern)):
+                    compiled = re.compile(translate(pattern)) if isinstance(pattern, str) else pattern
+                    if not isinstance(compiled, re.Pattern):
+                        raise InvalidSetting(
+                            "task_routes", pattern, "a task is named by a text, a glob, a compiled pattern, or itself"
+                        )
+                    yield partial(_by_pattern, compiled, self.options_of(value))
+        elif hasattr(routes, "route_for_task"):
+            yield partial(self._by_function, lambda name, args, kwargs, _: routes.route_for_task(name, args, kwargs))
+        elif callable(routes):
+            yield partial(self._by_function, routes)
+        elif isinstance(routes, list | tuple):
+            for part in routes:
+                yield from self.steps(part)
+        else:
+            raise InvalidSetting("task_routes", routes, "expected a mapping, a function, or a list of those")
+
+    def _by_function(self, function: Callable[..., Any], call: Call) -> Mapping[str, Any]:
+        return self.options_of(function(call.task, call.args, call.kwargs, call.options))
+
+    def options_of(self, value: Any) -> dict[str, Any]:
+        """Return the options that one route gives."""
+        if value is None:
+            return {}
+        if isinstance(value, str):
+            return {"queue": value}
+        if isinstance(value, Queue):
+            return {"queue": value.name}
+        if not isinstance(value, Mapping):
+            raise InvalidSetting("task_routes", value, "a route is a queue, or a mapping of options")
+        for name in value:
+            if name not in _ALLOWED and name not in _OF_EXCHANGES:
+                hint = did_you_mean(str(name), _ALLOWED) or f"; it says a queue, or some of {', '.join(sorted(_ALLOWED))}"
+                raise InvalidSetting("task_routes", value, f"a route has no option '{name}'{hint}")
+        found = {name: each for name, each in value.items() if name in _ALLOWED}
+        if isinstance(found.get("queue"), Queue):
+            found["queue"] = found["queue"].name
+        if "queue" not in found and (value.get("exchange") or value.get("routing_key")):
+            found["queue"] = self._queue_bound_to(value)
+        return found
+
+    def _queue_bound_to(self, route: Mapping[str, Any]) -> str:
+        """Find the declared queue that Celery's words mean."""
+        exchange, key = route.get("exchange"), route.get("routing_key")
+        exchange = getattr(exchange, "name", exchange)
+        found = [
+            queue.name
+            for queue in self._queues.values()
+            if (key is None or queue.routing_key == key) and (exchange is None or exchange in (queue.exchange, queue.name))
+        ]
+        if len(found) != 1:
+            reason = "no queue of task_queues has them" if not found else f"they fit {' and '.join(found)}"
+            raise InvalidSetting(
+                "task_routes", route, f"exchange and routing_key name no single queue ({reason}); say 'queue'"
+            )
+        return found[0]
 
 
 def _by_pattern(pattern: re.Pattern[str], options: Mapping[str, Any], call: Call) -> Mapping[str, Any]:
     return options if pattern.match(call.task) else {}
 
 
-def _by_function(function: Callable[..., Any], call: Call) -> Mapping[str, Any]:
-    return _options_of(function(call.task, call.args, call.kwargs, call.options))
+def _as_mapping(part: Any) -> Any:
+    """Return a pair (what, where to) as a mapping."""
+    if not isinstance(part, tuple) or len(part) != 2 or not isinstance(part[1], str | Mapping | Queue):
+        return part
+    is_task = isinstance(part[0], str | re.Pattern) or hasattr(part[0], "delay")
+    return {part[0]: part[1]} if is_task else part
+
+
+def _imported(path: str) -> Any:
+    """Return the function or mapping that a text such as 'shop.routes.route_task' names."""
+    module, _, attribute = path.replace(":", ".").rpartition(".")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidSetting("task_routes", path, f"a text names a function, as 'module.function': {error}") from error
+
+
+def _name_of(key: Any) -> Any:
+    """Return the name of a task that stands for itself."""
+    return key.name if hasattr(key, "delay") else key
 
 
 def _is_exact(name: Any) -> bool:
     return isinstance(name, str) and not any(mark in name for mark in "*?[")
-
-
-def _options_of(value: Any) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if isinstance(value, str):
-        return {"queue": value}
-    if isinstance(value, Mapping) and _ALLOWED.issuperset(value):
-        return dict(value)
-    raise InvalidSetting("task_routes", value, f"a route says a queue, or some of {', '.join(sorted(_ALLOWED))}")

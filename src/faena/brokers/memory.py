@@ -19,9 +19,11 @@ from faena.model.delivery import (
     QueueStatus,
     Settlement,
     Verdict,
+    counts_of,
 )
 from faena.model.limit import Change, LimitStatus, Obstacle, Terms
 from faena.model.message import Message
+from faena.model.turns import USUAL, Taking, turns_of
 from faena.types import Io
 
 
@@ -41,7 +43,7 @@ class MemoryBroker:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(durable=False, lease="holder", limits=True, joint=True)
+        return Capabilities(durable=False, lease="holder", limits=True, joint=True, orders=True, ages=True)
 
     @property
     def leases(self) -> Leases:
@@ -85,26 +87,25 @@ class MemoryBroker:
             now_s = self.state.clock()
             return [self.state.messages.place(task_id, now_s) for task_id in ids]
 
-    def consumer(self, holder: Holder, queues: Sequence[str]) -> MemoryConsumer:
-        return MemoryConsumer(self.state, self.io, holder, queues)
+    def consumer(self, holder: Holder, queues: Sequence[str], taking: Taking = USUAL) -> MemoryConsumer:
+        return MemoryConsumer(self.state, self.io, holder, queues, taking)
 
 
 class MemoryConsumer:
     """See `faena.broker.Consumer`."""
 
-    def __init__(self, state: MemoryState, io: Io, holder: Holder, queues: Sequence[str]) -> None:
+    def __init__(self, state: MemoryState, io: Io, holder: Holder, queues: Sequence[str], taking: Taking) -> None:
         self._state = state
         self._holder = _number(holder)
         self._queues = tuple(dict.fromkeys(queues))
-        self._turn = 0
+        self._turns, self._ageing_s = turns_of(self._queues, taking), taking.ageing_s
         self._bell = Bell(io)
         self._is_interrupted = False
 
     async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
         state, deadline = self._state, time.monotonic() + wait_s
         keys = [("queue", queue) for queue in self._queues]
-        self._turn = turn = (self._turn + 1) % max(1, len(self._queues))  # each queue comes first in its turn
-        order = self._queues[turn:] + self._queues[:turn]
+        order = self._turns.next()
         with state.lock:
             state.messages.declare(self._queues)
             state.bells.hang(self._bell, keys)
@@ -112,12 +113,14 @@ class MemoryConsumer:
             while True:
                 with state.lock:
                     now_s = state.clock()
-                    batch = state.messages.receive(self._holder, order, limit, now_s)
+                    batch = state.messages.receive(self._holder, order, limit, now_s, self._ageing_s)
                     next_due_s = state.messages.next_due(self._queues)
                     elsewhere = state.messages.take_touched().difference(self._queues)
                     ring(state, elsewhere | (state.messages.left_behind(self._queues) if len(batch) >= limit else set()))
                 left_s = deadline - time.monotonic()
                 if batch or left_s <= 0:
+                    if self._turns.counts:
+                        self._turns.took(counts_of(batch), limit)
                     return batch
                 if self._is_interrupted:
                     self._is_interrupted = False

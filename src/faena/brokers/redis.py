@@ -21,8 +21,9 @@ from faena.drivers.redis.settling import begin, settle
 from faena.drivers.redis.waiting import Waiter
 from faena.drivers.signals import Alarm
 from faena.errors import BrokerUnavailable, PublishedInPart
-from faena.model.delivery import Delivery, Malformed, Place, Settlement, Verdict, VerdictKind
+from faena.model.delivery import Delivery, Malformed, Place, Settlement, Verdict, VerdictKind, counts_of
 from faena.model.message import HIGHEST_PRIORITY, Message
+from faena.model.turns import USUAL, Taking, turns_of
 from faena.types import Io
 
 _AT_ONCE, _AT_ONCE_BYTES = 1000, 8 * 1024 * 1024  # in one script: nobody else is served meanwhile
@@ -41,6 +42,8 @@ class RedisBroker:
             lease="holder",
             largest_message_bytes=driver.location.largest_message_bytes,
             joint=True,
+            orders=True,
+            ages=True,
         )
         self._is_open = False
         self._leases, self._queues, self._dead_letters = _Leases(driver), RedisQueues(driver), RedisDeadLetters(driver)
@@ -112,27 +115,28 @@ class RedisBroker:
             found += [Place(place.decode()) if place else None for place in places]
         return found
 
-    def consumer(self, holder: Holder, queues: Sequence[str]) -> RedisConsumer:
-        return RedisConsumer(self.driver, holder, queues)
+    def consumer(self, holder: Holder, queues: Sequence[str], taking: Taking = USUAL) -> RedisConsumer:
+        return RedisConsumer(self.driver, holder, queues, taking)
 
 
 class RedisConsumer:
     """See `faena.broker.Consumer`."""
 
-    def __init__(self, driver: Driver, holder: Holder, queues: Sequence[str]) -> None:
+    def __init__(self, driver: Driver, holder: Holder, queues: Sequence[str], taking: Taking) -> None:
         self._driver, self._holder = driver, holder
         self._queues = tuple(dict.fromkeys(queues))
         prefix = driver.prefix
         self._held = f"{prefix}h:{holder}"
-        self._lists = [
-            (*(f"{prefix}q:{rank}:{queue}" for rank in range(HIGHEST_PRIORITY + 1)), f"{prefix}d:{queue}")
+        self._lists = {
+            queue: (*(f"{prefix}q:{rank}:{queue}" for rank in range(HIGHEST_PRIORITY + 1)), f"{prefix}d:{queue}")
             for queue in self._queues
-        ]
+        }
+        self._turns = turns_of(self._queues, taking)
+        self._ageing_ms = {queue: max(1, round(ageing_s * 1000)) for queue, ageing_s in taking.ageing_s.items()}
         self._wake = [f"{prefix}w:{queue}" for queue in self._queues]
         self._waiter = Waiter(driver)
         self._alarm = Alarm()
         self._claim_head, self._claim_number = secrets.token_hex(4), 0
-        self._turn = 0
         self._is_declared = False
         self._emptied_at_s = -inf  # when the last look left nothing: what comes after it is waited for, not looked for
         self._due_in_s = inf
@@ -165,13 +169,13 @@ class RedisConsumer:
 
     async def _fetch(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
         limit = min(limit, _MOST)
-        self._turn = turn = (self._turn + 1) % max(1, len(self._queues))  # each queue comes first in its turn
-        lists = self._lists[turn:] + self._lists[:turn] if turn else self._lists
-        queues = self._queues[turn:] + self._queues[:turn] if turn else self._queues
+        queues = self._turns.next()
         self._claim_number += 1
         claim = f"{self._claim_head}{self._claim_number:x}"
-        keys = [self._driver.prefix, self._held, *(key for of_queue in lists for key in of_queue)]
+        keys = [self._driver.prefix, self._held, *(key for queue in queues for key in self._lists[queue])]
         words: tuple[str | int, ...] = (self._holder, claim, limit, *queues)
+        if self._ageing_ms:
+            words += tuple(self._ageing_ms.get(queue, 0) for queue in queues)
         lost = note_lost(self._driver, self._holder, self._waiter.client, claim)
         if wait_s > 0:
             reply = await self._waiter.run_after(
@@ -184,6 +188,8 @@ class RedisConsumer:
         self._due_in_s = now_s + reply[3] / 1000 if reply[3] >= 0 else inf
         batch = deliveries_of(claim.encode(), reply)
         self._emptied_at_s = now_s if len(batch) < limit else -inf
+        if self._turns.counts:
+            self._turns.took(counts_of(batch), limit)
         return batch
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:

@@ -28,9 +28,11 @@ from faena.model.delivery import (
     QueueStatus,
     Settlement,
     Verdict,
+    counts_of,
 )
 from faena.model.limit import Change, Declared, LimitStatus, Obstacle, Terms
 from faena.model.message import Message
+from faena.model.turns import USUAL, Taking, turns_of
 from faena.types import Io
 
 T = TypeVar("T")
@@ -51,6 +53,8 @@ class SqliteBroker:
             largest_message_bytes=driver.location.largest_message_bytes,
             limits=True,
             joint=True,
+            orders=True,
+            ages=True,
         )
         self._is_open = False
         self._leases = _Leases(self)
@@ -120,8 +124,8 @@ class SqliteBroker:
     async def locate(self, ids: Sequence[str]) -> Sequence[Place | None]:
         return await self.driver.read(partial(queues.locate, ids=ids)) if ids else ()
 
-    def consumer(self, holder: Holder, queues: Sequence[str]) -> SqliteConsumer:
-        return SqliteConsumer(self, holder, queues)
+    def consumer(self, holder: Holder, queues: Sequence[str], taking: Taking = USUAL) -> SqliteConsumer:
+        return SqliteConsumer(self, holder, queues, taking)
 
     async def changed(self, work: Callable[[Connection, set[str]], T]) -> T:
         """Run what may let others go on, and wake them."""
@@ -142,11 +146,11 @@ class SqliteBroker:
 class SqliteConsumer:
     """See `faena.broker.Consumer`."""
 
-    def __init__(self, broker: SqliteBroker, holder: Holder, queues: Sequence[str]) -> None:
+    def __init__(self, broker: SqliteBroker, holder: Holder, queues: Sequence[str], taking: Taking) -> None:
         self._broker, self._driver = broker, broker.driver
         self._holder = holder_number(holder)
         self._queues = tuple(dict.fromkeys(queues))
-        self._turn = 0
+        self._turns, self._ageing_s = turns_of(self._queues, taking), taking.ageing_s
         self._is_declared = False
         self._was_emptied = False  # the last look left nothing: what comes after it is waited for, not looked for
         self._alarm = Alarm()
@@ -168,14 +172,17 @@ class SqliteConsumer:
         return batch
 
     async def _take_in_turn(self, limit: int) -> Sequence[Delivery | Malformed]:
-        self._turn = turn = (self._turn + 1) % max(1, len(self._queues))  # each queue comes first in its turn
-        order = self._queues[turn:] + self._queues[:turn] if turn else self._queues
+        order = self._turns.next()
         if self._driver.io == "blocking":
-            return self._receive(order, limit)
-        return await self._driver.call(self._receive, order, limit)
+            batch = self._receive(order, limit)
+        else:
+            batch = await self._driver.call(self._receive, order, limit)
+        if self._turns.counts:
+            self._turns.took(counts_of(batch), limit)
+        return batch
 
     def _receive(self, order: tuple[str, ...], limit: int) -> Sequence[Delivery | Malformed]:
-        claimed = self._driver.database.write(lambda sql: steps.receive(sql, self._holder, order, limit))
+        claimed = self._driver.database.write(lambda sql: steps.receive(sql, self._holder, order, limit, self._ageing_s))
         batch = steps.deliveries_of(claimed)
         if batch:
             self._driver.outstanding[claimed.claim] = len(batch)

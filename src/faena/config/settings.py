@@ -11,7 +11,11 @@ from typing import Any, Literal
 
 from faena.config.declaration import setting
 from faena.config.layered import Layered
+from faena.errors import InvalidQueue
 
+_NO_EXCHANGES = (
+    "Taken for the sake of configurations written for Celery, and without effect: a message reaches a queue by its name."
+)
 _LEVELS = {"warn": "WARNING", "fatal": "CRITICAL"}
 
 
@@ -24,6 +28,16 @@ def _refuse_unknown_zone(name: str) -> str | None:
         ZoneInfo(name)
     except (LookupError, ValueError, OSError):
         return "no time zone of this name is known; expected one such as 'Europe/Madrid'"
+    return None
+
+
+def _refuse_bad_queues(declared: Any) -> str | None:
+    from faena.model.queue import queues_of  # only for those who declare some
+
+    try:
+        queues_of(declared)
+    except InvalidQueue as error:
+        return str(error)
     return None
 
 
@@ -118,18 +132,36 @@ class Settings(Layered):
         formerly=("CELERY_TASK_DEFAULT_PRIORITY",),
         text="Priority of a task that names none; a higher number runs first.",
     )
-    task_queues: Sequence[str] | None = setting(
+    task_queues: Mapping[str, Any] | Sequence[Any] | None = setting(
         None,
         formerly=("CELERY_QUEUES",),
-        text="Queues that a worker takes from unless -Q names others. None: the default queue, those of `task_routes`, "
-        "and those that registered tasks name.",
+        check=_refuse_bad_queues,
+        text="Queues that a worker takes from unless -Q names others, and what is special about them: names, "
+        "`faena.Queue(...)`, or mappings with `name` and the options of one. None: the default queue, those of "
+        "`task_routes`, and those that registered tasks name.",
     )
-    task_routes: Mapping[Any, Any] | Sequence[Any] | Callable[..., Any] | None = setting(
+    task_create_missing_queues: bool = setting(
+        True,
+        formerly=("CELERY_CREATE_MISSING_QUEUES",),
+        text="Whether a queue that `task_queues` does not declare may be used. With `false`, sending to one, and a worker "
+        "told to take from one, is an error that suggests the nearest name.",
+    )
+    task_routes: Mapping[Any, Any] | Sequence[Any] | Callable[..., Any] | str | None = setting(
         None,
         formerly=("CELERY_ROUTES",),
         text="Which queue a task goes to: a mapping from names, globs or compiled patterns to a queue or to options, a "
         "list of pairs tried in order, or a function (name, args, kwargs, options) that returns one of those or "
-        "None.",
+        "None; it may be named, as 'module.function'.",
+    )
+
+    task_default_exchange: str | None = setting(None, formerly=("CELERY_DEFAULT_EXCHANGE",), text=_NO_EXCHANGES)
+    task_default_exchange_type: str | None = setting(None, formerly=("CELERY_DEFAULT_EXCHANGE_TYPE",), text=_NO_EXCHANGES)
+    task_default_routing_key: str | None = setting(None, formerly=("CELERY_DEFAULT_ROUTING_KEY",), text=_NO_EXCHANGES)
+    task_queue_max_priority: int | None = setting(
+        None,
+        formerly=("CELERY_QUEUE_MAX_PRIORITY",),
+        text="Taken for the sake of configurations written for Celery, and without effect: every queue has the priorities "
+        "0 to 9.",
     )
 
     # -- tasks ---------------------------------------------------------------------------------------------
@@ -233,6 +265,12 @@ class Settings(Layered):
         formerly=("CELERYD_PREFETCH_MULTIPLIER",),
         text="How many messages a process takes in advance for each task it can run at once. None: as many as it will "
         "have run within about 20 ms.",
+    )
+    worker_queue_order: Literal["fair", "strict", "weighted"] = setting(
+        "fair",
+        text="In which order a worker looks at its queues: each first in its turn; strictly in the order in which they are "
+        "named, so that a queue is served while those before it are empty; or so that each gets a share by its weight "
+        "(`Queue(weight=3)`, or `-Q high:3,low:1`).",
     )
     worker_lease: float = setting(
         30.0,

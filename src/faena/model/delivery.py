@@ -6,6 +6,8 @@ errors are the message's `retries`, crashes stand in the delivery, interruptions
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -49,6 +51,11 @@ class Malformed(Struct, frozen=True):
     queue: str
     raw: bytes
     reason: str
+
+
+def counts_of(batch: Iterable[Delivery | Malformed]) -> Counter[str]:
+    """Return how many came of each queue."""
+    return Counter([item.message.queue if isinstance(item, Delivery) else item.queue for item in batch])
 
 
 class DeadReason(StrEnum):

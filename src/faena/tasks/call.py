@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from faena.errors import InvalidArguments
+from faena.errors import InvalidArguments, UnknownQueue
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Link, Message
+from faena.model.queue import Queue, refused_name
 from faena.tasks.context import Request
 from faena.tasks.options import SendOptions, check_send_options, seconds
 
@@ -21,6 +23,13 @@ class Call(Struct, frozen=True, gc=False):
     args: Any
     kwargs: Mapping[str, Any]
     options: SendOptions
+
+
+class Declared(Struct, frozen=True):
+    """What a sender has to mind of `task_queues`."""
+
+    special: Mapping[str, Queue]  # the queues that have options for messages
+    known: frozenset[str] | None = None  # no other queue may be used; None: any
 
 
 class Encoder(Protocol):
@@ -37,6 +46,7 @@ class Sender(Struct, frozen=True):
     default_priority: int
     zone: tzinfo
     route: Callable[[Call], Mapping[str, Any]] | None = None  # task_routes
+    declared: Declared | None = None  # None: nothing is said of queues that a sender has to mind
 
 
 def build_message(call: Call, sender: Sender, *, now_s: float, new_id: str, parent: Request | None) -> Message:
@@ -53,11 +63,12 @@ def build_message(call: Call, sender: Sender, *, now_s: float, new_id: str, pare
     if parent is not None and parent.message is not None and parent_id is None:
         parent_id, root_id = parent.id, root_id or parent.root_id
     if not options:
-        return Message(
+        message = Message(
             new_id, call.task, sender.default_queue, body, serializer, sender.default_priority, now_s,
             root_id=root_id, parent_id=parent_id, origin=sender.origin,
         )  # fmt: skip
-    return Message(
+        return message if sender.declared is None else _minded(message, sender.declared)
+    message = Message(
         id=_checked_id(call.task, options.get("task_id")) or new_id,
         task=call.task,
         queue=_checked_queue(call.task, options.get("queue") or sender.default_queue),
@@ -78,6 +89,17 @@ def build_message(call: Call, sender: Sender, *, now_s: float, new_id: str, pare
         origin=sender.origin,
         result_expires_s=seconds(options.get("result_expires")),
     )
+    return message if sender.declared is None else _minded(message, sender.declared)
+
+
+def _minded(message: Message, declared: Declared) -> Message:
+    """Return the message as the declaration of its queue has it. Raises UnknownQueue."""
+    if declared.known is not None and message.queue not in declared.known:
+        raise UnknownQueue(message.queue, declared.known)
+    queue = declared.special.get(message.queue)
+    if queue is None or queue.message_ttl_s is None or message.expires_at_s is not None:
+        return message
+    return replace(message, expires_at_s=max(message.sent_at_s, message.due_at_s or 0.0) + queue.message_ttl_s)
 
 
 def due_at_s(task: str, options: Mapping[str, Any], now_s: float, zone: tzinfo) -> float | None:
@@ -124,9 +146,13 @@ def _checked_id(task: str, task_id: Any) -> str | None:
 
 
 def _checked_queue(task: str, queue: Any) -> str:
-    if not isinstance(queue, str) or len(queue) > 200 or "\0" in queue or "," in queue:
-        raise InvalidArguments(task, f"a queue is named by a text of 1 to 200 characters without a comma, not {queue!r}")
-    return queue
+    if type(queue) is str and len(queue) <= 200 and "\0" not in queue and "," not in queue:
+        return queue
+    if isinstance(queue, Queue):
+        return queue.name
+    if reason := refused_name(queue):
+        raise InvalidArguments(task, reason)
+    return str(queue)
 
 
 def _checked_priority(task: str, priority: Any, default: int) -> int:

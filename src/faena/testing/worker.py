@@ -26,6 +26,7 @@ from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed
 from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
 from faena.scheduler.loop import do_duties
+from faena.worker.choice import chosen
 from faena.worker.core import Core, CoreOptions
 from faena.worker.refusals import Refusals
 from faena.worker.slots import Slots
@@ -41,7 +42,8 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
     """
     link = app.links.blocking()
     holder = run(link.broker.leases.open_holder("run_pending", _LEASE_S))
-    consumer = link.broker.consumer(holder, list(queues or app.default_queues()))
+    choice = chosen(app, tuple(queues or ()), ())
+    consumer = link.broker.consumer(holder, choice.queues, choice.taking)
     settler = link.backend.joint(link.broker, holder) or FourSteps(link.broker, consumer, link.backend)
     runner = Runner(app.tasks, app.codecs, hostname=_HOSTNAME, crash_limit=app.conf.task_crash_limit, clock=app.clock)
     completer = Completer(app.codecs, app.sender, app.rules(_HOSTNAME), app.tasks, clock=app.clock)
@@ -142,7 +144,7 @@ class InProcessWorker:
         stop_timeout: float = 10.0,
     ) -> None:
         self.app, self.recorder = app, Recorder()
-        self._queues = tuple(queues or app.default_queues())
+        self._choice = chosen(app, tuple(queues or ()), ())
         self._threads, self._coroutines, self._stop_timeout_s = threads, coroutines, stop_timeout
 
     @property
@@ -157,7 +159,8 @@ class InProcessWorker:
         self._slots = Slots.create(self._threads + self._coroutines)
         options = CoreOptions(
             holder=self._holder,
-            queues=self._queues,
+            queues=self._choice.queues,
+            taking=self._choice.taking,
             hostname=_HOSTNAME,
             threads=self._threads,
             coroutines=self._coroutines,

@@ -23,6 +23,7 @@ from faena.model.delivery import Delivery, Malformed, Release
 from faena.model.inputs import Input
 from faena.model.message import Member, Until
 from faena.model.result import ResultRecord
+from faena.model.turns import USUAL, Taking
 
 log = logging.getLogger("faena.worker")
 
@@ -36,17 +37,22 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 class _Opened:
     """One connection, from its opening to its first error."""
 
-    __slots__ = ("consumer", "holder", "is_receiving", "link", "queues", "settler")
+    __slots__ = ("_taking", "consumer", "holder", "is_receiving", "link", "queues", "settler")
 
-    def __init__(self, link: Link, holder: str, queues: Sequence[str]) -> None:
-        self.link, self.holder = link, holder
+    def __init__(self, link: Link, holder: str, queues: Sequence[str], taking: Taking) -> None:
+        self.link, self.holder, self._taking = link, holder, taking
         self.is_receiving = False
         self.begin(queues)
 
     def begin(self, queues: Sequence[str]) -> None:
         """Receive from these queues."""
         link, self.queues = self.link, queues
-        self.consumer: Consumer = link.broker.consumer(self.holder, queues)
+        taking = self._taking.among(queues)
+        self.consumer: Consumer = (
+            link.broker.consumer(self.holder, queues)
+            if taking == USUAL
+            else link.broker.consumer(self.holder, queues, taking)
+        )
         joint = link.backend.joint(link.broker, self.holder)
         self.settler: JointSettler | FourSteps = joint or FourSteps(link.broker, self.consumer, link.backend)
 
@@ -55,9 +61,16 @@ class Connection:
     """The broker and backend of one holder. `on_open` is awaited whenever it is made."""
 
     def __init__(
-        self, links: Links, holder: str, queues: Sequence[str], *, on_open: Callable[[Link], Awaitable[None]]
+        self,
+        links: Links,
+        holder: str,
+        queues: Sequence[str],
+        *,
+        taking: Taking = USUAL,
+        on_open: Callable[[Link], Awaitable[None]],
     ) -> None:
         self._links, self._holder, self._queues, self._on_open = links, holder, queues, on_open
+        self._taking = taking
         self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
         self._pause_s = _FIRST_PAUSE_S  # of receiving
@@ -182,7 +195,7 @@ class Connection:
                 except BaseException:
                     await _close(link)
                     raise
-                self._opened = _Opened(link, self._holder, self._queues)
+                self._opened = _Opened(link, self._holder, self._queues, self._taking)
             return self._opened
 
     async def _inputs_of(self, members: Sequence[Member]) -> Sequence[Input | None]:

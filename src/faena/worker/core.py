@@ -34,6 +34,7 @@ from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed, Rel
 from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
 from faena.model.result import ResultRecord
+from faena.model.turns import USUAL, Taking
 from faena.scheduler.loop import Scheduler
 from faena.signals import Interrupted, Terminated
 from faena.sink import Sink
@@ -75,6 +76,7 @@ class CoreOptions(Struct, frozen=True):
     soft_time_limit_s: float | None = None
     time_limit_s: float | None = None
     schedules: bool = True  # takes part in holding the scheduler's lease
+    taking: Taking = USUAL
 
 
 class Core:
@@ -215,7 +217,9 @@ class Core:
         self.loop = asyncio.get_running_loop()
         self._room, self._busy = asyncio.Event(), asyncio.Event()
         self._to_flush, self._ended = asyncio.Event(), asyncio.Event()
-        self._connection = Connection(self.app.links, self.options.holder, self.options.queues, on_open=self._load_orders)
+        self._connection = Connection(
+            self.app.links, self.options.holder, self.options.queues, taking=self.options.taking, on_open=self._load_orders
+        )
         self._room.set()
         self._started.set()
         try:

@@ -25,6 +25,7 @@ from faena.errors import AppNotFound, ConfigurationError, FaenaError
 from faena.sink import Sink
 from faena.tasks.options import seconds
 from faena.telemetry.logs import LogSink, set_up_logging
+from faena.worker.choice import chosen, warn_of_slips
 from faena.worker.connection import BROKEN
 from faena.worker.core import Core, CoreOptions
 from faena.worker.questions import answer
@@ -126,6 +127,7 @@ class _Process:
             soft_time_limit_s=conf.task_soft_time_limit,
             time_limit_s=conf.task_time_limit,
             schedules=boot.index == 0,
+            taking=chosen(app, boot.queues, boot.exclude_queues).taking,
         )
         sinks: list[Sink] = [LogSink(conf.worker_log_tasks, boot.index)]
         self._core = Core(app, options, slots, sinks=sinks, main_lane=True, on_end=self._on_end, on_limit=self._on_limit)
@@ -232,9 +234,9 @@ def _load(boot: Boot) -> Faena:
 def _hello(app: Faena, boot: Boot) -> Hello:
     conf = app.conf
     broker_url, backend_url = app.links.urls()
-    queues = [queue for queue in (boot.queues or app.default_queues()) if queue not in boot.exclude_queues]
-    if not queues:
-        raise ConfigurationError(f"no queue is left to take from: {', '.join(boot.exclude_queues)} excluded")
+    queues = chosen(app, boot.queues, boot.exclude_queues).queues
+    if boot.index == 0:
+        warn_of_slips(app, boot.queues, boot.exclude_queues)
     settings = {name: getattr(conf, name) for name in SUPERVISED}
     settings["dead_letter_expires"] = seconds(settings["dead_letter_expires"])
     return Hello(
@@ -243,7 +245,7 @@ def _hello(app: Faena, boot: Boot) -> Hello:
         backend_url=backend_url,
         broker_options=dict(conf.broker_transport_options),
         backend_options=dict(conf.result_backend_transport_options),
-        queues=tuple(queues),
+        queues=queues,
         tasks=len(app.tasks),
         slots=threads_of(app) + conf.worker_coroutines,
         settings=settings,

@@ -20,6 +20,9 @@ _SETTINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "worker_coroutines": ("--coroutines",),
         "worker_prefetch_multiplier": ("--prefetch-multiplier",),
     },
+    "Queues": {
+        "worker_queue_order": ("--queue-order",),
+    },
     "Limits": {
         "task_time_limit": ("--time-limit",),
         "task_soft_time_limit": ("--soft-time-limit",),
@@ -43,7 +46,8 @@ def worker(
     session: Session,
     *,
     queues: Annotated[
-        Sequence[str], Option("-Q", "--queues", comma=True, metavar="A,B", help="Take from these queues only.")
+        Sequence[str],
+        Option("-Q", "--queues", comma=True, metavar="A,B", help="Take from these queues only; high:3,low:1 with weights."),
     ] = (),
     exclude_queues: Annotated[
         Sequence[str], Option("-X", "--exclude-queues", comma=True, metavar="A,B", help="Take from the others.")

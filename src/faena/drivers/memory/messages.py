@@ -6,8 +6,8 @@ A message keeps its `seq` for as long as it is here. What is under limits waits 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from heapq import heapify, heappop, heappush
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush, nsmallest
 from itertools import count
 from typing import Any, TypeAlias
 
@@ -32,6 +32,7 @@ from faena.model.delivery import (
 )
 from faena.model.limit import Lane, Lanes
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
+from faena.model.turns import aged
 
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
@@ -57,13 +58,17 @@ class _Entry:
         "rank",
         "redelivered_at_s",
         "seq",
+        "since_s",
         "verdict",
     )
 
-    def __init__(self, seq: int, task_id: str, queue: str, rank: int, due_s: float | None, body: bytes) -> None:
+    def __init__(
+        self, seq: int, task_id: str, queue: str, rank: int, due_s: float | None, body: bytes, now_s: float
+    ) -> None:
         self.seq, self.id, self.queue, self.rank, self.due_s, self.body = seq, task_id, queue, rank, due_s, body
         self.lane: Lane | None = None
         self.expires_s: float | None = None
+        self.since_s = now_s if due_s is None else due_s  # from when on it waits
         self.claim: tuple[int, int] | None = None  # holder, number of the receive
         self.deliveries = self.crashes = 0
         self.redelivered_at_s: float | None = None
@@ -94,13 +99,15 @@ class Messages:
         if task_id in self._by_id:
             return False
         due_s = None if due_s is None or due_s <= now_s else due_s
-        entry = _Entry(self._next_seq(), task_id, queue, rank, due_s, body)
+        entry = _Entry(self._next_seq(), task_id, queue, rank, due_s, body, now_s)
         entry.lane, entry.expires_s = lane, expires_s
         self._entries[entry.seq] = self._by_id[task_id] = entry
         self._line_up(entry)
         return True
 
-    def receive(self, holder: int, queues: Sequence[str], limit: int, now_s: float) -> list[Delivery | Malformed]:
+    def receive(
+        self, holder: int, queues: Sequence[str], limit: int, now_s: float, ageing_s: Mapping[str, float] = {}
+    ) -> list[Delivery | Malformed]:
         self.check_holder(holder)
         number = self._next_receive()
         batch: list[Delivery | Malformed] = []
@@ -108,7 +115,8 @@ class Messages:
             if queue in self._paused:
                 continue
             self._ripen(queue, now_s)
-            turns = (self._next_limited, self._next_ready) if number % 2 else (self._next_ready, self._next_limited)
+            ready = self._risen(queue, limit, ageing_s[queue], now_s) if queue in ageing_s else self._next_ready
+            turns = (self._next_limited, ready) if number % 2 else (ready, self._next_limited)
             for take in turns:  # what is under limits and what is not take turns in being first
                 while len(batch) < limit and (entry := take(queue, now_s)) is not None:
                     entry.claim = (holder, number)
@@ -161,6 +169,7 @@ class Messages:
             case Release(message=message) if message is not None:
                 _, entry.queue, entry.rank, due_s, entry.body, entry.lane, entry.expires_s = row_of(message)
                 entry.due_s = due_s if due_s is not None and due_s > now_s else None
+                entry.since_s = now_s if entry.due_s is None else entry.due_s
                 entry.verdict = entry.redelivered_at_s = None
                 self._line_up(entry)
                 return True, entry.queue
@@ -369,6 +378,27 @@ class Messages:
     def _next_limited(self, queue: str, now_s: float) -> _Entry | None:
         admitted = self.lanes.take(queue, now_s)
         return None if admitted is None else self._by_id[admitted.id]
+
+    def _risen(self, queue: str, limit: int, ageing_s: float, now_s: float) -> Callable[[str, float], _Entry | None]:
+        """Return what takes the first of a queue in which messages rise. It looks at all of them: a heap knows one order."""
+        waiting = {
+            seq: entry
+            for rank, seq in self._ready.get(queue, ())
+            if (entry := self._entries.get(seq)) is not None
+            and entry.claim is None
+            and entry.due_s is None
+            and (entry.queue, entry.rank) == (queue, rank)
+        }
+        self._ready[queue] = [(entry.rank, seq) for seq, entry in waiting.items()]  # those handed out are passed over later
+        heapify(self._ready[queue])
+        first = iter(
+            nsmallest(
+                limit,
+                waiting.values(),
+                key=lambda each: (aged(each.rank, now_s - each.since_s, ageing_s), each.since_s, each.seq),
+            )
+        )
+        return lambda _queue, _now_s: next(first, None)
 
     def _first_ready(self, queue: str) -> _Entry | None:
         heap = self._ready.get(queue)

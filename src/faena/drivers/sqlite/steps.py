@@ -12,6 +12,7 @@ import msgspec
 from faena.drivers.sqlite import lanes, places
 from faena.drivers.sqlite.claims import claims_of, new_claim
 from faena.drivers.sqlite.database import Connection
+from faena.drivers.sqlite.rising import claim_in_order, ripest
 from faena.drivers.sqlite.statements import statements_of
 from faena.errors import LeaseLost, MessageTooLarge, NotSupported
 from faena.model.delivery import (
@@ -134,7 +135,9 @@ class Claimed(msgspec.Struct, frozen=True):
     touched: list[str]  # queues that may hold more for somebody
 
 
-def receive(connection: Connection, holder: int, queues: Sequence[str], limit: int) -> Claimed:
+def receive(
+    connection: Connection, holder: int, queues: Sequence[str], limit: int, ageing_s: Mapping[str, float] = {}
+) -> Claimed:
     """Claim up to `limit` messages, from the queues in the order given."""
     check_holder(connection, holder)
     paused = _paused(connection)
@@ -147,7 +150,7 @@ def receive(connection: Connection, holder: int, queues: Sequence[str], limit: i
         if number is None:
             continue
         _ripen(connection, number, now_s)
-        rows = _claim(connection, number, limit - len(seqs), claim, touched)
+        rows = _claim(connection, number, limit - len(seqs), claim, touched, ageing_s.get(queue) if ageing_s else None)
         if rows:
             found.append((queue, rows))
             seqs += [row[0] for row in rows]
@@ -159,13 +162,17 @@ def receive(connection: Connection, holder: int, queues: Sequence[str], limit: i
     return Claimed(claim, found, touched)
 
 
-def _claim(connection: Connection, queue: int, limit: int, claim: int, touched: list[str]) -> list[tuple[Any, ...]]:
+def _claim(
+    connection: Connection, queue: int, limit: int, claim: int, touched: list[str], ageing_s: float | None
+) -> list[tuple[Any, ...]]:
     """Claim messages of one queue: what is under limits and what is not take turns in being first."""
     rows: list[tuple[Any, ...]] = []
     has_limited = lanes.has_any(connection, queue)
     if has_limited and claim & 1:
         rows = _claim_limited(connection, queue, limit, claim, touched)
-    if len(rows) < limit:
+    if ageing_s is not None:
+        rows += claim_in_order(connection, claim, ripest(connection, queue, limit - len(rows), ageing_s, time.time()))
+    elif len(rows) < limit:
         free = connection.execute(MESSAGES.claim, (claim, *places.ready(queue), limit - len(rows))).fetchall()
         rows += sorted(free)  # by seq: RETURNING keeps no order
     if has_limited and not claim & 1 and len(rows) < limit:

@@ -12,10 +12,11 @@ from faena.testing.conformance.publishing import Publishing
 from faena.testing.conformance.receiving import Receiving
 from faena.testing.conformance.settling import Settling
 from faena.testing.conformance.stage import Stage, new_place
+from faena.testing.conformance.turning import Turning
 from faena.types import Io
 
 
-class BrokerConformance(Publishing, Receiving, Settling, Leasing, Looking, Limiting):
+class BrokerConformance(Publishing, Receiving, Turning, Settling, Leasing, Looking, Limiting):
     """Derive from it, say how to connect, and how to lay something malformed into a queue (`corrupt`)."""
 
     def connect_broker(self, place: str, io: Io) -> Broker:

@@ -15,6 +15,7 @@ from faena.backend import Backend
 from faena.broker import Broker, Consumer, Holder
 from faena.model.delivery import Delivery, Malformed
 from faena.model.message import Message
+from faena.model.turns import USUAL, Taking
 from faena.types import Io
 
 T = TypeVar("T")
@@ -91,8 +92,9 @@ class Stage:
         holder = await broker.leases.open_holder("conformance", lease_s)
         return self.consumer_of(broker, holder, *queues), holder
 
-    def consumer_of(self, broker: Broker, holder: Holder, *queues: str) -> Consumer:
-        consumer = broker.consumer(holder, queues or ("default",))
+    def consumer_of(self, broker: Broker, holder: Holder, *queues: str, taking: Taking = USUAL) -> Consumer:
+        names = queues or ("default",)
+        consumer = broker.consumer(holder, names) if taking == USUAL else broker.consumer(holder, names, taking)
         self._to_close.append(consumer.close)
         return consumer
 

@@ -1,10 +1,11 @@
---! clock wake ripen
+--! clock wake ripen rising
 -- Hand out up to `limit` messages to a holder whose lease stands: in the order of the queues given, the higher priority
 -- first. What is handed out is marked in the holder's hash with the claim, which no other fetch has.
--- KEYS: prefix, held, ten lists and the delayed of each queue   ARGV: holder, claim, limit, queues
+-- KEYS: prefix, held, ten lists and the delayed of each queue   ARGV: holder, claim, limit, queues; and, where messages of any
+-- rise with the time that they have waited, after how many milliseconds, for each queue (0: never)
 -- Returns ids, values, what is known of earlier hand-outs (or nothing), milliseconds until the next is due (-1: none).
 local held, claim, left = KEYS[2], ARGV[2], tonumber(ARGV[3])
-local queues = #ARGV - 3
+local queues = (#KEYS - 2) / 11
 if not redis.call('ZSCORE', P .. 'leases', ARGV[1]) then return redis.error_reply('LEASELOST ' .. ARGV[1]) end
 local ids, values, next_due, marks = {}, {}, -1, {}
 if redis.call('EXISTS', unpack(KEYS, 3)) == 0 then return {ids, values, false, -1} end
@@ -43,7 +44,18 @@ for number = 1, queues do
     open[#open + 1] = number
     local due = ripen(queue)
     if due >= 0 and (next_due < 0 or due < next_due) then next_due = due end
-    if left > 0 then
+    local ageing_ms = ARGV[3 + queues + number]
+    if left > 0 and ageing_ms and ageing_ms ~= '0' then
+      local lists = rising(at)
+      while left > 0 do
+        local id, value = lists.take(ageing_ms)
+        if not id then break end
+        local place = #ids + 1
+        ids[place], values[place] = id, value
+        marks[2 * place - 1], marks[2 * place] = id, claim
+        left = left - 1
+      end
+    elseif left > 0 then
       for rank = 0, 9 do
         take(KEYS[at + rank])
         if left <= 0 then break end
