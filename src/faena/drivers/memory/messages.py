@@ -380,7 +380,7 @@ class Messages:
         return None if admitted is None else self._by_id[admitted.id]
 
     def _risen(self, queue: str, limit: int, ageing_s: float, now_s: float) -> Callable[[str, float], _Entry | None]:
-        """Return what takes the first of a queue in which messages rise. It looks at all of them: a heap knows one order."""
+        """Return what takes the first of a queue in which messages rise. It looks at all: a heap knows one order."""
         waiting = {
             seq: entry
             for rank, seq in self._ready.get(queue, ())
