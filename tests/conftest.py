@@ -51,6 +51,14 @@ def wait_until(condition: Callable[[], Any], within_s: float = 15.0, what: Any =
         time.sleep(0.01)
 
 
+def name_of(pid: int) -> str:
+    """Return the name that `ps` shows for a process."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 class WorkerProcess:
     """One `faena worker`, with what it has logged."""
 
@@ -87,6 +95,13 @@ class WorkerProcess:
 
     def processes(self) -> list[int]:
         """Return the pids of the processes that the supervisor has now."""
+        return [pid for pid in self._children() if pid not in self.templates()]
+
+    def templates(self) -> list[int]:
+        """Return the pid of the process that the others are forked from, if there is one."""
+        return [pid for pid in self._children() if name_of(pid) == "faena:template"]
+
+    def _children(self) -> list[int]:
         try:
             return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
         except OSError:

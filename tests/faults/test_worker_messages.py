@@ -300,7 +300,7 @@ def test_a_task_that_forks_runs_once_and_leaves_no_copy(site, worker, until, how
     later = site.send_all("work", range(20))
     assert result.get(timeout=10) == "parent"
     assert [each.get(timeout=10) for each in (*neighbours, *later)] == [*range(20), *range(20)]
-    until(lambda: len(worker.session()) == 2, 5, worker.session)
+    until(lambda: len(worker.session()) == 3, 5, worker.session)  # the supervisor, its template, its process
 
 
 @pytest.mark.parametrize(

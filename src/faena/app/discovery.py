@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from types import ModuleType, TracebackType
 
 from faena.app.app import Faena
@@ -65,11 +66,25 @@ def load_tasks(app: Faena) -> None:
 def _packages_of(app: Faena) -> list[str]:
     """Name the packages whose modules hold the app under a name of their own."""
     found = []
-    for module in list(sys.modules.values()):
+    for module in _modules_around(app):
         package: str | None = getattr(module, "__package__", None)
-        if package and any(getattr(module, "__dict__", {}).get(each) is app for each in ATTRIBUTES):
+        if package and _holds(module, app):
             found.append(package)
     return list(dict.fromkeys(found))
+
+
+def _modules_around(app: Faena) -> list[ModuleType]:
+    """Return the modules that were loaded after this one if some of them hold the app, else all.
+
+    Looking at a module counts references to it: in a worker process, memory that was shared until then is copied.
+    """
+    names = list(takewhile(__name__.__ne__, reversed(sys.modules)))  # in one go: threads may be importing
+    recent = [sys.modules[name] for name in reversed(names) if name in sys.modules]
+    return recent if any(_holds(module, app) for module in recent) else list(sys.modules.values())
+
+
+def _holds(module: ModuleType, app: Faena) -> bool:
+    return any(getattr(module, "__dict__", {}).get(each) is app for each in ATTRIBUTES)
 
 
 def _named_in_settings(folder: str) -> tuple[str | None, str]:

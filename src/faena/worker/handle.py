@@ -7,8 +7,6 @@ import itertools
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from enum import StrEnum
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from faena.broker import Holder
 from faena.model.delivery import Verdict, VerdictKind
 from faena.worker.slots import Running, Slots
+from faena.worker.starting import ProcessStarter
 from faena.worker.wire import Answer, Hello, Query, ToProcess, pack
 
 
@@ -33,7 +32,7 @@ class ProcessState(StrEnum):
 class ProcessHandle:
     """One incarnation of one process. It never comes back: its successor is another handle."""
 
-    def __init__(self, index: int, slots: int) -> None:
+    def __init__(self, index: int, slots: int, starter: ProcessStarter) -> None:
         self.index = index
         self.state = ProcessState.STARTING
         self.hello: Hello | None = None
@@ -43,14 +42,14 @@ class ProcessHandle:
         self.kill_reason: dict[str, Verdict] = {}  # what we killed it for, by task id
         self.killed_for = ""
         ours, theirs = socket.socketpair()
-        arguments = [str(theirs.fileno()), str(self.slots.descriptor), str(slots)]
-        self._popen = subprocess.Popen(
-            [sys.executable, "-m", "faena.worker.process", *arguments],
-            pass_fds=(theirs.fileno(), self.slots.descriptor),
-            stdin=subprocess.DEVNULL,
-            process_group=0,  # a terminal's Ctrl-C is for the supervisor
-        )
-        theirs.close()
+        try:
+            self._started = starter.start(index, theirs, self.slots.descriptor, slots)
+        except OSError:
+            ours.close()
+            self.slots.close()
+            raise
+        finally:
+            theirs.close()
         self._socket = ours
         self.reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -59,7 +58,7 @@ class ProcessHandle:
 
     @property
     def pid(self) -> int:
-        return self._popen.pid
+        return self._started.pid
 
     async def open(self) -> asyncio.StreamReader:
         """Join the socket to the running loop."""
@@ -92,7 +91,7 @@ class ProcessHandle:
 
     def poll(self) -> int | None:
         """Return the exit status if the process has ended: negative for a signal."""
-        return self._popen.poll()
+        return self._started.poll()
 
     def kill(self, number: int, why: str, verdicts: dict[str, Verdict] | None = None) -> None:
         """End the process; `verdicts` say what becomes of the tasks that it is killed for."""
@@ -102,7 +101,7 @@ class ProcessHandle:
 
     def signal(self, number: int) -> None:
         """Send a signal to the process and to what it has started."""
-        if self._popen.poll() is None:
+        if self._started.poll() is None:
             try:
                 os.killpg(self.pid, number)
             except ProcessLookupError:

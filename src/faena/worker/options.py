@@ -19,6 +19,7 @@ class WorkerOptions(Struct, frozen=True):
     hostname: str | None = None  # may hold %h (host), %n (host's first part) and %i (a number)
     overrides: dict[str, Any] = {}
     reload: bool = False
+    spawn: bool = False  # every process is an interpreter of its own, not a fork of the template
     pidfile: str | None = None
 
     def name(self) -> str:

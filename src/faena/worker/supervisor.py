@@ -39,6 +39,7 @@ from faena.worker.presence import Presence
 from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST
 from faena.worker.recycle import pause_before_spawn_s, was_short
 from faena.worker.reload import check_reload, watch_forever
+from faena.worker.starting import ProcessStarter, Template
 from faena.worker.wire import (
     Answer,
     Begin,
@@ -69,8 +70,8 @@ _BROKEN = (BrokerError, BackendError, StorageError, OSError)
 class Supervisor:
     """One worker: `await run()` until it is told to stop; gives the exit code."""
 
-    def __init__(self, options: WorkerOptions) -> None:
-        self._options, self.name = options, options.name()
+    def __init__(self, options: WorkerOptions, starter: ProcessStarter) -> None:
+        self._options, self.name, self._starter = options, options.name(), starter
         self._workdir = os.path.abspath(options.workdir)
         self.processes: list[ProcessHandle] = []
         self.hello: Hello | None = None
@@ -173,7 +174,7 @@ class Supervisor:
 
     def _spawn(self, index: int) -> None:
         try:
-            handle = ProcessHandle(index, _BOOT_SLOTS)
+            handle = ProcessHandle(index, _BOOT_SLOTS, self._starter)
         except OSError as error:  # no memory, no descriptors, or no more processes
             if self.hello is None:
                 self._fail(f"no process can be started: {error}")
@@ -368,6 +369,7 @@ class Supervisor:
                 status = handle.poll()
                 if status is not None:
                     await self._bury(handle, status)
+            self._starter.reap_others({handle.pid for handle in self.processes})
             if self._stop_began_s is not None and not self.processes:
                 self._ended.set()
                 return
@@ -568,10 +570,11 @@ def run_worker(options: WorkerOptions) -> int:
         raise ConfigurationError("a worker needs a POSIX system; run it in WSL or a container")
     if options.reload:
         check_reload()
+    starter = ProcessStarter(None if options.spawn else Template.fork())
     set_up_logging("INFO", "text")
 
     async def whole() -> int:
-        return await Supervisor(options).run()
+        return await Supervisor(options, starter).run()
 
     if options.pidfile:
         with open(options.pidfile, "w") as file:
@@ -579,5 +582,6 @@ def run_worker(options: WorkerOptions) -> int:
     try:
         return asyncio.run(whole())
     finally:
+        starter.close()
         if options.pidfile:
             os.unlink(options.pidfile)

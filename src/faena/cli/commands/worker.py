@@ -56,6 +56,9 @@ def worker(
         str, Option("-n", "--hostname", metavar="NAME", help="Name of the worker; %h is the host, %i the process id.")
     ] = "",
     reload: Annotated[bool, Option("--reload", help="Start anew when a source file changes; for development.")] = False,
+    spawn: Annotated[
+        bool, Option("--spawn", help="Start processes as interpreters of their own, instead of forking a template.")
+    ] = False,
     pidfile: Annotated[str, Option("--pidfile", metavar="PATH", help="Write the process id there.")] = "",
     logfile: Annotated[str, Option("-f", "--logfile", metavar="PATH", help="Append everything printed to a file.")] = "",
     **settings: Any,
@@ -81,6 +84,7 @@ def worker(
         hostname=hostname or None,
         overrides={**session.overrides, **settings},
         reload=reload,
+        spawn=spawn,
         pidfile=pidfile or None,
     )
     if pidfile:
