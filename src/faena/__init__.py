@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from faena.runner.watchers import FailingResponder as FailingResponder
     from faena.runner.watchers import Responder as Responder
     from faena.runner.watchers import StreamWatcher as StreamWatcher
+    from faena.tasks.batch import Batch as Batch
+    from faena.tasks.batch import BatchCall as BatchCall
     from faena.tasks.signature import Signature as Signature
     from faena.tasks.unique import Debounce as Debounce
     from faena.tasks.unique import Throttle as Throttle
@@ -66,6 +68,8 @@ _EXPORTS = {
     "signature": "faena.app.canvas",
     "Queue": "faena.model.queue",
     "Signature": "faena.tasks.signature",
+    "Batch": "faena.tasks.batch",
+    "BatchCall": "faena.tasks.batch",
     "Debounce": "faena.tasks.unique",
     "DuplicateCall": "faena.errors",
     "Throttle": "faena.tasks.unique",

@@ -403,7 +403,7 @@ def test_a_wrong_call_says_what_is_wrong(app):
         mail.apply_async((1,), debounce=5, countdown=3, unique=False)
     with pytest.raises(InvalidArguments, match="its arguments make no key"):
         app.send_task("elsewhere", (object(),), serializer="pickle", unique=True)
-    with pytest.raises(InvalidArguments, match="a key by name needs the task's code"):
+    with pytest.raises(InvalidArguments, match="what its function takes is not known here"):
         app.send_task("elsewhere", (1,), unique=Unique(key="user"))
     assert app.send_task("elsewhere", (1,), unique=True).id == app.send_task("elsewhere", (1,), unique=True).id
     assert waiting(app) == 1

@@ -122,7 +122,7 @@ def _rule_of(app: Faena, call: Call) -> Rule | None:
 
 def _wanted(app: Faena, call: Call, message: Message, rule: Rule) -> Wanted:
     task = app.tasks.get(call.task)
-    spec = task.arguments if task is not None else None
+    spec = task.arguments if task is not None and task.batch is None else None
     key = key_of(call.task, rule, spec, call.args, call.kwargs, lambda value: app.codecs.encode("json", value))
     now_s = app.clock()
     if rule.wait_s is not None:

@@ -12,6 +12,7 @@ from faena._lib.ids import new_id
 from faena.backend import Completion, NewWorkflow
 from faena.codecs.registry import Codecs
 from faena.engine.attempt import Attempt, Ended, Runner
+from faena.engine.batch import BatchRun
 from faena.engine.completion import Completer
 from faena.engine.hooks import call_hooks
 from faena.engine.outcome import Failed, Outcome, Rejected, Retried, Revoked, Succeeded
@@ -79,9 +80,12 @@ async def arun_attempts(eager: EagerCall) -> None:
         elif begun.task.is_coroutine:
             current = asyncio.current_task()
             assert current is not None
-            eager.end(await eager.runner.run_coroutine(begun, current.uncancel))
+            batch = BatchRun(eager.runner, [begun]) if begun.task.batch is not None else None
+            runs = batch.whole if batch is not None and batch.whole is not None else begun
+            outcome = await eager.runner.run_coroutine(runs, current.uncancel)
+            eager.end(outcome if batch is None else batch.outcome_of_one(outcome))
         else:
-            eager.end(await asyncio.to_thread(eager.runner.run, begun))
+            eager.end(await asyncio.to_thread(_run, eager.runner, begun))
 
 
 class EagerCall:
@@ -133,6 +137,10 @@ class EagerCall:
 
 
 def _run(runner: Runner, attempt: Attempt) -> Outcome:
+    if attempt.task.batch is not None and attempt.calls is None:
+        batch = BatchRun(runner, [attempt])
+        assert batch.whole is not None
+        return batch.outcome_of_one(_run(runner, batch.whole))
     if not attempt.task.is_coroutine:
         return runner.run(attempt)
     import asyncio  # only for coroutines

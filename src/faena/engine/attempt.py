@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -40,6 +40,7 @@ from faena.model.delivery import Delivery, VerdictKind
 from faena.model.inputs import FailedId, Nothing
 from faena.signals import ControlSignal, Ignore, Reject, Replace, Retry, Suspend, Terminated
 from faena.signals import Interrupted as InterruptedSignal
+from faena.tasks.batch import BatchCall
 from faena.tasks.canvas import Canvas
 from faena.tasks.context import Request, current_request
 from faena.tasks.errback import given_to
@@ -52,13 +53,14 @@ _NOT_BEGUN = Request()
 class Attempt:
     """A delivery that is about to run, or runs."""
 
-    __slots__ = ("args", "delivery", "kwargs", "request", "signal", "started_at_s", "task")
+    __slots__ = ("args", "calls", "delivery", "kwargs", "request", "signal", "started_at_s", "task")
 
     def __init__(self, delivery: Delivery, task: Task[..., Any], args: Any, kwargs: dict[str, Any]) -> None:
         self.delivery, self.task, self.args, self.kwargs = delivery, task, args, kwargs
         self.request = _NOT_BEGUN
         self.started_at_s = 0.0
         self.signal: BaseException | None = None  # raised in a coroutine in the place of its next cancellation
+        self.calls: Sequence[BatchCall] | None = None  # of one run for many deliveries, see `faena.engine.batch`
 
 
 class Ended:
@@ -88,6 +90,7 @@ class Runner:
         self._tasks, self._codecs, self._hostname = tasks, codecs, hostname
         self._crash_limit, self._clock, self._draw = crash_limit, clock, draw
         self._acks_late = acks_late
+        self.clock = clock
         self._is_eager = is_eager
 
     def begin(self, delivery: Delivery) -> Attempt | Ended:
@@ -104,7 +107,10 @@ class Runner:
             args, kwargs = self._codecs.decode(message.content, message.body)
             if message.member is not None:
                 args = self._with_input(delivery, task, args, kwargs)
-            args, kwargs = task.arguments.coerce(args, kwargs)
+            if task.batch is None:
+                args, kwargs = task.arguments.coerce(args, kwargs)
+            else:  # what its function takes is a list of calls
+                args, kwargs = list(args), dict(kwargs)
         except (CodecError, InvalidArguments, WorkflowError) as error:
             return Ended(delivery, Failed(error), task)
         except (TypeError, ValueError) as error:  # a body that is no [args, kwargs]
@@ -119,12 +125,12 @@ class Runner:
 
     def run(self, attempt: Attempt) -> Outcome:
         """Run a plain function in this thread."""
-        task, request = attempt.task, self._start(attempt)
+        task, request = attempt.task, self.start(attempt)
         token = current_request.set(request)
         try:
             try:
                 if "before_start" in task.hooks:
-                    task.before_start(request.id or "", attempt.args, attempt.kwargs)
+                    _before_start(task, attempt)
                 if task.is_bound:
                     return _returned(task, task.function(task, *attempt.args, **attempt.kwargs))
                 return _returned(task, task.function(*attempt.args, **attempt.kwargs))
@@ -135,12 +141,12 @@ class Runner:
 
     async def run_coroutine(self, attempt: Attempt, uncancel: Callable[[], object]) -> Outcome:
         """Run an `async def` in the running loop. To interrupt it, set `attempt.signal` and cancel the asyncio task."""
-        task, request = attempt.task, self._start(attempt)
+        task, request = attempt.task, self.start(attempt)
         token = current_request.set(request)
         try:
             try:
                 if "before_start" in task.hooks:
-                    task.before_start(request.id or "", attempt.args, attempt.kwargs)
+                    _before_start(task, attempt)
                 own = (task, *attempt.args) if task.is_bound else attempt.args
                 return _returned(task, await _Signalled(task.function(*own, **attempt.kwargs), attempt, uncancel))
             except BaseException as error:  # noqa: BLE001 - around user code
@@ -162,11 +168,13 @@ class Runner:
             return given_to(task, delivery.input, args, kwargs, self._codecs.decode)
         return [decoded(delivery.input, self._codecs.decode), *args]
 
-    def _start(self, attempt: Attempt) -> Request:
+    def start(self, attempt: Attempt) -> Request:
+        """Note that an attempt begins now."""
         now_s = attempt.started_at_s = self._clock()
         delivery = attempt.delivery
+        message = delivery.message if attempt.calls is None else None  # one run of many is the run of none of them
         request = attempt.request = Request(
-            delivery.message, attempt.args, attempt.kwargs, self._hostname, delivery.deliveries, self._is_eager, now_s
+            message, attempt.args, attempt.kwargs, self._hostname, delivery.deliveries, self._is_eager, now_s
         )
         return request
 
@@ -192,6 +200,9 @@ class Runner:
         return None
 
     def outcome_of(self, attempt: Attempt, error: BaseException) -> Outcome:
+        """Say what an error means that the function has raised."""
+        if attempt.calls is not None:
+            return Failed(error)  # what that means is different for each call
         if isinstance(error, BaseExceptionGroup):
             error = _signal_within(error) or error
         if isinstance(error, ControlSignal):
@@ -238,6 +249,13 @@ class _Signalled:
                 if signal is not None:
                     self._uncancel()
                 step, given = self._coroutine.throw, signal or error
+
+
+def _before_start(task: Task[..., Any], attempt: Attempt) -> None:
+    if attempt.calls is None:
+        task.before_start(attempt.request.id or "", attempt.args, attempt.kwargs)
+    for call in attempt.calls or ():
+        task.before_start(call.id, call.args, call.kwargs)
 
 
 def _returned(task: Task[..., Any], value: Any) -> Outcome:

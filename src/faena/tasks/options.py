@@ -71,6 +71,7 @@ class TaskOptions(TypedDict, total=False):
     typing: bool
     returns_signature: bool  # a signature that it returns runs in its place
     aliases: tuple[str, ...]
+    batch: Any  # its function takes many calls at once: (size, time to wait), or a Batch
     unique: Any  # no two calls with the same arguments at a time; see faena.tasks.unique
     debounce: Any  # only the last of several calls runs
     throttle: Any  # only the first call within a time runs

@@ -77,6 +77,7 @@ class Task(Generic[P, R]):
     typing: bool = True
     returns_signature: bool = False
     aliases: tuple[str, ...] = ()
+    batch: Batch | None = None
     unique: Any = None
     debounce: Any = None
     throttle: Any = None
@@ -390,9 +391,25 @@ class Task(Generic[P, R]):
         if hard is not None and soft is not None and soft >= hard:
             raise InvalidTask(f"task '{self.name}': soft_time_limit {soft:g} s must be less than time_limit {hard:g} s")
         self.rule = self._rule()
+        if self.batch is not None:
+            self._declare_batch(self.batch)
         given: Any = self.autoretry_for
         if isinstance(given, type):
             self.autoretry_for = (given,)
+
+    def _declare_batch(self, given: Any) -> None:
+        """Take in `batch=`. Raises InvalidTask."""
+        from faena.tasks.batch import batch_of  # only tasks that have one pay for it
+
+        try:
+            self.batch = batch_of(given)
+        except (TypeError, ValueError) as error:
+            raise InvalidTask(f"task '{self.name}': batch={given!r}: {error}") from None
+        if not self.arguments.takes(1, {}):
+            raise InvalidTask(f"task '{self.name}' runs in batches: its function takes one argument, the list of calls")
+        if self.returns_signature:
+            raise InvalidTask(f"task '{self.name}' runs in batches: a signature cannot run in the place of many calls")
+        self.typing = False  # what a call takes is not what the function takes
 
     def _rule(self) -> Rule | None:
         """Return what its calls claim. Raises InvalidTask."""
@@ -425,6 +442,7 @@ class Task(Generic[P, R]):
 
 
 if TYPE_CHECKING:
+    from faena.tasks.batch import Batch
     from faena.tasks.unique import Rule
 
     class AsyncTask(Task[P, R]):

@@ -105,7 +105,9 @@ def key_of(
         elif callable(rule.key):
             chosen = rule.key(*args, **kwargs)
         elif spec is None:
-            raise InvalidArguments(task, "a key by name needs the task's code; give a function, or a task_id")
+            raise InvalidArguments(
+                task, "what its function takes is not known here: make the key by a function, not a name"
+            )
         else:
             chosen = [_argument(task, name, named) for name in rule.key]
         plain = canonical(encode(chosen))

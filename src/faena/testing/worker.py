@@ -17,8 +17,10 @@ from msgspec.structs import replace
 from faena._lib.drive import run
 from faena.app.app import Faena
 from faena.app.links import Link
+from faena.backend import JointSettler
 from faena.broker import Consumer
 from faena.engine.attempt import Attempt, Ended, Runner
+from faena.engine.batch import BatchRun
 from faena.engine.completion import Completer, FourSteps
 from faena.engine.hooks import call_hooks
 from faena.engine.outcome import Outcome, Revoked
@@ -49,8 +51,15 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
     completer = Completer(app.codecs, app.sender, app.rules(_HOSTNAME), app.tasks, clock=app.clock)
     refusals = Refusals(app.conf.worker_revokes_expire)
     events: list[Event] = []
+    gathered: dict[str, list[Delivery]] = {}  # of batch tasks, by name
     try:
-        while batch := _next(link, consumer):
+        while True:
+            batch = _next(link, consumer)
+            if not batch:  # nothing else is due: no company will come
+                if not gathered:
+                    break
+                events += _run_batch(runner, completer, settler, gathered.pop(next(iter(gathered))), refusals)
+                continue
             item = batch[0]
             run(refusals.load(link))  # tasks revoke tasks
             if isinstance(item, Malformed):
@@ -61,9 +70,16 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
                 if isinstance(item.input, Outdated):
                     run(consumer.settle([Ack(item)]))
                     continue
-            completion, event = completer.complete(*_run_one(runner, item, refusals))
-            run(settler.complete([completion]))
-            events.append(event)
+            task = app.tasks.get(item.message.task)
+            if task is not None and task.batch is not None:
+                together = gathered.setdefault(task.name, [])
+                together.append(item)
+                if len(together) >= task.batch.size:
+                    events += _run_batch(runner, completer, settler, gathered.pop(task.name), refusals)
+            else:
+                completion, event = completer.complete(*_run_one(runner, item, refusals))
+                run(settler.complete([completion]))
+                events.append(event)
             if len(events) >= most:
                 raise AssertionError(f"{most} tasks have run and still more wait; the last one was {item.message.task}")
     finally:
@@ -82,11 +98,38 @@ def _next(link: Link, consumer: Consumer) -> Sequence[Delivery | Malformed]:
 
 
 def _run_one(runner: Runner, delivery: Delivery, refusals: Refusals) -> tuple[Attempt | Ended, Outcome]:
-    begun = runner.begin(delivery)
-    if refusals.refuses(delivery.message):
-        return begun, Revoked("was revoked")
+    begun = _begin(runner, delivery, refusals)
     if not isinstance(begun, Attempt):
         return begun, begun.outcome
+    outcome = _run(runner, begun)
+    call_hooks(begun, outcome)
+    return begun, outcome
+
+
+def _run_batch(
+    runner: Runner,
+    completer: Completer,
+    settler: JointSettler | FourSteps,
+    deliveries: Sequence[Delivery],
+    refusals: Refusals,
+) -> list[Event]:
+    batch = BatchRun(runner, [_begin(runner, each, refusals) for each in deliveries])
+    events = []
+    for begun, outcome in batch.outcomes(_run(runner, batch.whole) if batch.whole is not None else None):
+        if isinstance(begun, Attempt):
+            call_hooks(begun, outcome)
+        completion, event = completer.complete(begun, outcome)
+        run(settler.complete([completion]))
+        events.append(event)
+    return events
+
+
+def _begin(runner: Runner, delivery: Delivery, refusals: Refusals) -> Attempt | Ended:
+    begun = runner.begin(delivery)
+    return Ended(delivery, Revoked("was revoked"), begun.task) if refusals.refuses(delivery.message) else begun
+
+
+def _run(runner: Runner, begun: Attempt) -> Outcome:
     if begun.task.is_coroutine:
 
         async def whole() -> Outcome:
@@ -94,11 +137,8 @@ def _run_one(runner: Runner, delivery: Delivery, refusals: Refusals) -> tuple[At
             assert current is not None
             return await runner.run_coroutine(begun, current.uncancel)
 
-        outcome = asyncio.run(whole())
-    else:
-        outcome = runner.run(begun)
-    call_hooks(begun, outcome)
-    return begun, outcome
+        return asyncio.run(whole())
+    return runner.run(begun)
 
 
 class Recorder:

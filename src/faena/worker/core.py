@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from faena.app.links import Link
 from faena.backend import Completion
 from faena.engine.attempt import Attempt, Ended, Runner
+from faena.engine.batch import Bundle, flat
 from faena.engine.completion import Completer
 from faena.engine.outcome import Revoked
 from faena.errors import LeaseLost, SoftTimeLimitExceeded
@@ -38,9 +39,12 @@ from faena.model.turns import USUAL, Taking
 from faena.scheduler.loop import Scheduler
 from faena.signals import Interrupted, Terminated
 from faena.sink import Sink
+from faena.tasks.task import Task
+from faena.worker.batches import Batches
 from faena.worker.connection import Connection
 from faena.worker.coroutines import Coroutines, hard_limit_of
-from faena.worker.describe import described
+from faena.worker.describe import described, lost, released
+from faena.worker.event_loop import loop_factory
 from faena.worker.lanes import Finished, Lanes
 from faena.worker.refusals import Refusals
 from faena.worker.slots import Slots
@@ -110,6 +114,8 @@ class Core:
         self._coroutines = Coroutines(
             options.coroutines, self._runner, self._completer, slots, self.lanes, finished=self._finished_coroutine
         )
+        self._batches = Batches(self._start_batch, lambda: bool(self._alone or self._suspects))
+        self._is_gathering = False  # the last messages were all of batch tasks
         self._suspects: deque[Delivery] = deque()  # may have crashed a process: each runs alone
         self._alone: str | None = None  # the id of the one that runs
         tasks = app.tasks.values()
@@ -203,13 +209,13 @@ class Core:
 
     def reserved(self) -> list[dict[str, Any]]:
         """Return what is held and has not begun. To be called in the I/O thread."""
-        held = [*self.lanes.todo, *self._coroutines.todo, *self._suspects]
+        held = [*flat([*self.lanes.todo, *self._coroutines.todo]), *self._batches.waiting(), *self._suspects]
         return [described(delivery, None, 0.0) for delivery in held]
 
     # -- the I/O thread ------------------------------------------------------------------------------------
 
     def _run_loop(self) -> None:
-        factory = _loop_factory()
+        factory = loop_factory()
         with asyncio.Runner(loop_factory=factory) as loop_runner:
             loop_runner.run(self._main())
 
@@ -249,6 +255,8 @@ class Core:
             if limit <= 0:
                 self._room.clear()
                 continue
+            if self._is_gathering and self.options.max_tasks is None:
+                limit = max(limit, min(self._batches.missing(), LARGEST))
             try:
                 batch = await self._connection.receive(limit, _WAIT_S)
             except LeaseLost as error:
@@ -290,6 +298,7 @@ class Core:
     def _tasks_left(self) -> int:
         """Return how many tasks this process may still take before it is replaced."""
         held = self.lanes.held() + len(self._coroutines) + len(self._coroutines.todo) + len(self.lanes.done)
+        held += len(self._batches)
         return (self.options.max_tasks or 0) - self.done_count - self._in_flight - held
 
     async def _take(self, batch: Sequence[Delivery | Malformed]) -> None:
@@ -297,6 +306,7 @@ class Core:
         coroutines: list[Delivery] = []
         back: list[Completion] = []
         early: list[Delivery] = []
+        gathered: list[Delivery] = []
         full = self.lanes.held() >= self._window.size
         free = self._coroutines.room()
         for item in batch:
@@ -317,25 +327,41 @@ class Core:
                 early.append(item)
             if item.crashes and item.verdict is not None and item.verdict.kind is VerdictKind.CRASHED:
                 self._suspects.append(item)
+            elif task is not None and task.batch is not None:
+                gathered.append(item)
             elif is_coroutine:
                 coroutines.append(item)
             else:
                 plain.append(item)
         self._is_plain = bool(plain) and not coroutines
+        self._is_gathering = 0 < len(gathered) == len(batch)
         if back:
             await self._connection.complete(back)
         if early:
             lost = await self._note_begun(early)
-            plain, coroutines = [
-                [item for item in part if item.message.id not in lost] for part in (plain, coroutines)
+            plain, coroutines, gathered = [
+                [item for item in part if item.message.id not in lost] for part in (plain, coroutines, gathered)
             ]  # fmt: skip
         self._busy.set()
         self._coroutines.put(coroutines)
         if plain:
             self.lanes.refill_at = max(0, self._window.refill_at - self.options.threads)
             self.lanes.put(plain)
+        for item in gathered:
+            self._gather(item)
         self._start_suspect()
         self._look_for_room()
+
+    def _gather(self, item: Delivery) -> None:
+        task = self.app.tasks[item.message.task]
+        if self._stopping:  # it was taken before
+            self._start_batch(task, Bundle((item,)))
+        else:
+            self._batches.add(task, item)
+
+    def _start_batch(self, task: Task[..., Any], bundle: Bundle) -> None:
+        (self._coroutines if task.is_coroutine else self.lanes).put([bundle])
+        self._busy.set()
 
     async def _note_begun(self, deliveries: list[Delivery]) -> set[str]:
         """Return the ids of those that must not run: they are not ours any more."""
@@ -350,7 +376,9 @@ class Core:
         delivery = self._suspects.popleft()
         self._alone = delivery.message.id
         task = self.app.tasks.get(delivery.message.task)
-        if task is not None and task.is_coroutine:
+        if task is not None and task.batch is not None:
+            self._start_batch(task, Bundle((delivery,)))
+        elif task is not None and task.is_coroutine:
             self._coroutines.put([delivery])
         else:
             self.lanes.put([delivery])
@@ -405,7 +433,7 @@ class Core:
         ours = await self._connection.complete([item[0] for item in finished]) if finished else []
         events = [item[1] for item in finished]
         if not all(ours):
-            events = [event if kept else _lost(event) for event, kept in zip(events, ours, strict=True)]
+            events = [event if kept else lost(event) for event, kept in zip(events, ours, strict=True)]
         self._tell(events)
         self._in_flight = 0
         self._count(finished)
@@ -487,8 +515,7 @@ class Core:
     def _give_back(self, deliveries: list[Delivery]) -> None:
         """Hand unstarted work to those who have time for it."""
         if deliveries:
-            released = [(Completion(Release(item)), _released(item), item) for item in deliveries]
-            self.lanes.done.extend(released)
+            self.lanes.done.extend([(Completion(Release(item)), released(item), item) for item in deliveries])
             self._to_flush.set()
 
     def _running(self) -> int:
@@ -502,7 +529,7 @@ class Core:
             self._on_limit()
         self._room.set()
         self._connection.interrupt()
-        back = [*self.lanes.take_back(), *self._coroutines.take_back(), *self._suspects]
+        back = [*self.lanes.take_back(), *self._coroutines.take_back(), *self._batches.take_back(), *self._suspects]
         self._suspects.clear()
         self._give_back(back)
         self._to_flush.set()
@@ -531,7 +558,8 @@ class Core:
             return
         wanted = set(ids)
         for lane in self.lanes.lanes:
-            if (attempt := lane.attempt) is not None and attempt.delivery.message.id in wanted:
+            attempt = lane.attempt  # one call of a batch cannot be stopped without the others
+            if attempt is not None and attempt.calls is None and attempt.delivery.message.id in wanted:
                 lane.interrupt(attempt, Terminated("revoked"))
         self._coroutines.interrupt(Terminated("revoked"), wanted)
 
@@ -557,14 +585,6 @@ class Core:
                 self.call(self._to_flush.set)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # optional: saves a fifth of a process's CPU time
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
 def _drain(source: deque[Any], most: int) -> list[Any]:
     found: list[Any] = []
     try:
@@ -573,15 +593,3 @@ def _drain(source: deque[Any], most: int) -> list[Any]:
     except IndexError:
         pass
     return found
-
-
-def _lost(event: Event) -> Event:
-    return Event(
-        EventKind.TASK_LOST, event.at_s, event.worker, event.task_id, event.task, event.queue, event.retries,
-        event.runtime_s, "its lease had ended or it was recovered; this outcome was dropped",
-    )  # fmt: skip
-
-
-def _released(delivery: Delivery) -> Event:
-    message = delivery.message
-    return Event(EventKind.TASK_RELEASED, time.time(), "", message.id, message.task, message.queue, message.retries)

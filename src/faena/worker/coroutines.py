@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from faena.engine.attempt import Attempt, Ended, Runner
+from faena.engine.batch import BatchRun, Bundle, flat
 from faena.engine.completion import Completer
 from faena.engine.hooks import call_hooks
 from faena.errors import SoftTimeLimitExceeded, TimeLimitExceeded
@@ -37,7 +38,7 @@ class Coroutines:
         *,
         finished: Callable[[Finished], None],
     ) -> None:
-        self.todo: deque[Delivery] = deque()
+        self.todo: deque[Delivery | Bundle] = deque()
         self._running: dict[asyncio.Task[None], Attempt | None] = {}
         self._free = list(range(len(lanes.lanes), len(lanes.lanes) + count))  # the slots after those of the lanes
         self._runner, self._completer, self._slots, self._lanes = runner, completer, slots, lanes
@@ -52,14 +53,14 @@ class Coroutines:
         """Return how many more could begin at once."""
         return len(self._free) - len(self.todo)
 
-    def put(self, deliveries: Collection[Delivery]) -> None:
+    def put(self, deliveries: Collection[Delivery | Bundle]) -> None:
         """Begin what there are slots for; the rest waits here."""
         self.todo.extend(deliveries)
         self._begin()
 
     def take_back(self) -> list[Delivery]:
         """Return what has not begun."""
-        back = list(self.todo)
+        back = flat(list(self.todo))
         self.todo.clear()
         return back
 
@@ -70,7 +71,7 @@ class Coroutines:
     def interrupt(self, error: BaseException, ids: Collection[str] | None = None) -> None:
         """Raise `error` in those that run, or in those of these ids, where they wait now."""
         for running, attempt in self._running.items():
-            if attempt is not None and (ids is None or attempt.delivery.message.id in ids):
+            if attempt is not None and (ids is None or (attempt.calls is None and attempt.delivery.message.id in ids)):
                 _signal(attempt, running, error)
 
     # -- internals -----------------------------------------------------------------------------------------
@@ -78,7 +79,9 @@ class Coroutines:
     def _begin(self) -> None:
         assert self.group is not None
         while self.todo and self._free:
-            running = self.group.create_task(self._run(self.todo.popleft(), self._free.pop()))
+            delivery, slot = self.todo.popleft(), self._free.pop()
+            work = self._run_bundle(delivery, slot) if isinstance(delivery, Bundle) else self._run(delivery, slot)
+            running = self.group.create_task(work)
             self._running[running] = None
 
     async def _run(self, delivery: Delivery, slot: int) -> None:
@@ -99,13 +102,44 @@ class Coroutines:
                 outcome = begun.outcome
             completion, event = self._completer.complete(begun, outcome)
         finally:
-            for timer in timers:
-                timer.cancel()
-            self._slots.clear(slot)
-            self._free.append(slot)
-            self._running.pop(current, None)
+            self._let_go(current, slot, timers)
         self._finished((completion, event, delivery))
         self._begin()
+
+    async def _run_bundle(self, bundle: Bundle, slot: int) -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        timers: list[asyncio.TimerHandle] = []
+        finished: list[Finished] = []
+        try:
+            begin, revoked = self._runner.begin, self._lanes.revoked
+            batch = BatchRun(self._runner, [revoked(each) or begin(each) for each in bundle.deliveries])
+            whole = None
+            if batch.whole is not None:
+                self._running[current] = batch.whole
+                deadline_s = self._arm(batch.whole, current, timers)
+                self._slots.begin(slot, batch.whole.delivery.message.id, time.monotonic(), deadline_s)
+                if self._lanes.on_start is not None:
+                    for member in batch.members:
+                        self._lanes.on_start(member)
+                whole = await self._runner.run_coroutine(batch.whole, current.uncancel)
+            for begun, outcome in batch.outcomes(whole):
+                if isinstance(begun, Attempt):
+                    call_hooks(begun, outcome)
+                completion, event = self._completer.complete(begun, outcome)
+                finished.append((completion, event, begun.delivery))
+        finally:
+            self._let_go(current, slot, timers)
+        for each in finished:
+            self._finished(each)
+        self._begin()
+
+    def _let_go(self, current: asyncio.Task[None], slot: int, timers: list[asyncio.TimerHandle]) -> None:
+        for timer in timers:
+            timer.cancel()
+        self._slots.clear(slot)
+        self._free.append(slot)
+        self._running.pop(current, None)
 
     def _arm(self, attempt: Attempt, running: asyncio.Task[None], timers: list[asyncio.TimerHandle]) -> float:
         """Set the timers of the limits; return the moment when the supervisor shall kill, monotonic."""

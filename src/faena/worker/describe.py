@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import reprlib
+import time
 from typing import Any
 
 from faena.engine.attempt import Attempt
 from faena.model.delivery import Delivery
+from faena.model.event import Event, EventKind
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
@@ -37,3 +39,15 @@ def _text(value: Any) -> str:
         return _short.repr(value)[:_LONGEST]
     except Exception as error:  # noqa: BLE001 - of the user's own values
         return f"<{type(error).__name__} in repr>"
+
+
+def lost(event: Event) -> Event:
+    return Event(
+        EventKind.TASK_LOST, event.at_s, event.worker, event.task_id, event.task, event.queue, event.retries,
+        event.runtime_s, "its lease had ended or it was recovered; this outcome was dropped",
+    )  # fmt: skip
+
+
+def released(delivery: Delivery) -> Event:
+    message = delivery.message
+    return Event(EventKind.TASK_RELEASED, time.time(), "", message.id, message.task, message.queue, message.retries)

@@ -16,13 +16,14 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 from weakref import ReferenceType, ref
 
 from faena.backend import Completion
 from faena.engine.attempt import Attempt, Ended, Runner
+from faena.engine.batch import BatchRun, Bundle, flat
 from faena.engine.completion import Completer
 from faena.engine.hooks import call_hooks
 from faena.engine.outcome import Outcome
@@ -106,7 +107,7 @@ class Lanes:
         wake_io: Callable[[bool], None],
         refill: Callable[[], None],
     ) -> None:
-        self.todo: deque[Delivery] = deque()
+        self.todo: deque[Delivery | Bundle] = deque()
         self.done: deque[Finished] = deque()
         self.lanes = [Lane(index, is_main=main and index == 0) for index in range(count)]
         self.refill_at = 0  # wake the I/O thread when this many are left
@@ -141,8 +142,8 @@ class Lanes:
         signal.signal(WAKE_SIGNAL, on_signal)
         self._work(lane)
 
-    def put(self, deliveries: list[Delivery]) -> None:
-        """Hand over deliveries; called by the I/O thread."""
+    def put(self, deliveries: Sequence[Delivery | Bundle]) -> None:
+        """Hand over deliveries, or bundles of them; called by the I/O thread."""
         self._handed_over += len(deliveries)
         self.todo.extend(deliveries)
         if self._waiting:
@@ -151,7 +152,7 @@ class Lanes:
 
     def take_back(self, most: int | None = None) -> list[Delivery]:
         """Return what no lane has begun, at most so many of the last ones; called by the I/O thread."""
-        back: list[Delivery] = []
+        back: list[Delivery | Bundle] = []
         while most is None or len(back) < most:
             try:
                 back.append(self.todo.pop())
@@ -159,10 +160,10 @@ class Lanes:
                 break
         back.reverse()
         self._handed_over -= len(back)
-        return back
+        return flat(back)
 
     def held(self) -> int:
-        """Return how many deliveries were handed over and are not finished yet."""
+        """Return how many deliveries were handed over and are not finished yet; a bundle counts as one."""
         return self._handed_over - sum(lane.finished for lane in self.lanes)
 
     def running(self) -> int:
@@ -177,6 +178,11 @@ class Lanes:
         if self.time_limits and (ordered := self.time_limits.get(task.name)) is not None:
             soft_s = soft_s if ordered.soft_s is None else ordered.soft_s
             hard_s = hard_s if ordered.hard_s is None else ordered.hard_s
+        if attempt.calls is not None:  # of the calls that say one themselves, the smallest holds for the run
+            messages = [call.request.message for call in attempt.calls if call.request.message is not None]
+            own_soft_s = [each.soft_time_limit_s for each in messages if each.soft_time_limit_s]
+            own_hard_s = [each.time_limit_s for each in messages if each.time_limit_s]
+            return min(own_soft_s, default=soft_s), min(own_hard_s, default=hard_s)
         return message.soft_time_limit_s or soft_s, message.time_limit_s or hard_s
 
     def close(self) -> None:
@@ -216,7 +222,7 @@ class Lanes:
             elif len(done) == 1:
                 self._wake_io(False)
 
-    def _wait(self) -> Delivery | None:
+    def _wait(self) -> Delivery | Bundle | None:
         with self._ready:
             self._waiting += 1  # before the look: who puts something in after it sees that somebody waits
             try:
@@ -230,7 +236,10 @@ class Lanes:
             finally:
                 self._waiting -= 1
 
-    def _run(self, lane: Lane, delivery: Delivery, began_s: float) -> None:
+    def _run(self, lane: Lane, delivery: Delivery | Bundle, began_s: float) -> None:
+        if isinstance(delivery, Bundle):
+            self._run_bundle(lane, delivery, began_s)
+            return
         begun = self.revoked(delivery) or self._runner.begin(delivery)
         if type(begun) is Attempt:
             if self.on_start is not None:
@@ -244,6 +253,20 @@ class Lanes:
         completion, event = self._completer.complete(begun, outcome)
         self.done.append((completion, event, delivery))
         lane.finished += 1
+
+    def _run_bundle(self, lane: Lane, bundle: Bundle, began_s: float) -> None:
+        batch = BatchRun(self._runner, [self.revoked(each) or self._runner.begin(each) for each in bundle.deliveries])
+        if self.on_start is not None:
+            for member in batch.members:
+                self.on_start(member)
+        whole = self._run_attempt(lane, batch.whole, began_s) if batch.whole is not None else None
+        for begun, outcome in batch.outcomes(whole):
+            if type(begun) is Attempt and begun.task.hooks:
+                call_hooks(begun, outcome)
+            completion, event = self._completer.complete(begun, outcome)
+            self.done.append((completion, event, begun.delivery))
+        lane.finished += 1
+        self._wake_io(True)
 
     def _run_attempt(self, lane: Lane, attempt: Attempt, began_s: float) -> Outcome:
         soft_s, hard_s = self.limits_of(attempt)
