@@ -4,7 +4,8 @@
                                      dies ─▶ lease ends ─▶ another one takes it, within 15 s
 
 Being two for a moment would be wasteful, not wrong: every duty may be repeated. Today they are the repair of what a crash
-has left half done (steps of workflows that nobody published) and the waking of tasks whose time of waiting is over.
+has left half done (steps of workflows that nobody published, or whose message is gone: `strays.py`) and the waking of tasks
+whose time of waiting is over.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from faena._lib.ids import new_id
 from faena.app.links import Link
 from faena.engine.completion import carry_on
 from faena.errors import BackendError, BrokerError, StorageError
+from faena.scheduler.strays import Strays
 
 log = logging.getLogger("faena.scheduler")
 
@@ -36,6 +38,7 @@ class Scheduler:
     def __init__(self, owner: str, link: Callable[[], Awaitable[Link]], *, lease_s: float = LEASE_S) -> None:
         self._owner, self._link, self._lease_s = f"{owner}/{new_id()}", link, lease_s
         self.is_leader = False
+        self._strays = Strays()
 
     async def run_forever(self) -> None:
         """Go on until cancelled; who holds the lease then lets go of it, so that nobody has to wait for its end."""
@@ -54,6 +57,7 @@ class Scheduler:
             self.is_leader = await link.backend.lead(ROLE, self._owner, self._lease_s)
             if self.is_leader:
                 await do_duties(link)
+                await self._strays.look(link)
         except _BROKEN as error:
             self.is_leader = False
             log.warning("the scheduler waits: %s", error)
