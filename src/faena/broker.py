@@ -65,6 +65,7 @@ class Capabilities(Struct, frozen=True):
     joint: bool = False  # settles in one atomic step with a backend on the same technology (law 7)
     orders: bool = False  # a consumer looks at its queues in the order that it is given, and not only in turn
     ages: bool = False  # messages of a queue can rise with the time that they have waited
+    bounds: bool = False  # it can take messages only where there is room for them: `offer`, `take_oldest`
 
 
 class Consumer(Protocol):
@@ -137,6 +138,10 @@ class Queues(Protocol):
 
     async def purge(self, queue: str) -> int:
         """Remove every waiting and delayed message of `queue`; held ones stay. Returns how many went."""
+        ...
+
+    async def take_oldest(self, holder: Holder, queue: str, limit: int) -> Sequence[Delivery | Malformed]:
+        """Hand out what has waited longest, whatever its priority, also of a paused queue; nothing under limits."""
         ...
 
     async def pause(self, queue: str) -> None:
@@ -213,6 +218,16 @@ class Broker(Protocol):
         """Take the messages; each goes to `message.queue`, due at `due_at_s`.
 
         Raises BrokerUnavailable: none was taken; PublishedInPart: some were; MessageTooLarge: none was.
+        """
+        ...
+
+    async def offer(self, messages: Sequence[Message], bounds: Mapping[str, int], *, whole: bool) -> Sequence[str]:
+        """Take messages as `publish` does, but no more than there is room for; return the ids of those not taken.
+
+        `bounds` says for some queues how many messages may wait there: what is due, whether or not limits hold it back, and
+        that nobody holds. Messages to be due later are taken always. Counting and taking are one step; of one queue the
+        first that come are taken first. `whole`: if there is no room for one, none is taken.
+        Raises as `publish`; what was taken together may be parts of 1000 messages each.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from functools import cached_property
 from importlib import import_module
@@ -232,7 +232,7 @@ class Faena:
             from faena.app.claiming import send  # which only those who have such tasks pay for
 
             return send(self, call, message)
-        publish(self.links, self.conf, [message], call.options)
+        self.publish([message], call.options)
         return self.handle_of(message)
 
     async def asend_call(self, call: Call) -> _AsyncResult[Any]:
@@ -245,7 +245,7 @@ class Faena:
             from faena.app.claiming import asend
 
             return await asend(self, call, message)
-        await apublish(self.links, self.conf, [message], call.options)
+        await self.apublish([message], call.options)
         return self.handle_of(message)
 
     def send_calls(self, calls: Iterable[Call]) -> list[_AsyncResult[Any]]:
@@ -257,7 +257,7 @@ class Faena:
             from faena.app.claiming import send_all
 
             return send_all(self, calls, messages)
-        publish(self.links, self.conf, messages, {})
+        self.publish(messages, {})
         return [self.handle_of(message) for message in messages]
 
     async def asend_calls(self, calls: Iterable[Call]) -> list[_AsyncResult[Any]]:
@@ -269,8 +269,32 @@ class Faena:
             from faena.app.claiming import asend_all
 
             return await asend_all(self, calls, messages)
-        await apublish(self.links, self.conf, messages, {})
+        await self.apublish(messages, {})
         return [self.handle_of(message) for message in messages]
+
+    def publish(self, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
+        """Send messages, minding the bounds of their queues."""
+        if self._mind_bounds(messages):
+            from faena.app.bounded import publish_bounded
+
+            publish_bounded(self, messages, options)
+        else:
+            publish(self.links, self.conf, messages, options)
+
+    async def apublish(self, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
+        if self._mind_bounds(messages):
+            from faena.app.bounded import apublish_bounded
+
+            await apublish_bounded(self, messages, options)
+        else:
+            await apublish(self.links, self.conf, messages, options)
+
+    def _mind_bounds(self, messages: Sequence[Message]) -> bool:
+        declared = self.sender.declared
+        return declared is not None and any(
+            (queue := declared.special.get(message.queue)) is not None and queue.max_length is not None
+            for message in messages
+        )
 
     def send_canvas(self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
         if isinstance(canvas, Signature) and not needs_workflow(canvas, options):

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from faena._lib.drive import run
 from faena.app.links import Link
-from faena.app.publishing import apatiently, apublish, patiently, publish
+from faena.app.publishing import apatiently, patiently
 from faena.errors import BrokerUnavailable, DuplicateCall, InvalidArguments, NotSupported
 from faena.model.claim import Claimant, OnConflict, Until
 from faena.model.delivery import Place
@@ -73,7 +73,7 @@ def send_all(app: Faena, calls: Sequence[Call], messages: Sequence[Message]) -> 
         sender = _Sender(app, options)
         sent = patiently(app.conf, options, lambda: run(sender.send(app.links.blocking(), wanted)))
     if plain:
-        publish(app.links, app.conf, plain, options)
+        app.publish(plain, options)
     return _handles(app, messages, wanted, sent)
 
 
@@ -89,7 +89,7 @@ async def asend_all(app: Faena, calls: Sequence[Call], messages: Sequence[Messag
 
         sent = await apatiently(app.conf, options, work)
     if plain:
-        await apublish(app.links, app.conf, plain, options)
+        await app.apublish(plain, options)
     return _handles(app, messages, wanted, sent)
 
 

@@ -25,13 +25,13 @@ def publish(links: Links, conf: Settings, messages: Sequence[Message], options: 
     rest: _Rest | None = None  # until something has failed: all of it
     while True:
         try:
-            with deadline(began_s + (_timeout_s(conf, options) or inf)):
+            with deadline(began_s + (timeout_s(conf, options) or inf)):
                 broker = links.blocking().broker
-                _check_size(broker.capabilities.largest_message_bytes, messages)
+                check_size(broker.capabilities.largest_message_bytes, messages)
                 run(broker.publish(messages if rest is None else rest.messages))
         except (BrokerUnavailable, PublishedInPart) as error:
             rest = (rest or _Rest(messages)).after(error)
-            if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
+            if time.monotonic() + pause_s >= began_s + patience_s(conf, options):
                 rest.give_up(error)
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -46,13 +46,13 @@ async def apublish(links: Links, conf: Settings, messages: Sequence[Message], op
     began_s, pause_s, rest = time.monotonic(), _FIRST_PAUSE_S, _Rest(messages)
     while True:
         try:
-            with deadline(began_s + (_timeout_s(conf, options) or inf)):
+            with deadline(began_s + (timeout_s(conf, options) or inf)):
                 broker = (await links.asyncio()).broker
-                _check_size(broker.capabilities.largest_message_bytes, messages)
+                check_size(broker.capabilities.largest_message_bytes, messages)
                 await broker.publish(rest.messages)
         except (BrokerUnavailable, PublishedInPart) as error:
             rest = rest.after(error)
-            if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
+            if time.monotonic() + pause_s >= began_s + patience_s(conf, options):
                 rest.give_up(error)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -68,10 +68,10 @@ def patiently(conf: Settings, options: Mapping[str, Any], work: Callable[[], T])
     began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
     while True:
         try:
-            with deadline(began_s + (_timeout_s(conf, options) or inf)):
+            with deadline(began_s + (timeout_s(conf, options) or inf)):
                 return work()
         except (BrokerUnavailable, BackendUnavailable):
-            if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
+            if time.monotonic() + pause_s >= began_s + patience_s(conf, options):
                 raise
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -84,10 +84,10 @@ async def apatiently(conf: Settings, options: Mapping[str, Any], work: Callable[
     began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
     while True:
         try:
-            with deadline(began_s + (_timeout_s(conf, options) or inf)):
+            with deadline(began_s + (timeout_s(conf, options) or inf)):
                 return await work()
         except (BrokerUnavailable, BackendUnavailable):
-            if time.monotonic() + pause_s >= began_s + _patience_s(conf, options):
+            if time.monotonic() + pause_s >= began_s + patience_s(conf, options):
                 raise
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -113,18 +113,18 @@ class _Rest:
         raise error
 
 
-def _patience_s(conf: Settings, options: Mapping[str, Any]) -> float:
+def patience_s(conf: Settings, options: Mapping[str, Any]) -> float:
     if options.get("retry", conf.task_publish_retry) is False:
         return 0.0
-    return _timeout_s(conf, options)
+    return timeout_s(conf, options)
 
 
-def _timeout_s(conf: Settings, options: Mapping[str, Any]) -> float:
+def timeout_s(conf: Settings, options: Mapping[str, Any]) -> float:
     policy = options.get("retry_policy") if options else None
     return float(policy.get("timeout", conf.task_publish_timeout) if policy else conf.task_publish_timeout)
 
 
-def _check_size(limit_bytes: int | None, messages: Sequence[Message]) -> None:
+def check_size(limit_bytes: int | None, messages: Sequence[Message]) -> None:
     if limit_bytes is not None:
         for message in messages:
             if len(message.body) > limit_bytes:

@@ -43,7 +43,7 @@ class MemoryBroker:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(durable=False, lease="holder", limits=True, joint=True, orders=True, ages=True)
+        return Capabilities(durable=False, lease="holder", limits=True, joint=True, orders=True, ages=True, bounds=True)
 
     @property
     def leases(self) -> Leases:
@@ -75,6 +75,14 @@ class MemoryBroker:
             for row in rows:
                 state.messages.add(row, now_s)
             ring(state, {row[1] for row in rows})
+
+    async def offer(self, messages: Sequence[Message], bounds: Mapping[str, int], *, whole: bool) -> Sequence[str]:
+        rows = [row_of(each) for each in messages]
+        state = self.state
+        with state.lock:
+            refused = state.messages.offer(rows, bounds, whole, state.clock())
+            ring(state, {row[1] for row in rows})
+        return refused
 
     async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:
         with self.state.lock:
@@ -200,6 +208,10 @@ class _Queues:
             purged = self._state.messages.purge(queue)
             ring(self._state, set())
             return purged
+
+    async def take_oldest(self, holder: Holder, queue: str, limit: int) -> Sequence[Delivery | Malformed]:
+        with self._state.lock:
+            return self._state.messages.take_oldest(_number(holder), queue, limit, self._state.clock())
 
     async def pause(self, queue: str) -> None:
         with self._state.lock:

@@ -15,7 +15,7 @@ from faena.broker import Capabilities, DeadLetters, Holder, Leases, Queues
 from faena.drivers.redis.driver import Driver, driver_for
 from faena.drivers.redis.letters import RedisDeadLetters
 from faena.drivers.redis.lost import forget_lost, note_lost, take_lost
-from faena.drivers.redis.messages import Words, deliveries_of, encode, message_of, row_of
+from faena.drivers.redis.messages import Words, deliveries_of, encode, message_of, row_of, rows_of
 from faena.drivers.redis.queues import RedisQueues
 from faena.drivers.redis.settling import begin, settle
 from faena.drivers.redis.waiting import Waiter
@@ -44,6 +44,7 @@ class RedisBroker:
             joint=True,
             orders=True,
             ages=True,
+            bounds=True,
         )
         self._is_open = False
         self._leases, self._queues, self._dead_letters = _Leases(driver), RedisQueues(driver), RedisDeadLetters(driver)
@@ -100,6 +101,27 @@ class RedisBroker:
                 if first == 0:
                     raise
                 raise PublishedInPart([message.id for message in messages[:first]], len(messages)) from error
+
+    async def offer(self, messages: Sequence[Message], bounds: Mapping[str, int], *, whole: bool) -> Sequence[str]:
+        location = self.driver.location
+        refused: list[str] = []
+        for at in range(0, len(messages), _AT_ONCE):
+            part = messages[at : at + _AT_ONCE]
+            words: Words = [int(whole), len(bounds)]
+            for queue, bound in bounds.items():
+                words += (queue, bound)
+            try:
+                ids = await self.driver.run("offer", *words, *rows_of(part, location.largest_message_bytes))
+            except BrokerUnavailable as error:
+                if at == 0:
+                    raise
+                gone = set(refused)
+                raise PublishedInPart([each.id for each in messages[:at] if each.id not in gone], len(messages)) from error
+            refused += [task_id.decode() for task_id in ids]
+            if whole and refused:
+                refused += [each.id for each in messages[at + len(part) :]]
+                break
+        return refused
 
     async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:
         found: list[Message] = []

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from faena.broker import Capabilities, DeadLetters, Holder, Leases, Limits, Queues
 from faena.drivers.signals import Alarm, Listener, name_of
-from faena.drivers.sqlite import dead_letters, lanes, queues, settling, steps
+from faena.drivers.sqlite import bounding, dead_letters, lanes, queues, settling, steps
 from faena.drivers.sqlite.claims import holder_number
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver, driver_for
@@ -55,6 +55,7 @@ class SqliteBroker:
             joint=True,
             orders=True,
             ages=True,
+            bounds=True,
         )
         self._is_open = False
         self._leases = _Leases(self)
@@ -115,6 +116,16 @@ class SqliteBroker:
     def _publish_all(self, rows: Sequence[steps.Row]) -> None:
         self.driver.database.write(partial(steps.insert, rows=rows))
         self.notify({row[0] for row in rows})
+
+    async def offer(self, messages: Sequence[Message], bounds: Mapping[str, int], *, whole: bool) -> Sequence[str]:
+        rows = [steps.row_of(message, self.driver.location.largest_message_bytes) for message in messages]
+
+        def step() -> Sequence[str]:
+            refused = self.driver.database.write(partial(bounding.offer, rows=rows, bounds=bounds, whole=whole))
+            self.notify({row[0] for row in rows})
+            return refused
+
+        return await self.driver.call(step)
 
     async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:
         if not ids:
@@ -286,6 +297,17 @@ class _Queues:
 
     async def purge(self, queue: str) -> int:
         return await self._broker.changed(partial(queues.purge, queue=queue))
+
+    async def take_oldest(self, holder: Holder, queue: str, limit: int) -> Sequence[Delivery | Malformed]:
+        def step() -> Sequence[Delivery | Malformed]:
+            number = holder_number(holder)
+            claimed = self._driver.database.write(lambda sql: bounding.take_oldest(sql, number, queue, limit))
+            batch = steps.deliveries_of(claimed)
+            if batch:
+                self._driver.outstanding[claimed.claim] = len(batch)
+            return batch
+
+        return await self._driver.call(step)
 
     async def pause(self, queue: str) -> None:
         await self._driver.write(lambda sql: sql.execute(QUEUES.set_paused, (queue, 1)).rowcount)

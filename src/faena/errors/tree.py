@@ -19,6 +19,7 @@ Names that users know from Celery are kept where the thing is the same.
     ├── BrokerError
     │   ├── BrokerUnavailable           nothing was accepted; try again later
     │   ├── PublishedInPart             some messages were accepted; it names them
+    │   ├── QueueFull                   nothing was sent: there is no room
     │   ├── LeaseLost                   the work was handed to somebody else meanwhile
     │   └── MessageTooLarge
     ├── BackendError
@@ -218,6 +219,15 @@ class PublishedInPart(BrokerError):
         self.accepted, self.total = frozenset(accepted), total
         super().__init__(
             f"the broker took {len(self.accepted)} of {total} messages and then failed; `accepted` holds their ids"
+        )
+
+
+class QueueFull(BrokerError):
+    def __init__(self, queue: str, max_length: int) -> None:
+        self.queue, self.max_length = queue, max_length
+        super().__init__(
+            f"queue '{queue}' is full: {max_length} messages wait there (max_length), and nothing was sent; "
+            "send again later, let the call wait (when_full='block'), or start more workers"
         )
 
 

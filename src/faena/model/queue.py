@@ -134,8 +134,8 @@ def _refused(queue: Queue) -> str | None:
         return f"when_full={queue.when_full!r} needs a max_length"
     if queue.when_full == "spill" and not queue.spill_to:
         return "when_full='spill' needs spill_to, the queue that takes what finds no room"
-    if queue.spill_to is not None and queue.when_full != "spill":
-        return "spill_to needs when_full='spill'"
+    if queue.spill_to is not None and queue.max_length is None:
+        return "spill_to needs a max_length"
     if queue.spill_to is not None and (reason := refused_name(queue.spill_to)):
         return f"spill_to: {reason}"
     if not _is_whole(queue.weight) or not 1 <= queue.weight <= 1000:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from faena.errors import InvalidArguments, UnknownQueue
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Link, Message
-from faena.model.queue import Queue, refused_name
+from faena.model.queue import Queue, refused_name, refused_when_full
 from faena.tasks.context import Request
 from faena.tasks.options import SendOptions, check_send_options, seconds
 
@@ -89,7 +89,20 @@ def build_message(call: Call, sender: Sender, *, now_s: float, new_id: str, pare
         origin=sender.origin,
         result_expires_s=seconds(options.get("result_expires")),
     )
+    if options.get("when_full") is not None:
+        _check_when_full(call.task, options, message.queue, sender.declared)
     return message if sender.declared is None else _minded(message, sender.declared)
+
+
+def _check_when_full(task: str, options: Mapping[str, Any], name: str, declared: Declared | None) -> None:
+    """Raise InvalidArguments where the answer to a full queue is none."""
+    if reason := refused_when_full(options["when_full"]):
+        raise InvalidArguments(task, reason)
+    queue = declared.special.get(name) if declared is not None else None
+    if queue is None or queue.max_length is None:
+        raise InvalidArguments(task, f"when_full: queue '{name}' has no max_length; declare it in task_queues")
+    if options["when_full"] == "spill" and queue.spill_to is None:
+        raise InvalidArguments(task, f"when_full='spill': queue '{name}' is declared without spill_to")
 
 
 def _minded(message: Message, declared: Declared) -> Message:

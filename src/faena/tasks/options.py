@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from faena.errors import InvalidArguments, InvalidTask, did_you_mean
 
 if TYPE_CHECKING:
+    from faena.model.queue import WhenFull
     from faena.tasks.canvas import Canvas
     from faena.tasks.task import Task
 
@@ -21,6 +22,7 @@ class SendOptions(TypedDict, total=False):
     eta: datetime | None  # run no earlier than at this moment; naive means `timezone`
     expires: float | timedelta | datetime | None  # do not begin after this
     queue: str | None
+    when_full: WhenFull | None  # what becomes of it if its queue has a max_length and is full; default: as that says
     priority: int | None  # 0 to 9, higher first
     headers: Mapping[str, Any] | None  # travel with the call; `self.request.headers`
     link: Canvas[Any] | Iterable[Canvas[Any]] | None  # sent when the task succeeded, with its result

@@ -45,7 +45,7 @@ def test_a_queue_is_a_value():
         ({"when_full": "block"}, "when_full='block' needs a max_length"),
         ({"max_length": 1, "when_full": "spill"},
          "when_full='spill' needs spill_to, the queue that takes what finds no room"),
-        ({"max_length": 1, "spill_to": "other"}, "spill_to needs when_full='spill'"),
+        ({"spill_to": "other"}, "spill_to needs a max_length"),
         ({"weight": 0}, "weight is a whole number from 1 to 1000, not 0"),
         ({"ageing": "soon"}, "ageing is a time such as 90, '30s', '10m', not 'soon'"),
         ({"ageing": 0}, "ageing is a time such as 90, '30s', '10m', not 0"),

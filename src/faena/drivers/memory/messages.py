@@ -37,6 +37,7 @@ from faena.model.turns import aged
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
 _LEAST_SWEEP = 64
+_AT_ONCE_S = 1e-9  # messages that rise so fast all count alike
 
 Row: TypeAlias = tuple[str, str, int, float | None, bytes, Lane | None, float | None]
 """id, queue, rank, due, body, lane, when it expires"""
@@ -105,6 +106,36 @@ class Messages:
         self._line_up(entry)
         return True
 
+    def offer(self, rows: Sequence[Row], bounds: Mapping[str, int], whole: bool, now_s: float) -> list[str]:
+        """Take the messages for which there is room; return the ids of the others."""
+        left: dict[str, int] = {}
+        taken: list[Row] = []
+        refused: list[str] = []
+        for row in rows:
+            task_id, queue, _, due_s, *_ = row
+            if queue in bounds and (due_s is None or due_s <= now_s) and task_id not in self._by_id:
+                if queue not in left:
+                    left[queue] = bounds[queue] - self._count_waiting(queue, bounds[queue], now_s)
+                if left[queue] <= 0:
+                    refused.append(task_id)
+                    continue
+                left[queue] -= 1
+            taken.append(row)
+        if not (whole and refused):
+            for row in taken:
+                self.add(row, now_s)
+        return refused
+
+    def take_oldest(self, holder: int, queue: str, limit: int, now_s: float) -> list[Delivery | Malformed]:
+        self.check_holder(holder)
+        number = self._next_receive()
+        self._ripen(queue, now_s)
+        take = self._risen(queue, limit, _AT_ONCE_S, now_s)
+        batch: list[Delivery | Malformed] = []
+        while (entry := take(queue, now_s)) is not None:
+            batch.append(self._hand_out(entry, holder, number))
+        return batch
+
     def receive(
         self, holder: int, queues: Sequence[str], limit: int, now_s: float, ageing_s: Mapping[str, float] = {}
     ) -> list[Delivery | Malformed]:
@@ -119,10 +150,7 @@ class Messages:
             turns = (self._next_limited, ready) if number % 2 else (ready, self._next_limited)
             for take in turns:  # what is under limits and what is not take turns in being first
                 while len(batch) < limit and (entry := take(queue, now_s)) is not None:
-                    entry.claim = (holder, number)
-                    entry.deliveries += 1
-                    self._held[holder][entry.seq] = entry
-                    batch.append(_delivery(entry))
+                    batch.append(self._hand_out(entry, holder, number))
         return batch
 
     def next_due(self, queues: Sequence[str]) -> float | None:
@@ -369,6 +397,33 @@ class Messages:
             heapify(ready)
             heapify(delayed)
 
+    def _hand_out(self, entry: _Entry, holder: int, receive: int) -> Delivery | Malformed:
+        entry.claim = (holder, receive)
+        entry.deliveries += 1
+        self._held[holder][entry.seq] = entry
+        return _delivery(entry)
+
+    def _count_waiting(self, queue: str, bound: int, now_s: float) -> int:
+        """Count what waits, exactly only where it might be as much as `bound`: a heap holds what is passed over, too."""
+        self._ripen(queue, now_s)
+        limited = sum(1 for _ in self.lanes.waiting(queue)) if len(self.lanes) else 0
+        roughly = len(self._ready.get(queue, ())) + limited
+        return roughly if roughly < bound else len(self._tidy(queue)) + limited
+
+    def _tidy(self, queue: str) -> list[_Entry]:
+        """Return what is ready; the heap holds nothing else after it."""
+        ready = {
+            seq: entry
+            for rank, seq in self._ready.get(queue, ())
+            if (entry := self._entries.get(seq)) is not None
+            and entry.claim is None
+            and entry.due_s is None
+            and (entry.queue, entry.rank) == (queue, rank)
+        }
+        self._ready[queue] = [(entry.rank, seq) for seq, entry in ready.items()]
+        heapify(self._ready[queue])
+        return list(ready.values())
+
     def _next_ready(self, queue: str, now_s: float) -> _Entry | None:  # noqa: ARG002 - as `_next_limited`
         entry = self._first_ready(queue)
         if entry is not None:
@@ -381,20 +436,10 @@ class Messages:
 
     def _risen(self, queue: str, limit: int, ageing_s: float, now_s: float) -> Callable[[str, float], _Entry | None]:
         """Return what takes the first of a queue in which messages rise. It looks at all: a heap knows one order."""
-        waiting = {
-            seq: entry
-            for rank, seq in self._ready.get(queue, ())
-            if (entry := self._entries.get(seq)) is not None
-            and entry.claim is None
-            and entry.due_s is None
-            and (entry.queue, entry.rank) == (queue, rank)
-        }
-        self._ready[queue] = [(entry.rank, seq) for seq, entry in waiting.items()]  # those handed out are passed over later
-        heapify(self._ready[queue])
         first = iter(
-            nsmallest(
+            nsmallest(  # those handed out stay in the heap, where they are passed over
                 limit,
-                waiting.values(),
+                self._tidy(queue),
                 key=lambda each: (aged(each.rank, now_s - each.since_s, ageing_s), each.since_s, each.seq),
             )
         )

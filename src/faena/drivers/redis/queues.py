@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from faena._lib.ids import new_id
+from faena.broker import Holder
 from faena.drivers.redis.driver import Driver
-from faena.drivers.redis.messages import message_of
-from faena.model.delivery import Place, QueueStatus
-from faena.model.message import Message
+from faena.drivers.redis.messages import deliveries_of, message_of
+from faena.model.delivery import Delivery, Malformed, Place, QueueStatus
+from faena.model.message import HIGHEST_PRIORITY, Message
+
+_MOST = 1000  # in one script: nobody else is served meanwhile
 
 
 class RedisQueues:
@@ -41,6 +45,12 @@ class RedisQueues:
             purged, goes_on = await self._driver.run("queues", "purge", queue)
             total += int(purged)
         return total
+
+    async def take_oldest(self, holder: Holder, queue: str, limit: int) -> Sequence[Delivery | Malformed]:
+        prefix, claim = self._driver.prefix, new_id()
+        keys = [prefix, f"{prefix}h:{holder}", *(f"{prefix}q:{rank}:{queue}" for rank in range(HIGHEST_PRIORITY + 1))]
+        reply = await self._driver.run_on("oldest", keys, (holder, claim, min(limit, _MOST)))
+        return deliveries_of(claim.encode(), reply)
 
     async def pause(self, queue: str) -> None:
         await self._driver.run("queues", "pause", queue)

@@ -149,7 +149,7 @@ def receive(
         number = None if queue in paused else known_number(connection, queue)
         if number is None:
             continue
-        _ripen(connection, number, now_s)
+        ripen(connection, number, now_s)
         rows = _claim(connection, number, limit - len(seqs), claim, touched, ageing_s.get(queue) if ageing_s else None)
         if rows:
             found.append((queue, rows))
@@ -194,7 +194,7 @@ def deliveries_of(claimed: Claimed) -> list[Delivery | Malformed]:
     return [_delivery(row, claimed.claim, queue) for queue, rows in claimed.rows for row in rows]
 
 
-def _ripen(connection: Connection, queue: int, now_s: float) -> None:
+def ripen(connection: Connection, queue: int, now_s: float) -> None:
     """Put delayed messages that are due behind those that wait."""
     ends: dict[int, int] = {}
     for seq, rank in connection.execute(MESSAGES.ripe, (queue, now_s)).fetchall():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from faena.broker import Broker
+from faena.testing.conformance.bounding import Bounding
 from faena.testing.conformance.leasing import Leasing
 from faena.testing.conformance.limiting import Limiting
 from faena.testing.conformance.looking import Looking
@@ -16,7 +17,7 @@ from faena.testing.conformance.turning import Turning
 from faena.types import Io
 
 
-class BrokerConformance(Publishing, Receiving, Turning, Settling, Leasing, Looking, Limiting):
+class BrokerConformance(Publishing, Receiving, Turning, Bounding, Settling, Leasing, Looking, Limiting):
     """Derive from it, say how to connect, and how to lay something malformed into a queue (`corrupt`)."""
 
     def connect_broker(self, place: str, io: Io) -> Broker:

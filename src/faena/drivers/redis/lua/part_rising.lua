@@ -1,5 +1,5 @@
 -- The ten lists of a queue (KEYS from `at`), of which messages are taken that have risen: `take` gives the id and the value of
--- the one that stands first now. It looks at the first of each list only: within a list, who came first has risen furthest.
+-- the one that stands first now (`ageing_ms` 0: that has waited longest). It looks at the first of each list only: within a list, who came first has risen furthest.
 local function rising(at)
   local heads = {}
   local function look(rank)
@@ -26,7 +26,7 @@ local function rising(at)
       local head = heads[rank]
       if head then
         local waited_ms = math.max(0, now_ms - head[3] * 1000 - head[4] / 1000)
-        local counts_as = math.max(0, rank - math.floor(waited_ms / ageing_ms))
+        local counts_as = ageing_ms == 0 and 0 or math.max(0, rank - math.floor(waited_ms / ageing_ms))
         local stamp = string.sub(head[2], 1, 11)
         if not best or counts_as < best_rank or (counts_as == best_rank and stamp < best_stamp) then
           best, best_rank, best_stamp = rank, counts_as, stamp
