@@ -44,6 +44,9 @@ from faena.tasks.task import Task as _Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from faena.app.declared import DeclaredSchedules
+    from faena.app.schedules import AppSchedules
+    from faena.tasks.scheduling import ScheduleOptions, When
     from faena.tasks.task import AsyncTask
 
 P = ParamSpec("P")
@@ -141,6 +144,50 @@ class Faena:
         self.tasks.add(task)
         self._has_rules = self._has_rules or task.rule is not None
         return task
+
+    def periodic(
+        self, schedule: When, *, name: str | None = None, **options: Unpack[ScheduleOptions]
+    ) -> Callable[[Callable[..., Any]], Any]:
+        """Let a task (or a function, which becomes one) run on a schedule: `@app.periodic("*/5 * * * *")`.
+
+        `schedule`: see `When`; `options`: see `ScheduleOptions`. Without a name it has that of the task.
+        """
+
+        def declare(function: Callable[..., Any]) -> Any:
+            task = function if hasattr(function, "apply_async") else self.declare(function)
+            task_name: str = task.name  # type: ignore[attr-defined]  # it is a task
+            self.declared.add(name or task_name, task_name, schedule, options)
+            return task
+
+        return declare
+
+    def add_periodic_task(
+        self,
+        schedule: When,
+        sig: Any,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> str:
+        """Declare a schedule of a signature, as Celery has it; `options` are those of the call. Returns its name."""
+        from faena.app.declared import entry_of
+
+        task, said = entry_of(sig)
+        said["options"] = {**said.get("options", {}), **options}
+        if args is not None:
+            said["args"] = args
+        if kwargs is not None:
+            said["kwargs"] = kwargs
+        self.declared.add(name or repr(sig), task, schedule, said)
+        return name or repr(sig)
+
+    @property
+    def on_after_configure(self) -> DeclaredSchedules:
+        """Takes functions that declare schedules, as in Celery: `@app.on_after_configure.connect`."""
+        return self.declared
+
+    on_after_finalize = on_after_configure
 
     def load_modules(self) -> None:
         """Import the modules that `imports` and `include` name, so that their tasks are known."""
@@ -357,6 +404,20 @@ class Faena:
             await (await self.links.asyncio()).backend.record([self._progress(task_id, state, meta)])
 
     # -- parts ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def schedules(self) -> AppSchedules:
+        """The schedules in the backend: look at them, change them."""
+        from faena.app.schedules import AppSchedules  # 10 ms that only who uses them pays
+
+        return AppSchedules(self)
+
+    @cached_property
+    def declared(self) -> DeclaredSchedules:
+        """The schedules that the code declares."""
+        from faena.app.declared import DeclaredSchedules
+
+        return DeclaredSchedules(self)
 
     @cached_property
     def codecs(self) -> Codecs:

@@ -229,6 +229,10 @@ class Control:
         """Do as `ask`, without blocking the event loop."""
         return await self._ask(await self._links.asyncio(), name, arguments or {}, tuple(destination), timeout)
 
+    async def revoke_through(self, link: Link, ids: Sequence[str], *, terminate: bool) -> None:
+        """Do as `revoke`, through a connection that the caller has."""
+        await self._revoke(link, list(ids), terminate, "")
+
     async def take_back(self, link: Link, sent: Sequence[str], terminate: bool) -> None:
         """Take the messages of a workflow that was cancelled out of their queues; `terminate` stops what runs of it.
 

@@ -225,6 +225,21 @@ class Settings(Layered):
         3, minimum=1, text="How often a task may end its process before it goes into the dead letters."
     )
 
+    # -- schedules -----------------------------------------------------------------------------------------
+
+    beat_schedule: Mapping[str, Any] = setting(
+        {},
+        formerly=("CELERYBEAT_SCHEDULE",),
+        text="Schedules by name: for each a mapping with 'task' and 'schedule' (seconds, a timedelta, a cron expression, a "
+        "moment, or what crontab(), schedule() and solar() of faena.schedules return), and perhaps 'args', 'kwargs', "
+        "'options' (of the call), 'tz', 'relative', 'catch_up', 'catch_up_window', 'overlap', 'jitter', 'start', 'end'.",
+    )
+    worker_beat: bool = setting(
+        True,
+        text="Whether this worker takes part in the scheduler: one process of all that do sends what is due, and repairs "
+        "what crashes have left half done. Where no worker does, `faena beat` has to run.",
+    )
+
     # -- what is kept, and how long ------------------------------------------------------------------------
 
     result_expires: float | None = setting(

@@ -16,7 +16,6 @@ goes by, not the face of the clock: it goes on in both hours that have one name,
 from __future__ import annotations
 
 from bisect import bisect_left
-from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
@@ -43,6 +42,7 @@ _MONTHS = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
+_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 _HORIZON_YEARS = 50  # 29 February on a given day of the week: 40 years at most, over the end of a century
 
@@ -121,7 +121,7 @@ def read_cron(expression: str, either_day: bool = True) -> Fields:
         weekdays=weekdays,
         either_day=either_day and restricts_both,
     )
-    if not fields.either_day and not any(number <= monthrange(2024, each)[1] for each in months for number in days):
+    if not fields.either_day and not any(number <= _LENGTHS[each - 1] for each in months for number in days):
         raise InvalidSchedule(f"'{expression}' names a day that no month of it has: it would never come")
     return fields
 

@@ -15,7 +15,6 @@ The id of a tick is derived from schedule and moment, so that two who send the s
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -108,8 +107,7 @@ class Manifest(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        whole = "\n".join(f"{name}={digest}" for name, digest in sorted(self.digests.items()))
-        return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
+        return _digest("\n".join(f"{name}={digest}" for name, digest in sorted(self.digests.items())))
 
 
 class Turn(Struct, frozen=True):
@@ -219,7 +217,7 @@ def _due(standing: Standing, now_s: float, zone_of: ZoneOf) -> tuple[list[float]
 
 def tick_id(name: str, tick_s: float) -> str:
     """Return the id of the task of a tick: always the same one."""
-    return hashlib.blake2b(f"{name}@{round(tick_s * 1000)}".encode(), digest_size=16).hexdigest()
+    return _digest(f"{name}@{round(tick_s * 1000)}")
 
 
 def message_of(schedule: Schedule, tick_s: float, task_id: str, now_s: float) -> Message:
@@ -233,3 +231,9 @@ def message_of(schedule: Schedule, tick_s: float, task_id: str, now_s: float) ->
     return replace(
         template, id=task_id, sent_at_s=now_s, due_at_s=due_at_s, expires_at_s=expires_at_s, headers=headers
     )  # fmt: skip
+
+
+def _digest(text: str) -> str:
+    import hashlib  # 5 ms that only who schedules pays
+
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,11 +1,12 @@
 """The loop of the scheduler: one process of all holds its lease, and does what has to be done once.
 
-    every process ──lead──▶ backend: one of them holds the lease ──▶ duties
-                                     dies ─▶ lease ends ─▶ another one takes it, within 15 s
+    every process ──lead──▶ backend: one of them holds the lease ──▶ ticks of schedules, duties
+                                     dies ─▶ lease ends ─▶ another one takes it, within 9 s
 
-Being two for a moment would be wasteful, not wrong: every duty may be repeated. Today they are the repair of what a crash
-has left half done (steps of workflows that nobody published, or whose message is gone: `strays.py`) and the waking of tasks
-whose time of waiting is over.
+Being two for a moment would be wasteful, not wrong: every duty may be repeated, and of two who send a tick the first one
+does. Duties are the repair of what a crash has left half done (steps of workflows and ticks that nobody published) and the
+waking of tasks whose time of waiting is over. Between two of its turns the holder sleeps until a tick is due, or a schedule
+is changed.
 """
 
 from __future__ import annotations
@@ -14,53 +15,120 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from faena._lib.ids import new_id
 from faena.app.links import Link
+from faena.backend import Vigil
 from faena.engine.completion import carry_on
-from faena.errors import BackendError, BrokerError, StorageError
-from faena.scheduler.strays import Strays
+from faena.errors import BackendError, BrokerError, FaenaError, StorageError
+from faena.scheduler.declaring import Declarer
+from faena.scheduler.ticking import Ticker, send_left_over
+
+if TYPE_CHECKING:
+    from faena.app.app import Faena
 
 log = logging.getLogger("faena.scheduler")
 
 ROLE = "scheduler"
-LEASE_S = 9.0
+LEASE_S = 6.0
 _LETTING_GO_S, _OVER_S = 1.0, -1.0
 _GRACE_S = 10.0  # what was to be published, and was not, this long ago: whoever was to do it is gone
 _AT_ONCE = 1000
+_SHORTEST_REST_S = 0.002
 
 _BROKEN = (BrokerError, BackendError, StorageError, OSError)
 
 
 class Scheduler:
-    """Does the duties while this process holds the lease. `link` gives an open connection."""
+    """Sends ticks and does the duties while this process holds the lease. `link` gives an open connection."""
 
-    def __init__(self, owner: str, link: Callable[[], Awaitable[Link]], *, lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self, owner: str, link: Callable[[], Awaitable[Link]], *, app: Faena | None = None, lease_s: float = LEASE_S
+    ) -> None:
         self._owner, self._link, self._lease_s = f"{owner}/{new_id()}", link, lease_s
+        self._ticker = None if app is None else Ticker(app)
+        self._declarer = None if app is None else Declarer(app)
+        self._clock: Callable[[], float] = time.time if app is None else app.clock
+        self._vigil: tuple[Link, Vigil] | None = None
+        self._renew_at_s = self._duties_at_s = 0.0
         self.is_leader = False
-        self._strays = Strays()
 
     async def run_forever(self) -> None:
         """Go on until cancelled; who holds the lease then lets go of it, so that nobody has to wait for its end."""
         try:
             while True:
                 await self._turn()
-                await asyncio.sleep(self._lease_s * 2 / 3)
+                await self._rest()
         finally:
+            await self._end_vigil()
             if self.is_leader:
                 self.is_leader = False
                 await self._let_go()
 
     async def _turn(self) -> None:
+        """Ask for the lease where that is due, and do what there is to do for who holds it."""
         try:
             link = await self._link()
-            self.is_leader = await link.backend.lead(ROLE, self._owner, self._lease_s)
-            if self.is_leader:
+            if time.monotonic() >= self._renew_at_s:
+                self._renew_at_s = time.monotonic() + self._lease_s / 2  # from before it was asked for
+                self.is_leader = await link.backend.lead(ROLE, self._owner, self._lease_s)
+                await self._declare(link)
+            if not self.is_leader:
+                await self._end_vigil()
+                return
+            if time.monotonic() >= self._duties_at_s:
+                self._duties_at_s = time.monotonic() + self._lease_s
                 await do_duties(link)
-                await self._strays.look(link)
+            if self._ticker is not None:
+                await self._keep_vigil(link)
+                while time.monotonic() < self._renew_at_s and await self._ticker.send_due(link, self._clock()):
+                    pass
         except _BROKEN as error:
-            self.is_leader = False
-            log.warning("the scheduler waits: %s", error)
+            self._fail(error)
+        except Exception as error:
+            self._fail(error)
+            log.debug("where it came from", exc_info=error)
+
+    def _fail(self, error: Exception) -> None:
+        self.is_leader = False
+        self._renew_at_s = time.monotonic() + self._lease_s / 2
+        log.warning("the scheduler waits: %s", error)
+
+    async def _declare(self, link: Link) -> None:
+        if self._declarer is not None:
+            try:
+                await self._declarer.keep(link)
+            except FaenaError as error:
+                if isinstance(error, _BROKEN):
+                    raise
+                log.error("the schedules of this app cannot be kept: %s", error)
+
+    async def _rest(self) -> None:
+        """Sleep until the next turn: a tick is due, a schedule has changed, the lease has to be renewed."""
+        left_s = max(_SHORTEST_REST_S, self._renew_at_s - time.monotonic())
+        if not self.is_leader or self._vigil is None:
+            await asyncio.sleep(left_s)
+            return
+        link, vigil = self._vigil
+        try:
+            due_s = await link.backend.schedules.next_due_s()
+            if due_s is not None:
+                left_s = max(_SHORTEST_REST_S, min(left_s, due_s - self._clock()))
+            await vigil.wait(left_s)
+        except _BROKEN as error:
+            await self._end_vigil()
+            self._fail(error)
+
+    async def _keep_vigil(self, link: Link) -> None:
+        if self._vigil is None or self._vigil[0] is not link:
+            await self._end_vigil()
+            self._vigil = (link, link.backend.schedules.vigil())
+
+    async def _end_vigil(self) -> None:
+        vigil, self._vigil = self._vigil, None
+        if vigil is not None:
+            await vigil[1].close()
 
     async def _let_go(self) -> None:
         try:
@@ -80,4 +148,4 @@ async def do_duties(link: Link, *, grace_s: float = _GRACE_S) -> int:
     if left:
         log.warning("%d steps of workflows were ready and not published: a crash in between; published now", len(left))
         await carry_on(broker, backend, left)
-    return len(woken) + len(left)
+    return len(woken) + len(left) + await send_left_over(link, grace_s, _AT_ONCE)

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app.app import Faena
 from faena.drivers.memory.state import forget
+from faena.scheduler.declaring import Declarer
 from faena.testing.clock import Clock
 
 
@@ -33,6 +35,8 @@ def in_memory(app: Faena, clock: Clock | None = None, settings: Mapping[str, Any
         app.links.forget()
         app.clock = clock if clock is not None else own_clock
         try:
+            if not app.declared.is_empty:
+                run(Declarer(app).keep(app.links.blocking(), at_once=True))  # its intervals begin now
             yield app
         finally:
             app.clock = own_clock

@@ -27,7 +27,9 @@ from faena.engine.outcome import Outcome, Revoked
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed
 from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
+from faena.scheduler.declaring import Declarer
 from faena.scheduler.loop import do_duties
+from faena.scheduler.ticking import Ticker
 from faena.worker.choice import chosen
 from faena.worker.core import Core, CoreOptions
 from faena.worker.refusals import Refusals
@@ -37,9 +39,13 @@ _LEASE_S = 3600.0  # nobody takes a test's work away
 _HOSTNAME = "test"
 
 
-def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 10_000) -> list[Event]:
+def run_pending(
+    app: Faena, *, queues: Sequence[str] | None = None, most: int = 10_000, was_down: bool = False
+) -> list[Event]:
     """Run every task that is due, and those that they send, until none is left; return what happened.
 
+    Schedules tick as if a scheduler had been there all the time that the app's clock has passed, each tick when those
+    before it have run. With `was_down` none has been: what is due now was missed, or is late.
     Raises AssertionError after `most` tasks: they seem to send one another for ever.
     """
     link = app.links.blocking()
@@ -52,14 +58,18 @@ def run_pending(app: Faena, *, queues: Sequence[str] | None = None, most: int = 
     refusals = Refusals(app.conf.worker_revokes_expire)
     events: list[Event] = []
     gathered: dict[str, list[Delivery]] = {}  # of batch tasks, by name
+    ticker = Ticker(app)
     try:
+        if not app.declared.is_empty:
+            run(Declarer(app).keep(link, at_once=True))
         while True:
             batch = _next(link, consumer)
-            if not batch:  # nothing else is due: no company will come
-                if not gathered:
-                    break
+            if not batch and gathered:  # nothing else is due: no company will come
                 events += _run_batch(runner, completer, settler, gathered.pop(next(iter(gathered))), refusals)
                 continue
+            batch = batch or _next_tick(link, consumer, ticker, app.clock(), was_down=was_down)
+            if not batch:
+                break
             item = batch[0]
             run(refusals.load(link))  # tasks revoke tasks
             if isinstance(item, Malformed):
@@ -93,6 +103,17 @@ def _next(link: Link, consumer: Consumer) -> Sequence[Delivery | Malformed]:
     batch = run(consumer.receive(1, 0.0))
     if not batch:
         run(do_duties(link, grace_s=0.0))
+        batch = run(consumer.receive(1, 0.0))
+    return batch
+
+
+def _next_tick(
+    link: Link, consumer: Consumer, ticker: Ticker, now_s: float, *, was_down: bool
+) -> Sequence[Delivery | Malformed]:
+    """Return the next message that a schedule sends, if there is one up to now."""
+    batch: Sequence[Delivery | Malformed] = ()
+    while not batch and (due_s := run(link.backend.schedules.next_due_s())) is not None and due_s <= now_s:
+        run(ticker.send_due(link, now_s if was_down else due_s, sent_at_s=now_s))
         batch = run(consumer.receive(1, 0.0))
     return batch
 

@@ -233,7 +233,7 @@ class Core:
                 self._coroutines.group = group
                 loops = [group.create_task(self._flush_forever()), group.create_task(self._tick_forever())]
                 if self.options.schedules:
-                    scheduler = Scheduler(self.options.hostname, self._connection.link)
+                    scheduler = Scheduler(self.options.hostname, self._connection.link, app=self.app)
                     loops.append(group.create_task(scheduler.run_forever()))
                 group.create_task(self._fetch())
                 await self._ended.wait()

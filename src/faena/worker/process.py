@@ -126,7 +126,7 @@ class _Process:
             track_started=conf.task_track_started,
             soft_time_limit_s=conf.task_soft_time_limit,
             time_limit_s=conf.task_time_limit,
-            schedules=boot.index == 0,
+            schedules=boot.index == 0 and conf.worker_beat,
             taking=chosen(app, boot.queues, boot.exclude_queues).taking,
         )
         sinks: list[Sink] = [LogSink(conf.worker_log_tasks, boot.index)]
@@ -237,6 +237,8 @@ def _hello(app: Faena, boot: Boot) -> Hello:
     queues = chosen(app, boot.queues, boot.exclude_queues).queues
     if boot.index == 0:
         warn_of_slips(app, boot.queues, boot.exclude_queues)
+    if conf.worker_beat:
+        app.declared.schedules()  # what is wrong with them shows now
     settings = {name: getattr(conf, name) for name in SUPERVISED}
     settings["dead_letter_expires"] = seconds(settings["dead_letter_expires"])
     return Hello(

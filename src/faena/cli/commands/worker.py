@@ -55,6 +55,9 @@ def worker(
     hostname: Annotated[
         str, Option("-n", "--hostname", metavar="NAME", help="Name of the worker; %h is the host, %i the process id.")
     ] = "",
+    beat: Annotated[
+        bool, Option("-B", "--beat", help="Take part in sending what schedules say; one of all workers does it.")
+    ] = True,
     reload: Annotated[bool, Option("--reload", help="Start anew when a source file changes; for development.")] = False,
     spawn: Annotated[
         bool, Option("--spawn", help="Start processes as interpreters of their own, instead of forking a template.")
@@ -76,6 +79,8 @@ def worker(
 
     if session.out.is_quiet:
         settings.setdefault("worker_loglevel", "WARNING")
+    if not beat:
+        settings["worker_beat"] = False
     options = WorkerOptions(
         app=session.named_app or None,
         workdir=os.getcwd(),

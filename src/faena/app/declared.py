@@ -1,0 +1,173 @@
+"""The schedules that the code of an app declares: in `beat_schedule`, with `@app.periodic`, with `add_periodic_task`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from faena.app.zones import zone_of
+from faena.errors import InvalidSchedule
+from faena.model.message import Message
+from faena.model.schedule import Manifest, Schedule
+from faena.tasks.call import Call, build_message
+from faena.tasks.canvas import Canvas
+from faena.tasks.compile import canvas_of
+from faena.tasks.options import SendOptions, seconds
+from faena.tasks.scheduling import ScheduleOptions, When, call_options, check_entry, check_options, rules_of, timing_of
+from faena.tasks.signature import Signature
+
+if TYPE_CHECKING:
+    from faena.app.app import Faena
+
+_LONGEST_NAME = 200
+_encode = msgspec.msgpack.Encoder(order="sorted").encode
+
+
+class DeclaredSchedules:
+    """What is declared, read anew whenever it is asked for: `app.conf` may have changed."""
+
+    def __init__(self, app: Faena) -> None:
+        self._app = app
+        self._entries: dict[str, tuple[str, When, ScheduleOptions]] = {}
+        self._hooks: list[Callable[..., Any]] = []
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._entries and not self._hooks and not self._app.conf.beat_schedule
+
+    def connect(self, function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+        """Call a function with the app before schedules are looked at, when every module has been loaded."""
+        self._hooks.append(function)
+        return function
+
+    def add(self, name: str, task: str, when: When, options: ScheduleOptions) -> None:
+        """Declare a schedule. Raises InvalidSchedule: it makes no sense, or another one has the name."""
+        schedule_of(self._app, name, task, when, options)
+        present = self._entries.get(name)
+        if present is not None and present[0] != task:
+            raise InvalidSchedule(
+                f"two schedules are named '{name}': of task '{present[0]}' and of task '{task}'; give one of them a name="
+            )
+        self._entries[name] = (task, when, options)
+
+    def schedules(self) -> list[Schedule]:
+        """Return all that are declared. Raises InvalidSchedule."""
+        hooks, self._hooks = self._hooks, []
+        for hook in hooks:
+            hook(sender=self._app)
+        found = dict(self._entries)
+        for name, entry in (self._app.conf.beat_schedule or {}).items():
+            check_entry(name, entry)
+            options = {key: value for key, value in entry.items() if key not in ("task", "schedule")}
+            found[name] = (task_name(entry["task"]), entry["schedule"], cast("ScheduleOptions", options))
+        return [schedule_of(self._app, name, *each) for name, each in found.items()]
+
+    def manifest(self, schedules: Iterable[Schedule]) -> Manifest:
+        return Manifest(name_of_app(self._app), {each.name: digest_of(each) for each in schedules})
+
+
+def name_of_app(app: Faena) -> str:
+    return app.main or "faena"
+
+
+def task_name(task: Any) -> str:
+    """Return the name of a task that was given by name, or itself."""
+    return task if isinstance(task, str) else str(getattr(task, "name", task))
+
+
+def digest_of(schedule: Schedule) -> str:
+    """Return what differs when a declaration does."""
+    return hashlib.blake2b(_encode(schedule), digest_size=12).hexdigest()
+
+
+def schedule_of(
+    app: Faena,
+    name: str,
+    task: str,
+    when: When,
+    options: ScheduleOptions | None = None,
+    *,
+    message: Message | None = None,
+) -> Schedule:
+    """Return a schedule as it is kept. `message` gives what the options of the call do not say (again).
+
+    Raises InvalidSchedule, InvalidArguments (the task's signature refuses the arguments), EncodeError.
+    """
+    given = options or {}
+    check_options(name, given)
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise InvalidSchedule(f"a schedule is named by a printable text of 1 to {_LONGEST_NAME} characters, not {name!r}")
+    zone_name = given.get("tz") or app.conf.timezone
+    zone = zone_of(zone_name)
+    timing = timing_of(name, when, zone_name, zone, relative=bool(given.get("relative")))
+    if (named := getattr(timing, "zone", "")) != zone_name:
+        zone_of(named)  # there is such a zone
+    rules = rules_of(name, given, zone)
+    template, sending = _template(app, name, task, given, message)
+    return Schedule(
+        name=name,
+        timing=timing,
+        message=replace(template, expires_at_s=None),
+        delay_s=seconds(sending.get("countdown")) or 0.0,
+        expires_s=template.expires_at_s,
+        catch_up=rules.catch_up,
+        window_s=rules.window_s,
+        overlap=rules.overlap,
+        jitter_s=rules.jitter_s,
+        starts_at_s=rules.starts_at_s,
+        ends_at_s=rules.ends_at_s,
+    )
+
+
+def _template(
+    app: Faena, name: str, task: str, given: ScheduleOptions, before: Message | None
+) -> tuple[Message, Mapping[str, Any]]:
+    """Return what is sent, as if it were sent at 0, and the options of the call."""
+    args, kwargs = given.get("args"), given.get("kwargs")
+    if before is not None and (args is None or kwargs is None):
+        old_args, old_kwargs = app.codecs.decode(before.content, before.body)
+        args, kwargs = (old_args if args is None else args), (old_kwargs if kwargs is None else kwargs)
+    sending = call_options(name, given.get("options") or {})
+    registered = app.tasks.get(task)
+    defaults = {} if registered is None else registered._defaults
+    options = {**defaults, **({} if before is None else _said_by(before)), **sending}
+    lasting = {key: value for key, value in options.items() if key != "countdown"}
+    call = Call(task, tuple(args or ()), dict(kwargs or {}), cast("SendOptions", lasting))
+    if registered is not None and registered.typing:
+        registered.arguments.check(call.args, call.kwargs)
+    if canvas_of(call, app) is not None:
+        raise InvalidSchedule(
+            f"schedule '{name}': its links take a workflow to send; let it run a task that sends the workflow"
+        )
+    message = build_message(call, app.sender, now_s=0.0, new_id="", parent=None)
+    if before is not None and "link" not in sending and "link_error" not in sending:
+        message = replace(message, on_success=before.on_success, on_failure=before.on_failure)
+    return replace(message, origin=name_of_app(app)), options
+
+
+def _said_by(message: Message) -> dict[str, Any]:
+    said = {
+        "queue": message.queue,
+        "priority": message.priority,
+        "serializer": message.content,
+        "time_limit": message.time_limit_s,
+        "soft_time_limit": message.soft_time_limit_s,
+        "ignore_result": message.ignore_result,
+        "headers": message.headers,
+        "result_expires": message.result_expires_s,
+    }
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def entry_of(signature: Any) -> tuple[str, ScheduleOptions]:
+    """Return task and options of a signature, as `add_periodic_task` takes one. Raises InvalidSchedule."""
+    if isinstance(signature, Canvas) and not isinstance(signature, Signature):
+        raise InvalidSchedule(f"a schedule runs one task, not {signature!r}; let it run a task that sends the workflow")
+    if isinstance(signature, Signature):
+        call = signature.as_call()
+        return call.task, {"args": tuple(call.args), "kwargs": dict(call.kwargs), "options": dict(call.options)}
+    return task_name(signature), {}

@@ -1,0 +1,150 @@
+"""Send what is due: take each schedule's turn, and publish its ticks in the step that says they were taken.
+
+    due ──▶ which of the tasks before still run ──▶ turns (`faena.model.schedule`) ──▶ one change each, if nobody was faster
+
+Where broker and backend are one store, a tick is sent by its change. Elsewhere the message is kept with the change,
+published, and noted as published; whoever holds the lease next publishes what is left over, after having looked whether it
+is in the broker, or has run.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from faena._lib.ids import new_id
+from faena.app.links import Link
+from faena.app.zones import zone_of
+from faena.errors import InvalidSchedule, MessageTooLarge
+from faena.model.delivery import Place
+from faena.model.message import Message
+from faena.model.result import State
+from faena.model.schedule import Change, Standing, message_of, take_turn, tick_id
+
+if TYPE_CHECKING:
+    from faena.app.app import Faena
+
+log = logging.getLogger("faena.scheduler")
+
+_AT_ONCE = 200
+_LOOK_AGAIN_S = 60.0  # at a schedule that cannot be read here
+_FEW = 5  # ticks of one turn: each gets a line in the log
+
+
+class Ticker:
+    """Sends the ticks of all schedules of a backend. Two of them send each tick once."""
+
+    def __init__(self, app: Faena) -> None:
+        self._app = app
+
+    async def send_due(self, link: Link, now_s: float, *, sent_at_s: float | None = None) -> int:
+        """Take the turn of schedules that are due, up to 200 of them; return how many there were.
+
+        `sent_at_s` is when the messages are sent, where that is not `now_s`: in a test that has moved its clock.
+        """
+        due = await link.backend.schedules.due(now_s, _AT_ONCE)
+        if not due:
+            return 0
+        running = await _running(link, due)
+        changes: list[Change] = []
+        for standing in due:
+            try:
+                changes.append(await self._turn(link, standing, now_s, sent_at_s, is_running=standing.last_id in running))
+            except InvalidSchedule as error:  # a time zone that this machine does not know
+                log.error("schedule '%s' has to wait: %s", standing.schedule.name, error)
+                wakes_at_s = now_s + _LOOK_AGAIN_S
+                changes.append(Change(standing.schedule.name, standing.revision, _renewed(standing), wakes_at_s))
+        sent = [message for change in await _made(link, changes) for message in change.publish]
+        if len(sent) > _FEW:
+            log.info("%d ticks of schedules were sent", len(sent))
+        for message in sent if len(sent) <= _FEW else ():
+            log.info("schedule '%s': sent %s[%s]", (message.headers or {}).get("schedule"), message.task, message.id)
+        return len(due)
+
+    async def _turn(
+        self, link: Link, standing: Standing, now_s: float, sent_at_s: float | None, *, is_running: bool
+    ) -> Change:
+        schedule = standing.schedule
+        turn = take_turn(standing, now_s, zone_of, is_running=is_running)
+        if turn.cancels:
+            await self._app.control.revoke_through(link, [turn.cancels], terminate=True)
+        messages = [message_of(schedule, tick_s, tick_id(schedule.name, tick_s), now_s) for tick_s in turn.ticks]
+        if sent_at_s is not None:
+            messages = [_moved(message, sent_at_s - now_s) for message in messages]
+        return Change(schedule.name, standing.revision, _renewed(turn.standing), turn.wakes_at_s, tuple(messages))
+
+
+async def send_left_over(link: Link, grace_s: float, limit: int) -> int:
+    """Publish ticks that were taken by one who has died before they were with the broker; return how many."""
+    left = await link.backend.schedules.unpublished(time.time() - grace_s, limit)
+    if not left:
+        return 0
+    ids = [message.id for message in left]
+    known = {record.id for record in await link.backend.read(ids) if record is not None}
+    if link.broker.capabilities.locates:
+        places = await link.broker.locate(ids)
+        known |= {task_id for task_id, place in zip(ids, places, strict=True) if place is not None}
+    missing = [message for message in left if message.id not in known]
+    await _publish(link, missing)
+    await link.backend.schedules.published(ids)
+    if missing:
+        log.warning("%d ticks of schedules were taken and not published: a crash in between; published now", len(missing))
+    return len(missing)
+
+
+async def _made(link: Link, changes: Sequence[Change]) -> list[Change]:
+    """Make changes; return those that were made."""
+    schedules = link.backend.schedules
+    try:
+        answers = await schedules.change(changes, link.broker, tells=False)
+    except MessageTooLarge as error:
+        if len(changes) > 1:
+            return [each for change in changes for each in await _made(link, [change])]
+        log.error("schedule '%s': a tick cannot be sent: %s", changes[0].name, error)
+        return await _made(link, [replace(changes[0], publish=())])
+    made = [change for change, is_made in zip(changes, answers, strict=True) if is_made]
+    messages = [message for change in made for message in change.publish]
+    if messages and link.backend.joint(link.broker, "") is None:
+        await _publish(link, messages)
+        await schedules.published([message.id for message in messages])
+    return made
+
+
+async def _publish(link: Link, messages: Sequence[Message]) -> None:
+    """Hand messages to a broker that is a store of its own; one that it can never take is told of, and in nobody's way."""
+    try:
+        if messages:
+            await link.broker.publish(messages)
+    except MessageTooLarge as error:
+        if len(messages) == 1:
+            log.error("task %s of a schedule cannot be sent: %s", messages[0].id, error)
+            return
+        for message in messages:
+            await _publish(link, [message])
+
+
+async def _running(link: Link, due: Sequence[Standing]) -> set[str]:
+    """Return the ids of the tasks before, where that matters, that have not ended."""
+    ids = [each.last_id for each in due if each.last_id and each.schedule.overlap != "allow"]
+    if not ids:
+        return set()
+    records = await link.backend.read(ids)
+    waiting = {record.id for record in records if record is not None and record.state == State.WAITING}
+    if not link.broker.capabilities.locates:
+        over = {record.id for record in records if record is not None and record.is_terminal}
+        return {task_id for task_id in ids if task_id not in over}
+    places = await link.broker.locate(ids)
+    return waiting | {task_id for task_id, place in zip(ids, places, strict=True) if place not in (None, Place.DEAD)}
+
+
+def _renewed(standing: Standing) -> Standing:
+    return replace(standing, revision=new_id())
+
+
+def _moved(message: Message, by_s: float) -> Message:
+    expires_at_s = None if message.expires_at_s is None else message.expires_at_s + by_s
+    return replace(message, sent_at_s=message.sent_at_s + by_s, expires_at_s=expires_at_s)
