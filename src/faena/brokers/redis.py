@@ -209,7 +209,8 @@ class RedisConsumer:
         now_s = time.monotonic()
         self._due_in_s = now_s + reply[3] / 1000 if reply[3] >= 0 else inf
         batch = deliveries_of(claim.encode(), reply)
-        self._emptied_at_s = now_s if len(batch) < limit else -inf
+        # what a full fetch left behind has its token; where it is likely that much is left, looking is cheaper than waiting
+        self._emptied_at_s = now_s if len(batch) < limit or limit == 1 else -inf
         if self._turns.counts:
             self._turns.took(counts_of(batch), limit)
         return batch

@@ -31,7 +31,8 @@ from faena.scheduler.declaring import Declarer
 from faena.scheduler.loop import do_duties
 from faena.scheduler.ticking import Ticker
 from faena.worker.choice import chosen
-from faena.worker.core import Core, CoreOptions
+from faena.worker.core import Core
+from faena.worker.options import CoreOptions
 from faena.worker.refusals import Refusals
 from faena.worker.slots import Slots
 

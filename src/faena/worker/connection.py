@@ -30,11 +30,11 @@ log = logging.getLogger("faena.worker")
 T = TypeVar("T")
 
 BROKEN = (BrokerError, BackendError, StorageError, OSError)
-_UNWRITABLE = (MessageTooLarge, CodecError, WorkflowError, ValueError, TypeError, OverflowError)
+UNWRITABLE = (MessageTooLarge, CodecError, WorkflowError, ValueError, TypeError, OverflowError)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 
 
-class _Opened:
+class Opened:
     """One connection, from its opening to its first error."""
 
     __slots__ = ("_taking", "consumer", "holder", "is_receiving", "link", "queues", "settler")
@@ -71,7 +71,7 @@ class Connection:
     ) -> None:
         self._links, self._holder, self._queues, self._on_open = links, holder, queues, on_open
         self._taking = taking
-        self._opened: _Opened | None = None
+        self._opened: Opened | None = None
         self._opening = asyncio.Lock()
         self._pause_s = _FIRST_PAUSE_S  # of receiving
         self._is_interrupted = False  # while there was no consumer to tell
@@ -81,7 +81,7 @@ class Connection:
 
         Raises LeaseLost.
         """
-        opened: _Opened | None = None
+        opened: Opened | None = None
         try:
             opened = await self._ready()
             if self._is_interrupted:
@@ -104,12 +104,27 @@ class Connection:
             return ()
         self._pause_s = _FIRST_PAUSE_S
         if batch and opened.queues is not self._queues:  # others were named meanwhile
-            back = [item for item in batch if isinstance(item, Delivery) and item.message.queue not in self._queues]
-            await self.complete([Completion(Release(item)) for item in back])
-            batch = [item for item in batch if item not in back]
+            batch = await self.wanted(batch)
         if opened is not self._opened:  # lost meanwhile, by somebody who could not close what we used
             await opened.consumer.close()
         return batch
+
+    async def wanted(self, batch: Sequence[Delivery | Malformed]) -> Sequence[Delivery | Malformed]:
+        """Return what is of our queues, and let the rest go."""
+        back = [item for item in batch if isinstance(item, Delivery) and item.message.queue not in self._queues]
+        if not back:
+            return batch
+        await self.complete([Completion(Release(item)) for item in back])
+        return [item for item in batch if item not in back]
+
+    async def mistrust(self, error: BaseException) -> None:
+        """Make the connection anew, after a pause: another one of the same holder has failed."""
+        await self._lose(self._opened, error, self._pause_s)
+        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+
+    @property
+    def is_receiving(self) -> bool:
+        return self._opened is not None and self._opened.is_receiving
 
     def interrupt(self) -> None:
         """Make a waiting `receive` return at once."""
@@ -126,12 +141,12 @@ class Connection:
     async def complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
         """Carry the completions out, however long that takes."""
 
-        async def work(opened: _Opened) -> Sequence[bool]:
+        async def work(opened: Opened) -> Sequence[bool]:
             return await opened.settler.complete(list(completions))
 
         try:
             return await self._persist(work)
-        except _UNWRITABLE as error:
+        except UNWRITABLE as error:
             if len(completions) > 1:
                 return [(await self.complete([completion]))[0] for completion in completions]
             log.error("the outcome of a task cannot be kept: %s", error)
@@ -142,7 +157,7 @@ class Connection:
 
         Where the connection fails in the middle, nobody knows: then it goes back, and does not run here.
         """
-        opened: _Opened | None = None
+        opened: Opened | None = None
         try:
             opened = await self._ready()
             return await opened.consumer.begin(deliveries)
@@ -184,7 +199,7 @@ class Connection:
 
     # -- internals -----------------------------------------------------------------------------------------
 
-    async def _ready(self) -> _Opened:
+    async def _ready(self) -> Opened:
         async with self._opening:
             if self._opened is None:
                 link = self._links.connect("asyncio")
@@ -195,13 +210,13 @@ class Connection:
                 except BaseException:
                     await _close(link)
                     raise
-                self._opened = _Opened(link, self._holder, self._queues, self._taking)
+                self._opened = Opened(link, self._holder, self._queues, self._taking)
             return self._opened
 
     async def _inputs_of(self, members: Sequence[Member]) -> Sequence[Input | None]:
         """Read what nodes are given; None: that of this one cannot be read, and its task fails with that alone."""
 
-        async def work(opened: _Opened) -> Sequence[Input]:
+        async def work(opened: Opened) -> Sequence[Input]:
             return await opened.link.backend.workflows.inputs(members)
 
         try:
@@ -223,15 +238,15 @@ class Connection:
         ]
         if begun:
 
-            async def work(opened: _Opened) -> None:
+            async def work(opened: Opened) -> None:
                 await opened.link.backend.claims.release(begun)
 
             await self._persist(work)
 
-    async def _persist(self, work: Callable[[_Opened], Awaitable[T]]) -> T:
+    async def _persist(self, work: Callable[[Opened], Awaitable[T]]) -> T:
         pause_s = _FIRST_PAUSE_S
         while True:
-            opened: _Opened | None = None
+            opened: Opened | None = None
             try:
                 opened = await self._ready()
                 return await work(opened)
@@ -241,7 +256,7 @@ class Connection:
                 await self._lose(opened, error, pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
-    async def _lose(self, opened: _Opened | None, error: BaseException, pause_s: float) -> None:
+    async def _lose(self, opened: Opened | None, error: BaseException, pause_s: float) -> None:
         """Let go of a connection that failed, and wait before the next."""
         log.warning("%s; trying again in %.1f s", error, pause_s)
         if opened is not None and opened is self._opened:
@@ -250,7 +265,7 @@ class Connection:
         await asyncio.sleep(pause_s)
 
 
-async def _let_go(opened: _Opened) -> None:
+async def _let_go(opened: Opened) -> None:
     if opened.is_receiving:
         opened.consumer.interrupt()  # whoever receives closes it
     else:

@@ -20,7 +20,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from faena.app.links import Link
@@ -35,17 +34,18 @@ from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed, Rel
 from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
 from faena.model.result import ResultRecord
-from faena.model.turns import USUAL, Taking
 from faena.scheduler.loop import Scheduler
 from faena.signals import Interrupted, Terminated
 from faena.sink import Sink
 from faena.tasks.task import Task
 from faena.worker.batches import Batches
-from faena.worker.connection import Connection
+from faena.worker.connection import BROKEN, Connection
 from faena.worker.coroutines import Coroutines, hard_limit_of
 from faena.worker.describe import described, lost, released
 from faena.worker.event_loop import loop_factory
 from faena.worker.lanes import Finished, Lanes
+from faena.worker.loans import Loans
+from faena.worker.options import CoreOptions
 from faena.worker.refusals import Refusals
 from faena.worker.slots import Slots
 from faena.worker.window import LARGEST, Window
@@ -62,25 +62,6 @@ _FLUSH_MOST = 1000
 _TICK_S = 0.1
 _GIVE_BACK_AFTER_S = 0.2
 _REFILL_COROUTINES_AT = 8
-
-
-class CoreOptions(Struct, frozen=True):
-    """What one process needs to know, resolved."""
-
-    holder: str
-    queues: tuple[str, ...]
-    hostname: str
-    threads: int = 1
-    coroutines: int = 100
-    prefetch: int | None = None
-    max_tasks: int | None = None
-    crash_limit: int = 3
-    acks_late: bool = True
-    track_started: bool = False
-    soft_time_limit_s: float | None = None
-    time_limit_s: float | None = None
-    schedules: bool = True  # takes part in holding the scheduler's lease
-    taking: Taking = USUAL
 
 
 class Core:
@@ -106,7 +87,7 @@ class Core:
         self._completer = Completer(app.codecs, app.sender, app.rules(options.hostname), app.tasks, clock=app.clock)
         self.lanes = Lanes(
             options.threads, self._runner, self._completer, slots, limits=(options.soft_time_limit_s, options.time_limit_s),
-            main=main_lane, wake_io=self._wake_from_lane, refill=self._refill_from_lane,
+            main=main_lane, wake_io=self._wake_from_lane, refill=lambda: self.call(self._look_for_room),
         )  # fmt: skip
         self.lanes.revoked = self._revoked_in_lane
         self.lanes.on_start = self._started_in_lane if self._tracks() else None
@@ -121,6 +102,9 @@ class Core:
         tasks = app.tasks.values()
         self._has_coroutines = any(task.is_coroutine for task in tasks)
         self._has_functions = not all(task.is_coroutine for task in tasks)
+        self._loans = Loans(
+            app, options, self._runner, self.lanes, has_main=main_lane, call=self.call, look=lambda: self._busy.set()
+        )
         self._begun: set[str] = set()  # must not run twice, and the broker knows that they have begun
         self._started_records: deque[ResultRecord] = deque()
         self._refusals = Refusals(app.conf.worker_revokes_expire)
@@ -129,9 +113,7 @@ class Core:
         self._is_fetching = True
         self._dirty = False
         self._in_flight = 0  # finished, and being settled now
-        self._is_plain = (
-            False  # the last messages were all functions: more may be fetched than there is room for coroutines
-        )
+        self._is_plain = False  # the last messages were all functions: there need not be room for coroutines
         self._plain_is_full = False  # a function came for which there is no room; see _limit
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run_loop, name="faena-io", daemon=True)
@@ -173,7 +155,7 @@ class Core:
 
     def unrevoke(self, ids: Sequence[str]) -> None:
         """Run these again when they come."""
-        self.call(self._unrevoke, tuple(ids))
+        self.call(self._refusals.remove, tuple(ids))
 
     def obey(self, order: Order) -> list[str]:
         """Take an order; return the ids of what runs and that it would end. To be called in the I/O thread."""
@@ -196,6 +178,7 @@ class Core:
         To be called in the I/O thread.
         """
         self._connection.consume(tuple(queues))
+        self._loans.consume(tuple(queues))
         plain, coroutines = self.lanes.take_back(), self._coroutines.take_back()
         self.lanes.put([item for item in plain if item.message.queue in queues])
         self._coroutines.put([item for item in coroutines if item.message.queue in queues])
@@ -258,14 +241,21 @@ class Core:
             if self._is_gathering and self.options.max_tasks is None:
                 limit = max(limit, min(self._batches.missing(), LARGEST))
             try:
-                batch = await self._connection.receive(limit, _WAIT_S)
+                if self._may_lend():
+                    batch = await self._connection.wanted(await self._loans.lend())
+                else:
+                    batch = await self._connection.receive(limit, _WAIT_S)
+                    self._window.fetched(limit, len(batch))
+                    self._loans.fetched(limit, len(batch))
             except LeaseLost as error:
                 log.error("%s; this process is replaced", error)
                 self._stopping = "lease lost"
                 self._interrupt_all()
                 self._ended.set()
                 return
-            self._window.fetched(limit, len(batch))
+            except BROKEN as error:
+                await self._connection.mistrust(error)
+                continue
             if batch:
                 await self._take(await self._connection.with_inputs(batch))
         self._is_fetching = False
@@ -300,6 +290,13 @@ class Core:
         held = self.lanes.held() + len(self._coroutines) + len(self._coroutines.todo) + len(self.lanes.done)
         held += len(self._batches)
         return (self.options.max_tasks or 0) - self.done_count - self._in_flight - held
+
+    def _may_lend(self) -> bool:
+        """Whether the main thread may fetch for itself: there is nothing to do, and functions come one by one."""
+        if not self._loans.may_lend() or self._is_gathering or (self._has_coroutines and not self._is_plain):
+            return False
+        busy = self.lanes.held() or self.lanes.done or self._in_flight or self._suspects or self._stopping
+        return not (busy or self._coroutines or self._coroutines.todo or self._batches)
 
     async def _take(self, batch: Sequence[Delivery | Malformed]) -> None:
         plain: list[Delivery] = []
@@ -395,9 +392,6 @@ class Core:
             self._dirty = True
             self.call(self._flush_soon, now)
 
-    def _refill_from_lane(self) -> None:
-        self.call(self._look_for_room)
-
     def _finished_coroutine(self, finished: Finished) -> None:
         self.lanes.done.append(finished)
         self._flush_soon(not self._coroutines)
@@ -414,6 +408,7 @@ class Core:
             await self._to_flush.wait()
             self._to_flush.clear()
             self._dirty = False  # before the draining: a late completion asks again
+            self._look_for_room()
             while self.lanes.done:
                 await self._flush()
             if self._started_records:
@@ -439,6 +434,15 @@ class Core:
         self._count(finished)
         self._start_suspect()
         self._look_for_room()
+        if self._connection.is_receiving and self._may_lend():
+            self._connection.interrupt()
+
+    def _collect(self) -> None:
+        """Tell and count what the main thread has settled by itself."""
+        if settled := _drain(self._loans.settled, _FLUSH_MOST):
+            self._tell([item[1] if ours else lost(item[1]) for item, ours in settled])
+            self._count([item for item, _ in settled])
+            self._measure()
 
     def _unbegun(self, item: Finished) -> Finished:
         """Let what is handed back be run by others, although it was noted that it has begun."""
@@ -481,8 +485,9 @@ class Core:
 
     async def _tick_forever(self) -> None:
         while True:
+            self._collect()
             self._slots.beat(self._running(), self.done_count, self.failed_count)
-            if self._running() or self.lanes.todo:
+            if self._loans.watch() or self._running() or self.lanes.todo:  # in this order, see `watch`
                 await asyncio.sleep(_TICK_S)
             else:
                 self._busy.clear()
@@ -509,6 +514,7 @@ class Core:
             slow += now_s - lane.began_s > _GIVE_BACK_AFTER_S
         if slow == len(self.lanes.lanes):
             self._window.slowed()
+            self._loans.recall()
             if self.lanes.todo and self.options.prefetch is None:
                 self._give_back(self.lanes.take_back())
 
@@ -529,6 +535,7 @@ class Core:
             self._on_limit()
         self._room.set()
         self._connection.interrupt()
+        self._loans.recall()
         back = [*self.lanes.take_back(), *self._coroutines.take_back(), *self._batches.take_back(), *self._suspects]
         self._suspects.clear()
         self._give_back(back)
@@ -537,6 +544,7 @@ class Core:
     def _finish_if_idle(self) -> None:
         if self._is_fetching or self.lanes.held() or self._coroutines or self.lanes.done or self._in_flight:
             return
+        self._collect()
         self._ended.set()
 
     def _interrupt_lanes(self) -> None:
@@ -547,9 +555,6 @@ class Core:
     def _interrupt_all(self) -> None:
         self._interrupt_lanes()
         self._coroutines.interrupt(Interrupted("the worker stops"))
-
-    def _unrevoke(self, ids: Sequence[str]) -> None:
-        self._refusals.remove(ids)
 
     def _revoke(self, ids: Sequence[str], terminate: bool, remember: bool) -> None:
         if remember:

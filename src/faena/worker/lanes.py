@@ -46,8 +46,8 @@ _SIGNALS = (ControlSignal, SoftTimeLimitExceeded, TimeLimitExceeded)
 class Lane:
     """One thread that runs plain functions, one after the other."""
 
-    __slots__ = ("_is_main", "_lock", "attempt", "began_s", "busy_s", "finished", "hard_at_s", "index", "pending",
-                 "ran", "soft_at_s", "thread_id")  # fmt: skip
+    __slots__ = ("_is_main", "_lock", "attempt", "began_s", "busy_s", "fetched", "finished", "hard_at_s", "index",
+                 "pending", "ran", "soft_at_s", "thread_id")  # fmt: skip
 
     def __init__(self, index: int, *, is_main: bool) -> None:
         self.index, self._is_main = index, is_main
@@ -56,7 +56,7 @@ class Lane:
         self.began_s = self.soft_at_s = self.hard_at_s = 0.0  # monotonic; 0: none
         self.pending: BaseException | None = None  # to be raised in the attempt that runs
         self.ran, self.busy_s = 0, 0.0  # since the I/O thread looked
-        self.finished = 0  # since the start
+        self.fetched = self.finished = 0  # by itself (see `loans`), and in all; since the start
         self.thread_id = 0
 
     def interrupt(self, attempt: Attempt, error: BaseException) -> bool:
@@ -115,8 +115,9 @@ class Lanes:
         self.time_limits: Mapping[str, TimeLimits] = {}  # ordered at run time, by task
         self.on_start: Callable[[Attempt], None] | None = None
         self._runner, self._completer, self._slots = runner, completer, slots
-        self._wake_io, self._refill, self._limits = wake_io, refill, limits
-        self._is_copy = False
+        self.wake_io, self._refill, self._limits = wake_io, refill, limits
+        self._loan: Callable[[Lane], None] | None = None
+        self.is_copy = False  # a function has forked, and this is the copy
         os.register_at_fork(after_in_child=partial(_mark_copy, ref(self)))
         self._handed_over = 0  # to the lanes, less what was taken back
         self._ready = threading.Condition()
@@ -150,6 +151,12 @@ class Lanes:
             with self._ready:
                 self._ready.notify(len(deliveries))
 
+    def lend(self, work: Callable[[Lane], None]) -> None:
+        """Have the main thread, which is idle, work for itself; called by the I/O thread. See `loans`."""
+        with self._ready:
+            self._loan = work
+            self._ready.notify()
+
     def take_back(self, most: int | None = None) -> list[Delivery]:
         """Return what no lane has begun, at most so many of the last ones; called by the I/O thread."""
         back: list[Delivery | Bundle] = []
@@ -164,7 +171,7 @@ class Lanes:
 
     def held(self) -> int:
         """Return how many deliveries were handed over and are not finished yet; a bundle counts as one."""
-        return self._handed_over - sum(lane.finished for lane in self.lanes)
+        return self._handed_over + sum(lane.fetched - lane.finished for lane in self.lanes)
 
     def running(self) -> int:
         """Return how many of them a lane has taken."""
@@ -204,13 +211,20 @@ class Lanes:
             try:
                 delivery = todo.popleft()
             except IndexError:
-                delivery_or_none = self._wait()
-                if delivery_or_none is None:
+                found = self._wait()
+                if found is None:
                     return
-                delivery = delivery_or_none
+                if not isinstance(found, Delivery | Bundle):
+                    found(lane)
+                    continue
+                delivery = found
             began_s = time.monotonic()
-            self._run(lane, delivery, began_s)
-            if self._is_copy:  # the function has forked, and this is the copy: nothing here is its to do
+            if isinstance(delivery, Delivery):
+                done.append(self.run(lane, delivery, began_s))
+            else:
+                self._run_bundle(lane, delivery, began_s)
+            lane.finished += 1
+            if self.is_copy:  # nothing here is its to do
                 os._exit(0)
             lane.ran += 1
             lane.busy_s += time.monotonic() - began_s
@@ -218,11 +232,11 @@ class Lanes:
             if left == self.refill_at:
                 self._refill()
             if left == 0:
-                self._wake_io(True)
+                self.wake_io(True)
             elif len(done) == 1:
-                self._wake_io(False)
+                self.wake_io(False)
 
-    def _wait(self) -> Delivery | Bundle | None:
+    def _wait(self) -> Delivery | Bundle | Callable[[Lane], None] | None:
         with self._ready:
             self._waiting += 1  # before the look: who puts something in after it sees that somebody waits
             try:
@@ -230,16 +244,17 @@ class Lanes:
                     try:
                         return self.todo.popleft()
                     except IndexError:
+                        if self._loan is not None:
+                            loan, self._loan = self._loan, None
+                            return loan
                         if self._closed:
                             return None
                     self._ready.wait()
             finally:
                 self._waiting -= 1
 
-    def _run(self, lane: Lane, delivery: Delivery | Bundle, began_s: float) -> None:
-        if isinstance(delivery, Bundle):
-            self._run_bundle(lane, delivery, began_s)
-            return
+    def run(self, lane: Lane, delivery: Delivery, began_s: float) -> Finished:
+        """Run a delivery to its end, and return what is to be settled; called in the lane's thread."""
         begun = self.revoked(delivery) or self._runner.begin(delivery)
         if type(begun) is Attempt:
             if self.on_start is not None:
@@ -251,8 +266,7 @@ class Lanes:
             assert isinstance(begun, Ended)
             outcome = begun.outcome
         completion, event = self._completer.complete(begun, outcome)
-        self.done.append((completion, event, delivery))
-        lane.finished += 1
+        return completion, event, delivery
 
     def _run_bundle(self, lane: Lane, bundle: Bundle, began_s: float) -> None:
         batch = BatchRun(self._runner, [self.revoked(each) or self._runner.begin(each) for each in bundle.deliveries])
@@ -265,8 +279,7 @@ class Lanes:
                 call_hooks(begun, outcome)
             completion, event = self._completer.complete(begun, outcome)
             self.done.append((completion, event, begun.delivery))
-        lane.finished += 1
-        self._wake_io(True)
+        self.wake_io(True)
 
     def _run_attempt(self, lane: Lane, attempt: Attempt, began_s: float) -> Outcome:
         soft_s, hard_s = self.limits_of(attempt)
@@ -298,4 +311,4 @@ def _raise_in_thread(thread_id: int, kind: type[BaseException] | None) -> None:
 def _mark_copy(lanes: ReferenceType[Lanes]) -> None:
     found = lanes()
     if found is not None:
-        found._is_copy = True
+        found.is_copy = True

@@ -1,4 +1,4 @@
-"""What a worker is told by its command line."""
+"""What a worker is told by its command line, and each of its processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import socket
 from typing import Any
 
 from msgspec import Struct
+
+from faena.model.turns import USUAL, Taking
 
 
 class WorkerOptions(Struct, frozen=True):
@@ -29,3 +31,22 @@ class WorkerOptions(Struct, frozen=True):
         if "@" not in pattern:
             pattern += "@%h"
         return pattern.replace("%h", host).replace("%n", host.partition(".")[0]).replace("%i", str(os.getpid()))
+
+
+class CoreOptions(Struct, frozen=True):
+    """What one process needs to know, resolved."""
+
+    holder: str
+    queues: tuple[str, ...]
+    hostname: str
+    threads: int = 1
+    coroutines: int = 100
+    prefetch: int | None = None
+    max_tasks: int | None = None
+    crash_limit: int = 3
+    acks_late: bool = True
+    track_started: bool = False
+    soft_time_limit_s: float | None = None
+    time_limit_s: float | None = None
+    schedules: bool = True  # takes part in holding the scheduler's lease
+    taking: Taking = USUAL

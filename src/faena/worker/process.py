@@ -27,7 +27,8 @@ from faena.tasks.options import seconds
 from faena.telemetry.logs import LogSink, set_up_logging
 from faena.worker.choice import chosen, warn_of_slips
 from faena.worker.connection import BROKEN
-from faena.worker.core import Core, CoreOptions
+from faena.worker.core import Core
+from faena.worker.options import CoreOptions
 from faena.worker.questions import answer
 from faena.worker.slots import Slots
 from faena.worker.wire import (
