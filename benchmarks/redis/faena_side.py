@@ -8,6 +8,7 @@ WORKERS = {
     "plain": (),
     "quiet": ("--loglevel", "warning", "--log-tasks", "none"),
     "a line each": ("--log-tasks", "all"),
+    "a line each, as JSON": ("--log-tasks", "all", "--log-format", "json"),
     "coroutines": ("--coroutines", str(COROUTINES)),
     "threads": ("--threads", str(THREADS)),
     "ten queues": ("-Q", ",".join(f"queue{number}" for number in range(10))),
@@ -17,6 +18,10 @@ WORKERS = {
 class Side(BlockingSide):
     def send(self, numbers):
         return [echo.delay(number) for number in numbers]
+
+    def send_buffered(self, numbers):
+        with app.buffered():
+            return [echo.delay(number) for number in numbers]
 
     def send_bulk(self, numbers, chunk):
         handles = []

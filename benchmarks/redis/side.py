@@ -80,10 +80,13 @@ class LoopSide:
 
 
 def enqueue(side, count, chunk):
-    """Time the sending of `count` tasks with no worker there; `chunk` 1 sends one by one."""
+    """Time the sending of `count` tasks with no worker there; `chunk` 1 sends one by one, 0 likewise in a block."""
     side.send(range(20))  # connects
     before, began_cpu, began = server_stat(PORT), time.process_time(), time.perf_counter()
-    handles = side.send(range(count)) if chunk == 1 else side.send_bulk(range(count), chunk)
+    if chunk == 0:
+        handles = side.send_buffered(range(count))
+    else:
+        handles = side.send(range(count)) if chunk == 1 else side.send_bulk(range(count), chunk)
     elapsed, cpu = time.perf_counter() - began, time.process_time() - began_cpu
     server_s = server_stat(PORT)["cpu_s"] - before["cpu_s"]
     assert len(handles) == count

@@ -18,17 +18,17 @@ from faena.app.journal import AppJournal
 from faena.app.links import Link, Links
 from faena.app.publishing import apublish, publish
 from faena.app.results import AppResults
-from faena.app.routing import queues_named_in, router_from
+from faena.app.routing import declared_in, queues_named_in, router_from
 from faena.app.workflows import AppWorkflows
 from faena.codecs.registry import Codecs
 from faena.config.settings import Settings
 from faena.engine.rules import Rules
 from faena.errors import InvalidTask, NotRegistered
 from faena.model.message import Message
-from faena.model.queue import Queue, is_special, queues_of
+from faena.model.queue import Queue, queues_of
 from faena.model.result import ResultRecord
 from faena.tasks.builtin import declare_builtin
-from faena.tasks.call import Call, Declared, Sender, build_message
+from faena.tasks.call import Call, Sender, build_message
 from faena.tasks.canvas import Canvas, links_in
 from faena.tasks.compile import canvas_of, needs_workflow
 from faena.tasks.context import current_request
@@ -44,6 +44,7 @@ from faena.tasks.task import Task as _Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from faena.app.buffering import Buffer, Buffers
     from faena.app.declared import DeclaredSchedules
     from faena.app.schedules import AppSchedules
     from faena.tasks.scheduling import ScheduleOptions, When
@@ -99,6 +100,7 @@ class Faena:
         self.control = Control(self.links, self.conf)
         self.workflows = AppWorkflows(self)  # those that were sent: look at them, cancel them, run them again
         self.journal = AppJournal(self)  # what tasks remember of their finished steps, and events
+        self.buffers: Buffers | None = None  # once `buffered` was used
         self._results: AppResults | None = None
         self._sender: Sender | None = None
         self._sender_revision = -1
@@ -228,6 +230,13 @@ class Faena:
         """Do as `send_many`, without blocking the event loop."""
         return ResultSet(await self.asend_calls(signature.as_call() for signature in signatures), self.results)
 
+    def buffered(self, max_pending: int = 200) -> Buffer:
+        """Collect the calls of a block and send them in batches: `with app.buffered():`, or `async with`; see Buffer."""
+        from faena.app.buffering import Buffers
+
+        self.buffers = self.buffers or Buffers(self)
+        return self.buffers.new(max_pending)
+
     @overload
     def signature(
         self,
@@ -320,7 +329,9 @@ class Faena:
         return [self.handle_of(message) for message in messages]
 
     def publish(self, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
-        """Send messages, minding the bounds of their queues."""
+        """Send messages, minding the bounds of their queues; or let them wait with others of a block."""
+        if self.buffers is not None and self.buffers.take(messages, options):
+            return
         if self._mind_bounds(messages):
             from faena.app.bounded import publish_bounded
 
@@ -329,6 +340,8 @@ class Faena:
             publish(self.links, self.conf, messages, options)
 
     async def apublish(self, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
+        if self.buffers is not None and await self.buffers.atake(messages, options):
+            return
         if self._mind_bounds(messages):
             from faena.app.bounded import apublish_bounded
 
@@ -428,7 +441,7 @@ class Faena:
     def results(self) -> AppResults:
         if self._results is None:
             self._results = AppResults(self.links, self.codecs, self.control, self.workflows)
-        return self._results
+        return self._results if self.buffers is None else self.buffers.sent_before(self._results)
 
     def signal_event(self, name: str, value: Any = None) -> None:
         """Let an event happen, once: every task that waits for it, or will (`self.wait_for_event`), goes on with `value`.
@@ -463,7 +476,7 @@ class Faena:
                 default_priority=conf.task_default_priority,
                 zone=_zone(conf.timezone),
                 route=router_from(conf.task_routes, queues),
-                declared=_declared(queues, conf.task_create_missing_queues),
+                declared=declared_in(queues, conf.task_create_missing_queues),
             )
             self._sender_revision = conf.revision
         return self._sender
@@ -563,13 +576,6 @@ class Faena:
         if module == "__main__":
             module = self.main or _main_module_name()
         return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__).replace('.<locals>', '')}"
-
-
-def _declared(queues: Mapping[str, Queue], creates_missing: bool) -> Declared | None:
-    special = {name: queue for name, queue in queues.items() if is_special(queue)}
-    if creates_missing and not special:
-        return None
-    return Declared(special, None if creates_missing else frozenset(queues))
 
 
 def _main_module_name() -> str:

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import Any, TypeAlias
 
 from faena.errors import InvalidSetting, did_you_mean
-from faena.model.queue import Queue
-from faena.tasks.call import Call
+from faena.model.queue import Queue, is_special
+from faena.tasks.call import Call, Declared
 
 Route: TypeAlias = Callable[[Call], Mapping[str, Any]]
 
@@ -35,6 +35,14 @@ def router_from(routes: Any, queues: Mapping[str, Queue]) -> Route | None:
     if not routes:
         return None
     return partial(_first_of, list(_Reader(queues).steps(routes)))
+
+
+def declared_in(queues: Mapping[str, Queue], creates_missing: bool) -> Declared | None:
+    """Return what a sender has to know of the declared queues; None: nothing."""
+    special = {name: queue for name, queue in queues.items() if is_special(queue)}
+    if creates_missing and not special:
+        return None
+    return Declared(special, None if creates_missing else frozenset(queues))
 
 
 def queues_named_in(routes: Any, queues: Mapping[str, Queue]) -> Sequence[str]:

@@ -20,6 +20,7 @@ Names that users know from Celery are kept where the thing is the same.
     │   ├── BrokerUnavailable           nothing was accepted; try again later
     │   ├── PublishedInPart             some messages were accepted; it names them
     │   ├── QueueFull                   nothing was sent: there is no room
+    │   ├── NotAllSent                  the same of the calls of a block of `app.buffered()`
     │   ├── LeaseLost                   the work was handed to somebody else meanwhile
     │   └── MessageTooLarge
     ├── BackendError
@@ -228,6 +229,21 @@ class QueueFull(BrokerError):
             f"queue '{queue}' is full: {max_length} messages wait there (max_length), and nothing was sent; "
             "send again later, let the call wait (when_full='block'), or start more workers"
         )
+
+
+class NotAllSent(BrokerError):
+    """Some calls of a block of `app.buffered()` were not sent; all others of the block were, or are pending with them."""
+
+    def __init__(self, pending: Iterable[str], refused: Iterable[str], accepted: Iterable[str], reason: str) -> None:
+        self.pending, self.refused, self.accepted = tuple(pending), tuple(refused), frozenset(accepted)
+        parts = []
+        if self.pending:
+            parts.append(
+                f"{len(self.pending)} calls are not sent yet: `flush` of the block sends them, `pending` names them"
+            )
+        if self.refused:
+            parts.append(f"{len(self.refused)} were refused and will never be sent: `refused` names them")
+        super().__init__(f"{'; '.join(parts)} ({reason})")
 
 
 class LeaseLost(BrokerError):
