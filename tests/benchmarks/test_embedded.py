@@ -18,7 +18,8 @@ def test_a_side_sends_runs_and_waits(contender):
         assert sent["cpu_us"] > 0
     drained = ask(contender, "drain", {"count": 3_000, "processes": 2})
     assert drained["per_s"] > 0
-    assert drained["processes"] == 3  # two, and what supervises them
+    others = 2 if contender is FAENA else 1  # what supervises the two; the template that they are forked from
+    assert drained["processes"] == 2 + others
     lived = ask(contender, "live", {"round_trips": 5, "idle_s": 0.2, "tasks": 500})
     assert len(lived["trips_ms"]) == 5
     assert lived["trips_ms"] == sorted(lived["trips_ms"])

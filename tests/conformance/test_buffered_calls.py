@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from faena import Faena, group
+from faena import Faena, Queue, group
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.drivers.memory import state as memory
+from faena.errors import NotAllSent
 from faena.testing.worker import InProcessWorker, run_pending
 
 
@@ -113,3 +114,15 @@ def test_a_call_whose_id_waits_already_is_not_sent_twice(app):
     assert waiting(app) == 1
     run_pending(app)
     assert app.ran == [1]
+
+
+def test_what_finds_no_room_in_its_queue_waits_on(app):
+    add = app.tasks["add"]
+    app.conf.task_queues = [Queue("default"), Queue("small", max_length=3)]
+    with app.buffered() as calls:
+        handles = [add.apply_async((n,), queue="small") for n in range(4)]
+        with pytest.raises(NotAllSent, match="queue 'small' is full") as caught:
+            calls.flush()
+        assert caught.value.pending == calls.pending == tuple(handle.id for handle in handles)
+        app.conf.task_queues = [Queue("default"), Queue("small", max_length=4)]
+    assert waiting(app) == 4
