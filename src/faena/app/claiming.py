@@ -227,7 +227,7 @@ class _Sender:
             (record,) = await link.backend.read([claimant.task_id])
             return False, claimant.until is Until.END and record is not None and record.is_terminal
         (place,) = await link.broker.locate([claimant.task_id])
-        if place in (Place.WAITING, Place.DELAYED):
+        if place not in (None, Place.DEAD, Place.HELD):
             return True, False
         if claimant.until is Until.WINDOW or (place is Place.HELD and claimant.until is Until.END):
             return False, False
