@@ -1,4 +1,4 @@
-"""Kill processes and whole workers while unique tasks run and clients call: never two at a time, and no key is left behind."""
+"""Kill processes and workers while unique tasks run and clients call: never two at a time, and no key is left behind."""
 
 import os
 import random

@@ -163,6 +163,7 @@ class _Sender:
         self._publishing_s = 2 * timeout_s + 1.0  # who has not said within this time that it is published is gone
 
     async def send(self, link: Link, wanted: Sequence[Wanted]) -> list[Sent]:
+        _check_able(link, wanted)
         present = await link.backend.claims.take([each.message for each in wanted], link.broker)
         new = [each.message for each, claimant in zip(wanted, present, strict=True) if claimant is None]
         await self._publish(link, new)
@@ -225,7 +226,8 @@ class _Sender:
             return False, False
         if not link.broker.capabilities.locates:  # only what is kept of its end can tell that its claim was not released
             (record,) = await link.backend.read([claimant.task_id])
-            return False, claimant.until is Until.END and record is not None and record.is_terminal
+            is_over = claimant.until is Until.END and record is not None and record.is_terminal
+            return link.broker.capabilities.cancels, is_over
         (place,) = await link.broker.locate([claimant.task_id])
         if place not in (None, Place.DEAD, Place.HELD):
             return True, False
@@ -237,10 +239,6 @@ class _Sender:
     async def _replace(self, link: Link, message: Message) -> bool:
         if _is_joint(link):
             return await link.backend.claims.replace(message, link.broker)
-        if not link.broker.capabilities.cancels:
-            raise NotSupported(
-                f"replacing a call of task '{message.task}'", "this broker", "no waiting message can be taken out of it"
-            )
         journal, name = link.backend.journal, f"faena.replace/{message.id}"
         if not (await journal.park([Parked(message, name, time.time() + _REPLACES_IN_S)]))[0]:
             raise DuplicateCall(message.task, message.id, "has been revoked")
@@ -249,6 +247,17 @@ class _Sender:
             await link.broker.publish([message])
         await journal.unpark([message.id])
         return was_waiting
+
+
+def _check_able(link: Link, wanted: Sequence[Wanted]) -> None:
+    if link.broker.capabilities.cancels or _is_joint(link):
+        return
+    for each in wanted:
+        if each.rule.on_conflict is OnConflict.REPLACE:
+            what = "debounce=" if each.rule.wait_s is not None else 'on_conflict="replace"'
+            raise NotSupported(
+                f"{what} of task '{each.message.task}'", "this broker", "no waiting message can be taken out of it"
+            )
 
 
 def _duplicate(message: Message, rule: Rule, claimant: Claimant) -> Sent:
