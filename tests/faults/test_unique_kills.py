@@ -97,4 +97,4 @@ def test_kills_let_no_two_run_at_a_time_and_leave_no_key_behind(request, site, u
     assert [text for text in site.marks() if text.startswith("two")] == []
     assert not any(client.send_task("app.single", (key,), unique=True).is_duplicate for key in range(KEYS))
     site.until_drained(60)
-    assert [worker.stop() for worker in workers] == [0, 0]
+    assert [worker.until_ready().stop() for worker in workers] == [0, 0]
