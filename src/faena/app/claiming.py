@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from faena._lib.drive import run
 from faena.app.links import Link
 from faena.app.publishing import apatiently, patiently
-from faena.errors import BrokerUnavailable, DuplicateCall, InvalidArguments, NotSupported
+from faena.errors import BrokerError, DuplicateCall, InvalidArguments, NotSupported, PublishedInPart
 from faena.model.claim import Claimant, OnConflict, Until
 from faena.model.delivery import Place
 from faena.model.journal import Parked
@@ -178,7 +178,12 @@ class _Sender:
             return
         try:
             await link.broker.publish(messages)
-        except BrokerUnavailable:
+        except PublishedInPart as error:
+            taken = [message for message in messages if message.id in error.accepted]
+            await link.backend.claims.published(taken)
+            await link.backend.claims.release([message for message in messages if message.id not in error.accepted])
+            raise
+        except BrokerError:
             await link.backend.claims.release(messages)
             raise
         await link.backend.claims.published(messages)

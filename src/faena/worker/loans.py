@@ -25,6 +25,7 @@ from faena.broker import Consumer
 from faena.engine.attempt import Runner
 from faena.errors import LeaseLost
 from faena.model.delivery import Delivery, Malformed
+from faena.model.message import Until
 from faena.worker.connection import BROKEN, UNWRITABLE, Opened
 from faena.worker.lanes import Finished, Lane, Lanes
 
@@ -209,8 +210,14 @@ class Loans:
         """Whether it is a function, acknowledged after its run, above suspicion and no part of a workflow."""
         if not isinstance(item, Delivery) or item.verdict is not None or item.message.member is not None:
             return False
+        claim = item.message.claim
+        if claim is not None and claim.until is Until.START and not self._locates():
+            return False  # the I/O thread releases its key first
         task = self._app.tasks.get(item.message.task)
         return task is None or (not task.is_coroutine and task.batch is None and self._runner.acks_late(task))
+
+    def _locates(self) -> bool:
+        return self._opened is None or self._opened.link.broker.capabilities.locates
 
     def _consumer(self) -> Consumer:
         opened = self._opened

@@ -9,7 +9,7 @@ from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.broker import Capabilities
 from faena.brokers.memory import MemoryBroker
-from faena.errors import BrokerUnavailable, NotSupported
+from faena.errors import BrokerUnavailable, MessageTooLarge, NotSupported, PublishedInPart
 from faena.model.result import ResultRecord, State
 from faena.testing.worker import InProcessWorker
 
@@ -84,19 +84,38 @@ def test_a_claim_that_a_crash_has_left_is_over_with_the_result_of_its_task(app, 
     assert not work.apply_async((1,), unique=True).is_duplicate
 
 
-def test_a_call_that_could_not_be_sent_has_no_key(app, monkeypatch):
+@pytest.mark.parametrize("error", [BrokerUnavailable("nobody is there"), MessageTooLarge(10, 5, "the broker")])
+def test_a_call_that_could_not_be_sent_has_no_key(app, monkeypatch, error):
     @app.task(unique=True)
     def work(n):
         pass
 
     async def fails(self, messages):
-        raise BrokerUnavailable("nobody is there")
+        raise error
 
     with monkeypatch.context() as broken:
         broken.setattr(MemoryBroker, "publish", fails)
-        with pytest.raises(BrokerUnavailable):
+        with pytest.raises(type(error)):
             work.apply_async((1,), retry=False)
     assert not work.delay(1).is_duplicate
+
+
+def test_of_many_calls_those_that_were_not_sent_have_no_key(app, monkeypatch):
+    @app.task(unique=True)
+    def work(n):
+        pass
+
+    publish = MemoryBroker.publish
+
+    async def sends_one(self, messages):
+        await publish(self, messages[:1])
+        raise PublishedInPart([messages[0].id], len(messages))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(MemoryBroker, "publish", sends_one)
+        with pytest.raises(PublishedInPart):
+            app.send_many([work.s(1), work.s(2)])
+    assert [work.delay(n).is_duplicate for n in (1, 2)] == [True, False]
 
 
 def test_children_are_those_that_the_calls_have_come_to(app):
