@@ -241,6 +241,10 @@ class Journal(Protocol):
         The event has happened already, the task is revoked, or its workflow does not want this run any more."""
         ...
 
+    async def parked(self, ids: Sequence[str]) -> Sequence[bool]:
+        """Say of each task whether its message is kept here: it waits, or was handed out and has not come back."""
+        ...
+
     async def due(self, grace_s: float, limit: int, broker: object) -> Sequence[Message]:
         """Wake tasks whose time has come; and, once more, those that were handed out longer than `grace_s` ago and that
         have not come back: whoever was to publish them may have died."""

@@ -44,6 +44,7 @@ Names that users know from Celery are kept where the thing is the same.
     │   ├── TaskRevokedError
     │   ├── ChordError                  a member of the group before this task has failed
     │   ├── EventTimeout                (TimeoutError) a task waits for an event that does not happen
+    │   ├── MessageLostError            a step of a workflow whose message is gone
     │   └── WorkerLostError             the process died while it ran the task
     ├── WorkflowError                   a workflow that cannot be sent, found or changed
     ├── ScheduleNotFound                no schedule of that name
@@ -373,6 +374,10 @@ class EventTimeout(ResultError, TimeoutError):
     def __init__(self, event: str, timeout_s: float) -> None:
         self.event, self.timeout_s = event, timeout_s
         super().__init__(f"event '{event}' has not happened within {timeout_s:g} s")
+
+
+class MessageLostError(ResultError):
+    """The message of a step of a workflow is gone, and nobody has said how it ended; it can be run again from there."""
 
 
 class WorkerLostError(ResultError):

@@ -4,9 +4,9 @@
                                      dies ─▶ lease ends ─▶ another one takes it, within 9 s
 
 Being two for a moment would be wasteful, not wrong: every duty may be repeated, and of two who send a tick the first one
-does. Duties are the repair of what a crash has left half done (steps of workflows and ticks that nobody published) and the
-waking of tasks whose time of waiting is over. Between two of its turns the holder sleeps until a tick is due, or a schedule
-is changed.
+does. Duties are the repair of what a crash has left half done (steps of workflows and ticks that nobody published), of steps
+whose message is gone (`strays.py`), and the waking of tasks whose time of waiting is over. Between two of its turns the
+holder sleeps until a tick is due, or a schedule is changed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from faena.backend import Vigil
 from faena.engine.completion import carry_on
 from faena.errors import BackendError, BrokerError, FaenaError, StorageError
 from faena.scheduler.declaring import Declarer
+from faena.scheduler.strays import Strays
 from faena.scheduler.ticking import Ticker, send_left_over
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Scheduler:
         self._vigil: tuple[Link, Vigil] | None = None
         self._renew_at_s = self._duties_at_s = 0.0
         self.is_leader = False
+        self._strays = Strays()
 
     async def run_forever(self) -> None:
         """Go on until cancelled; who holds the lease then lets go of it, so that nobody has to wait for its end."""
@@ -80,6 +82,7 @@ class Scheduler:
             if time.monotonic() >= self._duties_at_s:
                 self._duties_at_s = time.monotonic() + self._lease_s
                 await do_duties(link)
+                await self._strays.look(link)
             if self._ticker is not None:
                 await self._keep_vigil(link)
                 while time.monotonic() < self._renew_at_s and await self._ticker.send_due(link, self._clock()):

@@ -144,6 +144,10 @@ class MemoryJournal:
         with self._state.lock:
             return self._wake(self._state.journals.due(grace_s, limit, self._state.clock()), broker)
 
+    async def parked(self, ids: Sequence[str]) -> Sequence[bool]:
+        with self._state.lock:
+            return [self._state.journals.is_parked(task_id) for task_id in ids]
+
     async def unpark(self, ids: Sequence[str]) -> Sequence[Message]:
         with self._state.lock:
             return self._state.journals.unpark(ids)

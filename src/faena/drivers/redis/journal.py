@@ -69,6 +69,12 @@ class RedisJournal:
         joint = int(shares_server(self._driver, broker))
         return _messages(await self._driver.run("journal", "due", f"{grace_s * 1000:.3f}", limit, joint))
 
+    async def parked(self, ids: Sequence[str]) -> Sequence[bool]:
+        key, found = f"{self._driver.prefix}parked", []
+        for at in range(0, len(ids), _AT_ONCE):
+            found += await self._driver.command("HMGET", key, *ids[at : at + _AT_ONCE])
+        return [value is not None for value in found]
+
     async def unpark(self, ids: Sequence[str]) -> Sequence[Message]:
         found: list[Message] = []
         for at in range(0, len(ids), _AT_ONCE):

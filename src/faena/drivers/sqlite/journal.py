@@ -70,6 +70,12 @@ class SqliteJournal:
 
         return await self._wake(work, broker)
 
+    async def parked(self, ids: Sequence[str]) -> Sequence[bool]:
+        words = (msgspec.json.encode(list(ids)).decode(),)
+        rows = await self._driver.read(lambda sql: sql.execute(JOURNAL.parked, words).fetchall()) if ids else ()
+        found = {task_id for (task_id,) in rows}
+        return [task_id in found for task_id in ids]
+
     async def unpark(self, ids: Sequence[str]) -> Sequence[Message]:
         def work(sql: Connection) -> list[Message]:
             rows = [row for task_id in ids for row in sql.execute(JOURNAL.unpark, (task_id,)).fetchall()]

@@ -156,6 +156,16 @@ class Remembering:
         assert list(await backend.journal.unpark([])) == []
 
     @staged
+    async def test_what_waits_or_was_handed_out_is_known_until_it_is_taken_out(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        names = ["waits", "unknown", "handed out", "taken out"]
+        await backend.journal.park([Parked(message(id=name), f"for {name}") for name in names if name != "unknown"])
+        assert await signal(backend, "for handed out") == ["handed out"]
+        await backend.journal.unpark(["taken out"])
+        assert list(await backend.journal.parked(names)) == [True, False, True, False]
+        assert list(await backend.journal.parked([])) == []
+
+    @staged
     async def test_a_task_that_was_revoked_waits_for_nothing(self, stage: Stage) -> None:
         backend = await stage.backend()
         now_s = time.time()
