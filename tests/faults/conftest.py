@@ -25,7 +25,7 @@ class Proxy:
 
     `swallow`: hand requests on, but no replies any more.  `stall`: hand nothing on, and close nothing (a cable was pulled).
     `cut`: close every connection.  `cut_after`: close after so many bytes of replies.  `refuses`: take no new connections.
-    `cut_in`: the same for replies or requests; then `was_cut` tells that it has happened.
+    `cut_in`: the same for replies or requests; `cuts` counts how often it has happened.
     """
 
     def __init__(self, port):
@@ -33,7 +33,8 @@ class Proxy:
         self.swallows = self.stalls = self.refuses = False
         self.cut_after = None
         self.requests = bytearray()  # what was sent to the server
-        self._to_cut = None  # a direction, and after how many bytes of it
+        self._to_cut = None  # whether of replies, and after how many bytes of them
+        self.cuts = 0
         self.swallowed = threading.Event()
         self._cutting = threading.Lock()
         self._pairs = []
@@ -43,12 +44,13 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_in(self, direction, after):
+        """Cut the connection on which so many bytes more pass in a direction; one cut at a time."""
         with self._cutting:
-            self._to_cut = (direction == "replies", after)
+            self._to_cut = self._to_cut or (direction == "replies", after)
 
-    @property
-    def was_cut(self):
-        return self._to_cut is None
+    def spare(self):
+        with self._cutting:
+            self._to_cut = None
 
     def _left_before_cut(self, is_reply, data):
         """Return how much of the data may still pass; None: all of it."""
@@ -56,8 +58,11 @@ class Proxy:
             if self._to_cut is None or self._to_cut[0] is not is_reply:
                 return None
             after = self._to_cut[1]
-            self._to_cut = None if after < len(data) else (is_reply, after - len(data))
-            return after if after < len(data) else None
+            if after >= len(data):
+                self._to_cut = (is_reply, after - len(data))
+                return None
+            self._to_cut, self.cuts = None, self.cuts + 1
+            return after
 
     def cut(self):
         pairs, self._pairs = self._pairs, []

@@ -103,4 +103,4 @@ def test_killing_processes_and_supervisors_loses_nothing_and_records_each_succes
     repeated = check_all_succeeded_once(site, results, tasks)
     print(f"{tasks} tasks, killed {killed}, repeated executions {repeated}")
     assert repeated < tasks / 2
-    assert [worker.stop() for worker in workers] == [0, 0]
+    assert [worker.until_ready().stop() for worker in workers] == [0, 0]

@@ -218,4 +218,4 @@ def test_killing_processes_loses_no_step_and_takes_none_twice(request, site, unt
     backend_ = site.client.connection().backend
     assert list(run(backend_.workflows.unpublished(time.time() + 60, 10))) == []
     assert {letter.reason.value for letter in site.dead()} <= {"failed"}
-    assert [worker.stop() for worker in workers] == [0, 0]
+    assert [worker.until_ready().stop() for worker in workers] == [0, 0]
