@@ -65,7 +65,8 @@ class Chaos:
         return worker
 
     def processes(self):
-        return [(worker, pid) for worker in self.workers for pid in worker.processes()]
+        """Return the processes of all workers, those included that others are forked from."""
+        return [pid for worker in self.workers for pid in (*worker.processes(), *worker.templates())]
 
     # -- trouble -------------------------------------------------------------------------------------------
 
@@ -206,7 +207,7 @@ def test_processes_supervisors_and_workers_that_are_killed_lose_nothing(chaos):
         victim = ours.random.choices(("process", "supervisor", "worker"), (76, 12, 12))[0]
         ours.counts[victim] += 1
         if victim == "process":
-            worker, pid = ours.random.choice(ours.until(ours.processes))
+            pid = ours.random.choice(ours.until(ours.processes))
             ours.hit.add(pid)
             kill(pid, signal.SIGKILL)
             continue
@@ -277,7 +278,7 @@ def test_what_stands_still_for_longer_than_its_lease_loses_nothing(chaos):
         victim = ours.random.choice(("process", "supervisor", "worker"))
         ours.counts[victim] += 1
         if victim == "process":
-            pids = [ours.random.choice(ours.until(worker.processes))]
+            pids = [ours.random.choice([*ours.until(worker.processes), *worker.templates()])]
         else:
             pids = [worker.pid] if victim == "supervisor" else worker.session()
         # what a supervisor no longer renews is given to others while its processes go on
