@@ -40,6 +40,12 @@ async def await_work(n):
     await asyncio.sleep(n % 9 / 500)
     return [n * n, token]
 
+@app.task(acks_late=False)
+def once(n):
+    token = noted(f"o{n}")
+    time.sleep(n % 9 / 500)
+    return [n * n, token]
+
 @app.task
 def inc(n, key):
     noted(key)
@@ -74,6 +80,9 @@ def boom(n, key):
     noted(key)
     raise ValueError(f"boom {n}")
 """
+
+
+ONE_IN_ONCE = 40  # for so many tasks there is one that runs once at most
 
 
 class Marks:
@@ -184,6 +193,7 @@ class Load:
     def __init__(self, url, tasks, workflows, seed):
         self.total, self.total_workflows = tasks, workflows
         self.results = []  # of tasks, in their order
+        self.once = []  # of tasks that run once at most: some beside the others
         self.workflows = []  # Expected
         self._allowed = 0.0  # the share that may be sent
         self._changed = threading.Condition()
@@ -232,6 +242,8 @@ class Load:
         while len(self.results) < self.total:
             upto = self._until_allowed(len(self.results), self.total)
             while (first := len(self.results)) < upto:
+                if len(self.once) * ONE_IN_ONCE <= first:
+                    self.once.append(self.client.send_task("app.once", (len(self.once),)))
                 name = "app." + self._random.choice(("work", "await_work"))
                 if self._random.random() < 0.3:
                     self.results.append(self.client.send_task(name, (first,)))

@@ -98,11 +98,12 @@ class Chaos:
         self.until(lambda: not moving(), PATIENCE_S, lambda: f"{moving()}\n{self.told()}")
         took_s = time.monotonic() - self.began_s
         self.check_results()
+        self.check_once()
         repeated = self.check_executions()
         self.check_writes()
         alive = 2 * len(self.workers)
         self.until(lambda: self.command("ZCARD", "{faena}:leases") == alive, 60, lambda: self.told())
-        assert {letter.message.task for letter in self.site.dead()} <= {"app.boom"}
+        assert {letter.message.task for letter in self.site.dead()} <= {"app.boom", "app.once"}
         assert [worker.stop() for worker in self.workers] == [0] * len(self.workers)
         self.check_keys()
         print(
@@ -130,6 +131,22 @@ class Chaos:
         found = [(at, each.handle.get(timeout=30)) for at, each in enumerate(self.load.workflows)]
         assert found == [(at, each.value) for at, each in enumerate(self.load.workflows)], f"seed {self.seed}"
         assert len(found) == WORKFLOWS
+
+    def check_once(self):
+        """What was to run once at most has done so; where it has no value, its process was hit."""
+        backend, decode = self.site.client.connection().backend, self.site.client.codecs.decode
+        marks = self.marks.read()
+        for number, record in enumerate(run(backend.read([result.id for result in self.load.once]))):
+            runs = marks.pop(f"o{number}", [])
+            about = f"seed {self.seed}: {number}, {runs}, {record}"
+            assert record is not None, about
+            assert len(runs) <= 1, about
+            if record.state == "SUCCESS":
+                assert decode(record.content, record.value) == [number**2, runs[0][1]], about
+            else:
+                assert (record.state, record.failure.type_name) == ("FAILURE", "WorkerLostError"), about
+                assert not runs or runs[0][0] in self.hit | self.lost_their_lease(), about
+                self.counts["lost"] += 1
 
     def check_executions(self):
         """Each that is expected ran, no other did, and none twice but where a process was hit that ran it."""
@@ -232,7 +249,7 @@ def test_restarts_of_the_server_with_its_data_lose_nothing(chaos):
         time.sleep(ours.random.choice((0.0, ours.random.uniform(0.0, 0.5))))  # so long it is not there
         ours.server.start()
     ours.finish()
-    assert ours.counts["leases lost"] == 0
+    assert (ours.counts["leases lost"], ours.counts["lost"]) == (0, 0)
 
 
 @pytest.mark.slow
@@ -252,7 +269,7 @@ def test_connections_cut_at_any_byte_lose_nothing(chaos, proxy_to):
         proxy.spare()
         ours.counts[whose] = proxy.cuts
     ours.finish()
-    assert ours.counts["leases lost"] == 0
+    assert (ours.counts["leases lost"], ours.counts["lost"]) == (0, 0)
     assert sum(proxy.cuts for proxy in proxies.values()) >= CUTS
 
 
