@@ -197,7 +197,7 @@ def test_when_the_supervisor_alone_is_killed_its_processes_finish_and_end(site, 
 
 def test_when_the_whole_worker_is_killed_its_tasks_run_again_within_the_lease_and_five_seconds(site, app, until):
     lease_s = 3
-    result = site.send("sleep", 1, 2)
+    result = site.send("sleep", 1, 4)
     worker = site.worker(FAENA_WORKER_LEASE=str(lease_s))
     site.until_marked("begin 1")
     second = site.worker("-n", "second", FAENA_WORKER_LEASE=str(lease_s))
@@ -206,7 +206,7 @@ def test_when_the_whole_worker_is_killed_its_tasks_run_again_within_the_lease_an
         os.kill(pid, signal.SIGKILL)
     site.until_marked("begin 1", count=2, within_s=lease_s + 5)
     print(f"ran again {time.monotonic() - began_s:.2f} s after the kill, lease {lease_s} s")
-    assert result.get(timeout=5) == 1
+    assert result.get(timeout=10) == 1
     assert second.stop() == 0
 
 
