@@ -4,9 +4,9 @@
                                      dies ─▶ lease ends ─▶ another one takes it, within 9 s
 
 Being two for a moment would be wasteful, not wrong: every duty may be repeated, and of two who send a tick the first one
-does. Duties are the repair of what a crash has left half done (steps of workflows and ticks that nobody published), of steps
-whose message is gone (`strays.py`), and the waking of tasks whose time of waiting is over. Between two of its turns the
-holder sleeps until a tick is due, or a schedule is changed.
+does. Duties are the repair of what a crash has left half done (steps of workflows and ticks that nobody published), the end
+of steps whose message is gone (`strays.py`), and the waking of tasks whose time of waiting is over. Between two of its
+turns the holder sleeps until a tick is due, or a schedule is changed.
 """
 
 from __future__ import annotations
