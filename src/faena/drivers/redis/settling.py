@@ -46,6 +46,11 @@ class RedisJoint:
 
     async def complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
         answers: list[bool] = []
+        if all(map(_is_plain, completions)):
+            for at in range(0, len(completions), AT_ONCE):
+                words = _plain_words(completions[at : at + AT_ONCE])
+                answers += _read(await self._driver.run("acknowledge", *words, held=self._holder))
+            return answers
         for at in range(0, len(completions), AT_ONCE):
             words = await self._words(completions[at : at + AT_ONCE])
             answers += _read(await self._driver.run("complete", *words, held=self._holder))
@@ -100,6 +105,29 @@ class RedisJoint:
         parts = (completion.ending, completion.start, completion.park, completion.journal)
         words[0] = sum(part is not None for part in parts) + len(claimed)
         return words
+
+
+def _is_plain(completion: Completion) -> bool:
+    """Whether the message goes and its result is kept, and nothing else happens."""
+    if type(completion.settlement) is not Ack or completion.publish:
+        return False
+    message = completion.settlement.delivery.message
+    return (
+        message.claim is None
+        and message.lane is None
+        and completion.ending is None
+        and completion.start is None
+        and completion.park is None
+        and completion.journal is None
+    )
+
+
+def _plain_words(completions: Sequence[Completion]) -> Words:
+    words: Words = []
+    for each in completions:
+        words += each.settlement.delivery.grip
+        words += ("", "") if each.result is None else record_words(each.result)
+    return words
 
 
 def _read(reply: bytes) -> list[bool]:

@@ -73,6 +73,11 @@ class RedisWatch:
 
     async def _register(self, ids: Sequence[str]) -> list[ResultRecord | None]:
         found: list[ResultRecord | None] = []
+        if len(ids) == 1:
+            value = await self._driver.run("watch_one", self._subscription.channel, ids[0])
+            if value != 0:
+                self._added_at_s = time.monotonic()
+                return [record_of(value)]
         for at in range(0, len(ids), _ADD_AT_ONCE):
             part = ids[at : at + _ADD_AT_ONCE]
             found += map(record_of, await self._driver.run("results", "watch", self._subscription.channel, *part))

@@ -8,7 +8,8 @@ local held, claim, left = KEYS[2], ARGV[2], tonumber(ARGV[3])
 local queues = (#KEYS - 2) / 11
 if not redis.call('ZSCORE', P .. 'leases', ARGV[1]) then return redis.error_reply('LEASELOST ' .. ARGV[1]) end
 local ids, values, next_due, marks = {}, {}, -1, {}
-if redis.call('EXISTS', unpack(KEYS, 3)) == 0 then return {ids, values, false, -1} end
+local lists = redis.call('EXISTS', unpack(KEYS, 3))
+if lists == 0 then return {ids, values, false, -1} end
 look_at_clock()  -- not before: who waits for nothing costs the server next to nothing
 local any_paused = redis.call('EXISTS', P .. 'paused') == 1
 
@@ -42,6 +43,10 @@ for number = 1, queues do
   local queue, at = ARGV[3 + number], 3 + 11 * (number - 1)
   if not (any_paused and redis.call('SISMEMBER', P .. 'paused', queue) == 1) then
     open[#open + 1] = number
+    if lists == 1 then  -- most often it is that of the usual priority, and then there is nothing else to look at
+      take(KEYS[at + 5])
+      if #ids > 0 then break end
+    end
     local due = ripen(queue)
     if due >= 0 and (next_due < 0 or due < next_due) then next_due = due end
     local ageing_ms = ARGV[3 + queues + number]
