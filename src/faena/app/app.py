@@ -147,9 +147,7 @@ class Faena:
         self._has_rules = self._has_rules or task.rule is not None
         return task
 
-    def periodic(
-        self, schedule: When, *, name: str | None = None, **options: Unpack[ScheduleOptions]
-    ) -> Callable[[Callable[..., Any]], Any]:
+    def periodic(self, schedule: When, *, name: str | None = None, **options: Unpack[ScheduleOptions]) -> TaskDecorator:
         """Let a task (or a function, which becomes one) run on a schedule: `@app.periodic("*/5 * * * *")`.
 
         `schedule`: see `When`; `options`: see `ScheduleOptions`. Without a name it has that of the task.
@@ -161,7 +159,7 @@ class Faena:
             self.declared.add(name or task_name, task_name, schedule, options)
             return task
 
-        return declare
+        return cast("TaskDecorator", declare)
 
     def add_periodic_task(
         self,

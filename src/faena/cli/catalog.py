@@ -17,7 +17,7 @@ CATALOG = {
     "result": ("faena.cli.commands.result", "Show the state and the result of a task."),
     "workflow": ("faena.cli.commands.workflow", "Show workflows; run them again, cancel them."),
     "schedule": ("faena.cli.commands.schedule", "Show schedules; add, change, pause, run and remove them."),
-    "beat": ("faena.cli.commands.beat", "Send what schedules say, in a process of its own."),
+    "beat": ("faena.cli.commands.beat", "Send what schedules say, and do nothing else."),
     "queues": ("faena.cli.commands.queues", "Show queues; pause and resume them."),
     "dead": ("faena.cli.commands.dead", "List, show, requeue and purge dead letters."),
     "purge": ("faena.cli.commands.purge", "Throw away the waiting messages of queues."),

@@ -1,7 +1,7 @@
 """The loop of the scheduler: one process of all holds its lease, and does what has to be done once.
 
     every process ──lead──▶ backend: one of them holds the lease ──▶ ticks of schedules, duties
-                                     dies ─▶ lease ends ─▶ another one takes it, within 9 s
+                                     dies ─▶ lease ends ─▶ another one takes it, within 8 s
 
 Being two for a moment would be wasteful, not wrong: every duty may be repeated, and of two who send a tick the first one
 does. Duties are the repair of what a crash has left half done (steps of workflows and ticks that nobody published), the end
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("faena.scheduler")
 
 ROLE = "scheduler"
-LEASE_S = 6.0
+LEASE_S = 5.0
 _LETTING_GO_S, _OVER_S = 1.0, -1.0
 _GRACE_S = 10.0  # what was to be published, and was not, this long ago: whoever was to do it is gone
 _AT_ONCE = 1000
