@@ -24,6 +24,17 @@ def send(self: Any, address: str) -> bool:
     return bool(address) and self.request.retries == 0
 
 
+@app.periodic("*/5 * * * *", tz="Europe/Madrid", overlap="skip", jitter=2.5)
+@app.task
+def tick(number: int = 1) -> str:
+    return str(number)
+
+
+assert_type(tick.delay(2), AsyncResult[str])
+app.periodic(30.0, overlp="skip")  # type: ignore[call-arg]
+app.schedules.add("s", tick, 30.0, catch_up="some")  # type: ignore[arg-type]
+
+
 @app.task()
 async def fetch(url: str, *, timeout_s: float = 5.0) -> bytes:
     return url.encode()[: int(timeout_s)]

@@ -12,7 +12,6 @@ from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app.declared import schedule_of, task_name
 from faena.app.links import Link
-from faena.app.publishing import apublish, publish
 from faena.app.zones import zone_of
 from faena.errors import InvalidSchedule, ScheduleNotFound
 from faena.model.message import Message
@@ -100,14 +99,14 @@ class AppSchedules:
         await self._arun(lambda link: self._change(link, name, lambda _: None))
 
     def run(self, name: str) -> AsyncResult[Any]:
-        """Run its task now, besides its ticks."""
+        """Run its task now, besides its ticks. Raises QueueFull, where its queue has a bound."""
         message = self._once(self.get(name).schedule)
-        publish(self._app.links, self._app.conf, [message], {})
+        self._app.publish([message], {})
         return self._handle(message)
 
     async def arun(self, name: str) -> AsyncResult[Any]:
         message = self._once((await self.aget(name)).schedule)
-        await apublish(self._app.links, self._app.conf, [message], {})
+        await self._app.apublish([message], {})
         return self._handle(message)
 
     def backfill(self, name: str, start: datetime, end: datetime) -> Sequence[AsyncResult[Any]]:
@@ -116,12 +115,12 @@ class AppSchedules:
         Raises InvalidSchedule: that would be more than 10,000.
         """
         messages = self._missed(self.get(name).schedule, start, end)
-        publish(self._app.links, self._app.conf, messages, {})
+        self._app.publish(messages, {})
         return [self._handle(message) for message in messages]
 
     async def abackfill(self, name: str, start: datetime, end: datetime) -> Sequence[AsyncResult[Any]]:
         messages = self._missed((await self.aget(name)).schedule, start, end)
-        await apublish(self._app.links, self._app.conf, messages, {})
+        await self._app.apublish(messages, {})
         return [self._handle(message) for message in messages]
 
     def ticks(self, name: str, start: datetime, end: datetime) -> Sequence[datetime]:

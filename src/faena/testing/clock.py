@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 
@@ -11,7 +12,7 @@ class Clock:
 
     def __init__(self, start: datetime | None = None) -> None:
         self._now_s = start.timestamp() if start is not None else time.time()
-        self._listeners: list[object] = []
+        self._listeners: list[Callable[[], None]] = []
 
     def __call__(self) -> float:
         return self._now_s
@@ -27,6 +28,13 @@ class Clock:
         if seconds < 0:
             raise ValueError(f"time moves forward only, not by {seconds:g} s")
         self._now_s += seconds
+        for listener in self._listeners:
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` whenever time has moved; return what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def travel_to(self, moment: datetime) -> None:
         """Move forward to an aware moment."""

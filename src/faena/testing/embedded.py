@@ -9,7 +9,7 @@ from typing import Any
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app.app import Faena
-from faena.drivers.memory.state import forget
+from faena.drivers.memory.state import forget, state_for
 from faena.scheduler.declaring import Declarer
 from faena.testing.clock import Clock
 
@@ -34,11 +34,14 @@ def in_memory(app: Faena, clock: Clock | None = None, settings: Mapping[str, Any
     with app.conf.overridden(values, "faena.testing"):
         app.links.forget()
         app.clock = clock if clock is not None else own_clock
+        silence = clock.listen(state_for(url, options).time_moved) if clock is not None else None
         try:
             if not app.declared.is_empty:
                 run(Declarer(app).keep(app.links.blocking(), at_once=True))  # its intervals begin now
             yield app
         finally:
+            if silence is not None:
+                silence()
             app.clock = own_clock
             app.links.forget()
             forget(url)

@@ -11,8 +11,9 @@ import pytest
 
 from faena import Faena, chain
 from faena.errors import InvalidArguments, InvalidSchedule, ScheduleNotFound
+from faena.model.event import EventKind
 from faena.schedules import crontab, schedule, solar
-from faena.testing import Clock, in_memory, run_pending
+from faena.testing import Clock, InProcessWorker, in_memory, run_pending
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -310,3 +311,13 @@ def test_functions_that_are_connected_declare_schedules_when_everything_is_loade
         clock.advance(20)
         run_pending(app)
         assert app.ran == ["hello", "hello"]
+
+
+def test_a_worker_beside_the_test_sends_what_is_due_when_the_clock_is_moved(app, clock):
+    with in_memory(app, clock), InProcessWorker(app) as worker:
+        app.schedules.add("s", "shop.tick", 600)
+        clock.advance(601)
+        worker.recorder.wait_for(EventKind.TASK_SUCCEEDED)
+        clock.advance(600)
+        worker.recorder.wait_for(EventKind.TASK_SUCCEEDED, 2)
+    assert moments(app) == ["2024-01-01T00:10", "2024-01-01T00:20"]
