@@ -51,10 +51,7 @@ class Declarer:
         """Repeat what the code declares where it is time to, and change what has to be changed."""
         if self._is_done or (time.monotonic() < self._again_at_s and not at_once):
             return
-        if self._declared is None:
-            found = self._app.declared.schedules()
-            self._declared = (found, self._app.declared.manifest(found))
-        schedules, manifest = self._declared
+        schedules, manifest = self._declared or self._read()
         if schedules:
             await link.backend.schedules.declare(manifest, KNOWN_S)
         others = [each for each in await link.backend.schedules.manifests(manifest.app) if each.key != manifest.key]
@@ -64,6 +61,13 @@ class Declarer:
             self._is_done = not schedules and not left and not at_once
             self._others = keys
         self._again_at_s = time.monotonic() + REPEAT_S
+
+    def _read(self) -> tuple[Sequence[Schedule], Manifest]:
+        self._again_at_s = time.monotonic() + REPEAT_S  # where they cannot be read: that is said often enough
+        schedules = self._app.declared.schedules()
+        self._declared = (schedules, self._app.declared.manifest(schedules))
+        self._again_at_s = 0.0
+        return self._declared
 
     async def _change(
         self, link: Link, schedules: Sequence[Schedule], manifest: Manifest, others: Sequence[Manifest]

@@ -32,6 +32,7 @@ log = logging.getLogger("faena.scheduler")
 
 _AT_ONCE = 200
 _LOOK_AGAIN_S = 60.0  # at a schedule that cannot be read here
+_LEFT_MOST = 1000
 _FEW = 5  # ticks of one turn: each gets a line in the log
 
 
@@ -138,6 +139,8 @@ async def _running(link: Link, due: Sequence[Standing]) -> set[str]:
         over = {record.id for record in records if record is not None and record.is_terminal}
         return {task_id for task_id in ids if task_id not in over}
     places = await link.broker.locate(ids)
+    if None in places and link.backend.joint(link.broker, "") is None:  # taken, and on its way to the broker
+        waiting |= {message.id for message in await link.backend.schedules.unpublished(time.time() + 1, _LEFT_MOST)}
     return waiting | {task_id for task_id, place in zip(ids, places, strict=True) if place not in (None, Place.DEAD)}
 
 

@@ -12,6 +12,7 @@ from faena import Faena
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app.zones import zone_of
+from faena.errors import BrokerUnavailable
 from faena.model.result import ResultRecord, State
 from faena.model.schedule import Change, Standing, begun, message_of, tick_id
 from faena.scheduler.loop import Scheduler, do_duties
@@ -179,3 +180,20 @@ def test_the_holder_is_woken_by_a_change_and_sends_on_time(tmp_path):
             assert all(-0.1 < each < 1.0 for each in late_s), late_s
 
     asyncio.run(whole())
+
+
+def test_a_tick_that_is_on_its_way_to_the_broker_has_not_ended(tmp_path, monkeypatch):
+    async def unreachable(messages):
+        raise BrokerUnavailable("it is gone")
+
+    with an_app(tmp_path, together=False) as app:
+        app.clock = lambda: START
+        app.schedules.add("s", "tick.run", 60, overlap="skip")
+        with monkeypatch.context() as patch:
+            patch.setattr(app.connection().broker, "publish", unreachable)
+            with pytest.raises(BrokerUnavailable):
+                send(app, 60)
+        send(app, 120)
+        assert (waiting(app), app.schedules.get("s").left_out) == ([], 1)
+        assert run(do_duties(app.connection(), grace_s=-1.0)) == 1
+        assert waiting(app) == ids("s", 60)

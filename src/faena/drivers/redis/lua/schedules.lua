@@ -14,7 +14,8 @@ if verb == 'change' then
     local count = tonumber(ARGV[at + 5])
     local present = redis.call('HGET', P .. 'sc', name)
     local is_as_seen = seen == '' and not present or (present and string.sub(present, 1, 32) == seen)
-    answers[#answers + 1] = is_as_seen and '1' or '0'
+    local is_repeated = present and body ~= '' and string.sub(present, 1, 32) == revision  -- its answer was lost
+    answers[#answers + 1] = (is_as_seen or is_repeated) and '1' or '0'
     if is_as_seen then
       redis.call('ZREM', P .. 'sw', name)
       if body == '' then
