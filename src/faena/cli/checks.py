@@ -19,7 +19,8 @@ from faena.cli.output import ago, size_of
 from faena.cli.session import Session
 from faena.config.secrets import mask_text
 from faena.config.settings import Settings
-from faena.errors import AppNotFound, ConfigurationError, FaenaError
+from faena.errors import AppNotFound, ConfigurationError, FaenaError, nearest
+from faena.model.queue import broadcasts_in, copies_of
 
 if TYPE_CHECKING:
     from faena.app.app import Faena
@@ -61,7 +62,7 @@ def examine(session: Session) -> Iterator[Finding]:
     yield from findings
     if link is not None:
         yield from _servers(link)
-        yield from _running(link)
+        yield from _running(app, link)
 
 
 def _python() -> Finding:
@@ -195,14 +196,14 @@ def _servers(link: Link) -> Iterator[Finding]:
         yield from redis_findings(driver)
 
 
-def _running(link: Link) -> Iterator[Finding]:
+def _running(app: Faena, link: Link) -> Iterator[Finding]:
     workers = run(link.backend.mailbox.workers())
     if workers:
         yield Finding("workers", "ok", ", ".join(f"{worker.name} ({worker.concurrency})" for worker in workers))
     else:
         yield Finding("workers", "warn", "none is running", "start one with: faena worker")
     yield _clock(workers)
-    yield from _queues(link, workers)
+    yield from _queues(app, link, workers)
 
 
 def _clock(workers: Sequence[WorkerInfo]) -> Finding:
@@ -214,8 +215,10 @@ def _clock(workers: Sequence[WorkerInfo]) -> Finding:
     return Finding("clock", "ok", time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now_s)))
 
 
-def _queues(link: Link, workers: Sequence[WorkerInfo]) -> Iterator[Finding]:
+def _queues(app: Faena, link: Link, workers: Sequence[WorkerInfo]) -> Iterator[Finding]:
+    known, broadcasts = set(app.default_queues()), broadcasts_in(app.queues)
     consumed = {queue for worker in workers for queue in worker.queues}
+    consumed |= {copies_of(queue, worker.name) for worker in workers for queue in worker.queues if queue in broadcasts}
     statuses = run(link.broker.queues.status())
     findings = []
     for status in statuses:
@@ -225,8 +228,12 @@ def _queues(link: Link, workers: Sequence[WorkerInfo]) -> Iterator[Finding]:
                 Finding("queues", "warn", f"'{status.name}' is paused", f"go on with: faena queues resume {status.name}")
             )
         elif status.waiting and status.name not in consumed:
+            meant = nearest(status.name, consumed or known)
+            hint = f"; did you mean '{meant}' where it is sent?" if meant and status.name not in known else ""
             findings.append(
-                Finding("queues", "warn", f"{waiting}, and no worker", f"start one with: faena worker -Q {status.name}")
+                Finding(
+                    "queues", "warn", f"{waiting}, and no worker", f"start one with: faena worker -Q {status.name}{hint}"
+                )
             )
         if status.dead:
             findings.append(

@@ -120,9 +120,14 @@ def is_special(queue: Queue) -> bool:
     return queue.max_length is not None or queue.message_ttl_s is not None or queue.broadcast
 
 
+def broadcasts_in(queues: Mapping[str, Queue]) -> frozenset[str]:
+    """Return the names of the queues whose messages every worker runs."""
+    return frozenset([queue.name for queue in queues.values() if queue.broadcast])
+
+
 def copies_of(queue: str, worker: str) -> str:
     """Return the queue in which the copies for one worker wait."""
-    return f"{queue}{COPY_MARK}{worker}"
+    return f"{queue}{COPY_MARK}{worker.replace(',', '.')}"[:_LONGEST_NAME]
 
 
 def _refused(queue: Queue) -> str | None:

@@ -22,6 +22,7 @@ from faena.app.links import Link
 from faena.backend import Vigil
 from faena.engine.completion import carry_on
 from faena.errors import BackendError, BrokerError, FaenaError, StorageError
+from faena.scheduler.copies import Copies
 from faena.scheduler.declaring import Declarer
 from faena.scheduler.strays import Strays
 from faena.scheduler.ticking import Ticker, send_left_over
@@ -50,6 +51,7 @@ class Scheduler:
         self._owner, self._link, self._lease_s = f"{owner}/{new_id()}", link, lease_s
         self._ticker = None if app is None else Ticker(app)
         self._declarer = None if app is None else Declarer(app)
+        self._copies = None if app is None else Copies(app)
         self._clock: Callable[[], float] = time.time if app is None else app.clock
         self._vigil: tuple[Link, Vigil] | None = None
         self._renew_at_s = self._duties_at_s = 0.0
@@ -83,6 +85,8 @@ class Scheduler:
                 self._duties_at_s = time.monotonic() + self._lease_s
                 await do_duties(link)
                 await self._strays.look(link)
+                if self._copies is not None:
+                    await self._copies.sweep(link)
             if self._ticker is not None:
                 await self._keep_vigil(link)
                 while time.monotonic() < self._renew_at_s and await self._ticker.send_due(link, self._clock()):

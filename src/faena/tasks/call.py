@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from faena.errors import InvalidArguments, UnknownQueue
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Link, Message
-from faena.model.queue import Queue, refused_name, refused_when_full
+from faena.model.queue import COPY_MARK, Queue, refused_name, refused_when_full
 from faena.tasks.context import Request
 from faena.tasks.options import SendOptions, check_send_options, seconds
 
@@ -108,7 +108,9 @@ def _check_when_full(task: str, options: Mapping[str, Any], name: str, declared:
 def _minded(message: Message, declared: Declared) -> Message:
     """Return the message as the declaration of its queue has it. Raises UnknownQueue."""
     if declared.known is not None and message.queue not in declared.known:
-        raise UnknownQueue(message.queue, declared.known)
+        of = declared.special.get(message.queue.partition(COPY_MARK)[0])
+        if of is None or not of.broadcast:
+            raise UnknownQueue(message.queue, declared.known)
     queue = declared.special.get(message.queue)
     if queue is None or queue.message_ttl_s is None or message.expires_at_s is not None:
         return message

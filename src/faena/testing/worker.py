@@ -30,6 +30,7 @@ from faena.model.inputs import Outdated
 from faena.scheduler.declaring import Declarer
 from faena.scheduler.loop import do_duties
 from faena.scheduler.ticking import Ticker
+from faena.worker.broadcasting import Broadcasts
 from faena.worker.choice import chosen
 from faena.worker.core import Core
 from faena.worker.options import CoreOptions
@@ -52,10 +53,11 @@ def run_pending(
     link = app.links.blocking()
     holder = run(link.broker.leases.open_holder("run_pending", _LEASE_S))
     choice = chosen(app, tuple(queues or ()), ())
-    consumer = link.broker.consumer(holder, choice.queues, choice.taking)
-    settler = link.backend.joint(link.broker, holder) or FourSteps(link.broker, consumer, link.backend)
     runner = Runner(app.tasks, app.codecs, hostname=_HOSTNAME, crash_limit=app.conf.task_crash_limit, clock=app.clock)
     completer = Completer(app.codecs, app.sender, app.rules(_HOSTNAME), app.tasks, clock=app.clock)
+    broadcasts = Broadcasts(app, _HOSTNAME, runner, completer)
+    consumer = link.broker.consumer(holder, broadcasts.with_copies(choice.queues), choice.taking)
+    settler = link.backend.joint(link.broker, holder) or FourSteps(link.broker, consumer, link.backend)
     refusals = Refusals(app.conf.worker_revokes_expire)
     events: list[Event] = []
     gathered: dict[str, list[Delivery]] = {}  # of batch tasks, by name
@@ -81,6 +83,10 @@ def run_pending(
                 if isinstance(item.input, Outdated):
                     run(consumer.settle([Ack(item)]))
                     continue
+            if broadcasts.concerns(item) and (copied := broadcasts.copied(item, ())) is not None:
+                run(settler.complete([copied[0]]))
+                events.append(copied[1])
+                continue
             task = app.tasks.get(item.message.task)
             if task is not None and task.batch is not None:
                 together = gathered.setdefault(task.name, [])

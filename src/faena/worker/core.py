@@ -39,6 +39,7 @@ from faena.signals import Interrupted, Terminated
 from faena.sink import Sink
 from faena.tasks.task import Task
 from faena.worker.batches import Batches
+from faena.worker.broadcasting import Broadcasts
 from faena.worker.connection import BROKEN, Connection
 from faena.worker.coroutines import Coroutines, hard_limit_of
 from faena.worker.describe import described, lost, released
@@ -85,6 +86,7 @@ class Core:
             acks_late=options.acks_late, clock=app.clock,
         )  # fmt: skip
         self._completer = Completer(app.codecs, app.sender, app.rules(options.hostname), app.tasks, clock=app.clock)
+        self._broadcasts = Broadcasts(app, options.hostname, self._runner, self._completer, self._revoked_in_lane)
         self.lanes = Lanes(
             options.threads, self._runner, self._completer, slots, limits=(options.soft_time_limit_s, options.time_limit_s),
             main=main_lane, wake_io=self._wake_from_lane, refill=lambda: self.call(self._look_for_room),
@@ -177,8 +179,9 @@ class Core:
 
         To be called in the I/O thread.
         """
-        self._connection.consume(tuple(queues))
-        self._loans.consume(tuple(queues))
+        queues = self._broadcasts.with_copies(queues)
+        self._connection.consume(queues)
+        self._loans.consume(queues)
         plain, coroutines = self.lanes.take_back(), self._coroutines.take_back()
         self.lanes.put([item for item in plain if item.message.queue in queues])
         self._coroutines.put([item for item in coroutines if item.message.queue in queues])
@@ -207,8 +210,9 @@ class Core:
         self._room, self._busy = asyncio.Event(), asyncio.Event()
         self._to_flush, self._ended = asyncio.Event(), asyncio.Event()
         self._connection = Connection(
-            self.app.links, self.options.holder, self.options.queues, taking=self.options.taking, on_open=self._load_orders
-        )
+            self.app.links, self.options.holder, self._broadcasts.with_copies(self.options.queues),
+            taking=self.options.taking, on_open=self._load_orders,
+        )  # fmt: skip
         self._room.set()
         self._started.set()
         try:
@@ -257,7 +261,8 @@ class Core:
                 await self._connection.mistrust(error)
                 continue
             if batch:
-                await self._take(await self._connection.with_inputs(batch))
+                batch = await self._connection.with_inputs(batch)
+                await self._take(await self._broadcasts.spread(batch, self._connection, self._tell))
         self._is_fetching = False
         self._finish_if_idle()
 
@@ -547,13 +552,8 @@ class Core:
         self._collect()
         self._ended.set()
 
-    def _interrupt_lanes(self) -> None:
-        for lane in self.lanes.lanes:
-            if (attempt := lane.attempt) is not None:
-                lane.interrupt(attempt, Interrupted("the worker stops"))
-
     def _interrupt_all(self) -> None:
-        self._interrupt_lanes()
+        self.lanes.interrupt(Interrupted("the worker stops"))
         self._coroutines.interrupt(Interrupted("the worker stops"))
 
     def _revoke(self, ids: Sequence[str], terminate: bool, remember: bool) -> None:
@@ -562,10 +562,7 @@ class Core:
         if not terminate:
             return
         wanted = set(ids)
-        for lane in self.lanes.lanes:
-            attempt = lane.attempt  # one call of a batch cannot be stopped without the others
-            if attempt is not None and attempt.calls is None and attempt.delivery.message.id in wanted:
-                lane.interrupt(attempt, Terminated("revoked"))
+        self.lanes.interrupt(Terminated("revoked"), wanted)
         self._coroutines.interrupt(Terminated("revoked"), wanted)
 
     def _revoked_in_lane(self, delivery: Delivery) -> Ended | None:

@@ -177,6 +177,16 @@ class Lanes:
         """Return how many of them a lane has taken."""
         return self.held() - len(self.todo)
 
+    def interrupt(self, reason: ControlSignal, ids: set[str] | None = None) -> None:
+        """Raise it in what runs; with `ids`, in those alone, and in no batch: its calls cannot be stopped one by one."""
+        for lane in self.lanes:
+            attempt = lane.attempt
+            if attempt is None or (
+                ids is not None and (attempt.calls is not None or attempt.delivery.message.id not in ids)
+            ):
+                continue
+            lane.interrupt(attempt, type(reason)(*reason.args))
+
     def limits_of(self, attempt: Attempt) -> tuple[float | None, float | None]:
         """Return the soft and the hard limit of an attempt, seconds: of the call, ordered, of the task, or the settings."""
         message, task = attempt.delivery.message, attempt.task

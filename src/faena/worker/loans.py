@@ -26,6 +26,7 @@ from faena.engine.attempt import Runner
 from faena.errors import LeaseLost
 from faena.model.delivery import Delivery, Malformed
 from faena.model.message import Until
+from faena.model.queue import broadcasts_in
 from faena.worker.connection import BROKEN, UNWRITABLE, Opened
 from faena.worker.lanes import Finished, Lane, Lanes
 
@@ -110,6 +111,7 @@ class Loans:
         self.settled: deque[tuple[Finished, bool]] = deque()  # by the main thread, and not told yet
         self.is_watched = False  # the I/O thread looks every now and then, and need not be woken
         is_possible = has_main and options.threads == 1 and options.prefetch is None and options.max_tasks is None
+        is_possible = is_possible and not broadcasts_in(app.queues)  # what is sent there is not run, but copied
         self._not_before_s = -inf if is_possible else inf
         self._is_quiet = True  # messages come one by one, if at all
         self._last_s = -inf

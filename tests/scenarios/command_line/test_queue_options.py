@@ -82,6 +82,37 @@ def test_in_weighted_order_a_worker_takes_shares(shop):
     assert 93 <= found[:120].count("b") <= 99  # four fifths; the name of a declared queue holds no weight
 
 
+def test_every_worker_runs_a_broadcast_once_and_the_sender_gets_all_results(shop):
+    (shop.folder / "tasks.py").write_text(
+        "from faena import Faena, Queue\n"
+        'app = Faena("shop", task_queues=["default", Queue("reload", broadcast=True)])\n'
+        '@app.task(queue="reload", bind=True)\n'
+        "def reload(self): return self.request.hostname\n"
+    )
+    with shop.worker("-n", "one@here", "-c", "2"), shop.worker("-n", "two@here"), shop.worker("-n", "x@y", "-Q", "default"):
+        assert json.loads(shop.ok("call", "tasks.reload", "--wait", "--json"))["result"] == ["one@here", "two@here"]
+        names = [each["name"] for each in shop.json("queues")]
+        assert names == ["default", "reload", "reload/one@here", "reload/two@here"]
+    assert [each["name"] for each in shop.json("queues")] == ["default", "reload"]
+
+
+def test_queues_show_what_is_declared_of_them(shop):
+    sent(shop, ["mail", "bulk_mail"], 1)
+    table = shop.ok("queues")
+    assert "weight 3" in table
+    assert "rises every 60 min" in table
+    found = {each["name"]: each["options"] for each in shop.json("queues", "status", "mail", "other")}
+    assert (found["mail"]["weight"], found["other"]) == (3, None)
+
+
+def test_doctor_knows_a_queue_that_nobody_takes_from_and_which_was_meant(shop):
+    shop.ok("call", "tasks.mail", "1", "--queue", "mial")
+    with shop.worker("-Q", "mail,bulk"):
+        said = shop.run("doctor").stdout
+    assert "'mial' has 1 waiting, and no worker" in said
+    assert "did you mean 'mail' where it is sent?" in said
+
+
 def test_a_weight_that_is_none_is_refused(shop):
     assert "-Q mail:lots: a weight is a whole number from 1 to 1000, as in high:3,low:1" in shop.run(
         "worker", "-Q", "mail:lots", "--queue-order", "weighted"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from faena._lib.arguments import Argument
@@ -14,22 +14,40 @@ from faena.cli.session import Session
 from faena.errors import NotSupported
 from faena.model.delivery import QueueStatus
 from faena.model.message import Message
+from faena.model.queue import COPY_MARK, Queue, broadcasts_in, copies_of
+
+_OPTIONS = ("max_length", "when_full", "spill_to", "broadcast", "ageing_s", "weight", "message_ttl_s")
 
 Names = Annotated[Sequence[str], Argument("Names of queues.")]
 
 
 def status(session: Session, names: Names = (), *, json: Json = False) -> int:
     """Show how many messages wait, are delayed, are being worked on, are dead, in every queue."""
-    found = [each for each in run(session.link.broker.queues.status()) if not names or each.name in names]
-    consumers = _consumers(session)
+    consumers, declared = _consumers(session), session.any_app.queues
+    found = [
+        each
+        for each in run(session.link.broker.queues.status())
+        if (each.name in names if names else not _is_left_over(each, consumers, declared))
+    ]
     absent = [name for name in names if name not in {each.name for each in found}]
     found += [QueueStatus(name, 0, 0, 0, 0, False) for name in absent]
     if json:
-        session.out.json([_as_dict(each, consumers) for each in found])
+        session.out.json([{**_as_dict(each, consumers), **_declared_as_dict(declared.get(each.name))} for each in found])
         return 0
     now_s = time.time()
+    has_options = any(_options_text(declared.get(each.name)) for each in found)
     session.out.table(
-        ("queue", "waiting", "delayed", "held", "dead", "oldest", "workers", "state"),
+        (
+            "queue",
+            "waiting",
+            "delayed",
+            "held",
+            "dead",
+            "oldest",
+            "workers",
+            "state",
+            *(("options",) if has_options else ()),
+        ),
         [
             (
                 each.name,
@@ -40,6 +58,7 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
                 "" if each.oldest_waiting_at_s is None else ago(now_s - each.oldest_waiting_at_s),
                 len(consumers.get(each.name, ())),
                 "paused" if each.paused else "running" if consumers.get(each.name) else "no worker",
+                *((_options_text(declared.get(each.name)),) if has_options else ()),
             )
             for each in found
         ],
@@ -110,10 +129,46 @@ def _refuse_unless_pausing(session: Session) -> None:
 def _consumers(session: Session) -> dict[str, list[str]]:
     """Return the workers of each queue, by name."""
     found: dict[str, list[str]] = {}
+    broadcasts = broadcasts_in(session.any_app.queues)
     for worker in run(session.link.backend.mailbox.workers()):
         for queue in worker.queues:
             found.setdefault(queue, []).append(worker.name)
+            if queue in broadcasts:
+                found.setdefault(copies_of(queue, worker.name), []).append(worker.name)
     return found
+
+
+def _is_left_over(status: QueueStatus, consumers: Mapping[str, Sequence[str]], declared: Mapping[str, Queue]) -> bool:
+    """Whether it is the empty queue of a worker's copies of a broadcast, and that worker is gone."""
+    queue = declared.get(status.name.partition(COPY_MARK)[0])
+    is_empty = not (status.waiting or status.delayed or status.held or status.dead or status.paused)
+    return queue is not None and queue.broadcast and queue.name != status.name and is_empty and status.name not in consumers
+
+
+def _options_text(queue: Queue | None) -> str:
+    """Say what is special about a queue, in few words."""
+    if queue is None:
+        return ""
+    found = []
+    if queue.max_length is not None:
+        target = f" to {queue.spill_to}" if queue.when_full == "spill" else ""
+        found.append(f"at most {queue.max_length:,}, {queue.when_full}{target}")
+    if queue.ageing_s is not None:
+        found.append(f"rises every {ago(queue.ageing_s)}")
+    if queue.weight != 1:
+        found.append(f"weight {queue.weight}")
+    if queue.broadcast:
+        found.append("broadcast")
+    if queue.message_ttl_s is not None:
+        found.append(f"waits {ago(queue.message_ttl_s)} at most")
+    return "; ".join(found)
+
+
+def _declared_as_dict(queue: Queue | None) -> dict[str, Any]:
+    """Return the options of a queue; None stands for one that is not declared."""
+    if queue is None:
+        return {"options": None}
+    return {"options": {name: getattr(queue, name) for name in _OPTIONS}}
 
 
 def _as_dict(status: QueueStatus, consumers: dict[str, list[str]]) -> dict[str, Any]:
