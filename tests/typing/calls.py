@@ -5,9 +5,10 @@ A wrong call carries a mark, and mypy reports a mark where it sees no mistake. e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, assert_type
 
-from faena import Faena
+from faena import BatchCall, Faena, Unique
 from faena.tasks.group_result import ResultSet
 from faena.tasks.result import AsyncResult, EagerResult
 
@@ -40,7 +41,21 @@ async def fetch(url: str, *, timeout_s: float = 5.0) -> bytes:
     return url.encode()[: int(timeout_s)]
 
 
+@app.task(batch=(100, "2s"), max_retries=3)
+def store(calls: Sequence[BatchCall]) -> list[int]:
+    return [len(call.args) for call in calls]
+
+
+@app.task(unique=Unique(key="x", on_conflict="replace"))
+def rebuild(x: int) -> int:
+    return x
+
+
 def right() -> None:
+    assert_type(store.delay("a", b=1), AsyncResult[Any])
+    assert_type(rebuild.delay(1), AsyncResult[int])
+    assert_type(rebuild.delay(1).is_duplicate, bool)
+    rebuild.apply_async((1,), unique=False)
     assert_type(add.delay(1, y=2), AsyncResult[int])
     assert_type(add.delay(1).get(timeout=1), int)
     assert_type(add(1), int)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
@@ -46,30 +46,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from faena.app.buffering import Buffer, Buffers
     from faena.app.declared import DeclaredSchedules
+    from faena.app.decorators import BatchTaskDecorator, BoundTaskDecorator, TaskDecorator
     from faena.app.schedules import AppSchedules
+    from faena.tasks.batch import BatchLike
     from faena.tasks.scheduling import ScheduleOptions, When
     from faena.tasks.task import AsyncTask
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class TaskDecorator(Protocol):
-    """What `@app.task(...)` with options is."""
-
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> _Task[P, R]: ...
-
-
-class BoundTaskDecorator(Protocol):
-    """What `@app.task(bind=True, ...)` is: the first parameter is the task itself."""
-
-    @overload
-    def __call__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Any, P], R], /) -> _Task[P, R]: ...
 
 
 class Faena:
@@ -117,6 +101,8 @@ class Faena:
     def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
     @overload
     def task(self, function: Callable[P, R], /) -> _Task[P, R]: ...
+    @overload
+    def task(self, *, batch: BatchLike, bind: bool = ..., **options: Unpack[TaskOptions]) -> BatchTaskDecorator: ...
     @overload
     def task(self, *, bind: Literal[True], **options: Unpack[TaskOptions]) -> BoundTaskDecorator: ...
     @overload

@@ -14,7 +14,9 @@ from faena.tasks.options import TaskOptions
 from faena.tasks.task import Task
 
 if TYPE_CHECKING:
-    from faena.app.app import BoundTaskDecorator, Faena, TaskDecorator
+    from faena.app.app import Faena
+    from faena.app.decorators import BatchTaskDecorator, BoundTaskDecorator, TaskDecorator
+    from faena.tasks.batch import BatchLike
     from faena.tasks.task import AsyncTask
 
 P = ParamSpec("P")
@@ -77,6 +79,8 @@ class SharedTask:
 def shared_task(function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
 @overload
 def shared_task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def shared_task(*, batch: BatchLike, bind: bool = ..., **options: Unpack[TaskOptions]) -> BatchTaskDecorator: ...
 @overload
 def shared_task(*, bind: Literal[True], **options: Unpack[TaskOptions]) -> BoundTaskDecorator: ...
 @overload

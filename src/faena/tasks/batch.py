@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from msgspec import Struct
 
@@ -25,6 +25,9 @@ class Batch(Struct, frozen=True):
     def wait_s(self) -> float:
         found = to_seconds(self.wait.replace(" ", "")) if isinstance(self.wait, str) else seconds(self.wait)
         return float(cast("float", found))
+
+
+BatchLike: TypeAlias = "Batch | tuple[int, float | str | timedelta]"
 
 
 class RetryAsked(Struct, frozen=True):

@@ -73,14 +73,13 @@ class TaskOptions(TypedDict, total=False):
     typing: bool
     returns_signature: bool  # a signature that it returns runs in its place
     aliases: tuple[str, ...]
-    batch: Any  # its function takes many calls at once: (size, time to wait), or a Batch
     unique: Any  # no two calls with the same arguments at a time; see faena.tasks.unique
     debounce: Any  # only the last of several calls runs
     throttle: Any  # only the first call within a time runs
 
 
 CLAIM_OPTIONS = frozenset({"unique", "debounce", "throttle"})
-TASK_OPTIONS = frozenset(TaskOptions.__annotations__)
+TASK_OPTIONS = frozenset({*TaskOptions.__annotations__, "batch"})  # which decides what calls take: see the overloads
 
 
 def check_send_options(task: str, options: Mapping[str, Any]) -> None:
