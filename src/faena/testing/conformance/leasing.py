@@ -9,7 +9,18 @@ from msgspec.structs import replace
 
 from faena.errors import LeaseLost
 from faena.model.delivery import BEGUN, Ack, Bury, DeadReason, Place, Release, Settlement, Verdict, VerdictKind
-from faena.testing.conformance.stage import Stage, ids, message, messages, nothing_more, staged, take
+from faena.testing.conformance.stage import (
+    Stage,
+    expect_places,
+    ids,
+    lose,
+    message,
+    messages,
+    needs_leases_of_holders,
+    nothing_more,
+    staged,
+    take,
+)
 
 
 class Leasing:
@@ -25,6 +36,7 @@ class Leasing:
     @staged
     async def test_renewing_answers_with_those_that_are_still_ours(self, stage: Stage) -> None:
         broker = await stage.broker()
+        needs_leases_of_holders(broker)
         kept, ended = [await broker.leases.open_holder("owner", 60) for _ in range(2)]
         await broker.leases.recover(ended, {})
         assert list(await broker.leases.renew([ended, kept, "999999", "nobody"], 60)) == [kept]
@@ -33,6 +45,7 @@ class Leasing:
     @staged
     async def test_what_a_holder_with_an_ended_lease_held_goes_back_without_a_crash(self, stage: Stage) -> None:
         broker = await stage.broker()
+        needs_leases_of_holders(broker)
         lost, holder = await stage.consumer(broker)
         sent = messages(3)
         await broker.publish(sent)
@@ -58,6 +71,7 @@ class Leasing:
     @staged
     async def test_who_lost_the_lease_receives_nothing_more(self, stage: Stage) -> None:
         broker = await stage.broker()
+        needs_leases_of_holders(broker)
         lost, holder = await stage.consumer(broker)
         assert await nothing_more(lost)
         await broker.leases.recover(holder, {})
@@ -80,11 +94,12 @@ class Leasing:
     @staged
     async def test_reaping_takes_every_ended_lease_and_no_other(self, stage: Stage) -> None:
         broker, other = await stage.broker(), await stage.broker()
+        needs_leases_of_holders(broker)
         await broker.publish(messages(4))
         consumers = [await stage.consumer(each, lease_s=lease_s) for each in (broker, other) for lease_s in (0.0, 60.0)]
         held = [(await take(consumer, 1))[0] for consumer, _ in consumers]
         assert await broker.leases.reap() == 2
-        assert list(await broker.locate(ids(held))) == [Place.WAITING, Place.HELD, Place.WAITING, Place.HELD]
+        await expect_places(broker, ids(held), [Place.WAITING, Place.HELD, Place.WAITING, Place.HELD])
 
     # -- recovering ---------------------------------------------------------------------------------------
 
@@ -92,17 +107,19 @@ class Leasing:
     async def test_a_recovered_holder_gives_back_everything_at_once_to_its_old_place(self, stage: Stage) -> None:
         broker = await stage.broker()
         lost, holder = await stage.consumer(broker)
-        sent = [message(id=str(number), priority=priority) for number, priority in enumerate((4, 9, 4, 0))]
-        await broker.publish(sent)
+        has_priorities = broker.capabilities.priority_levels > 1
+        priorities = (4, 9, 4, 0) if has_priorities else (4,) * 4
+        await broker.publish([message(id=str(number), priority=priority) for number, priority in enumerate(priorities)])
         await take(lost, 2)
-        assert await broker.leases.recover(holder, {}) == 2
+        assert await lose(broker, lost, holder) in (2, None)
         assert await broker.leases.recover(holder, {}) == 0
         consumer, _ = await stage.consumer(broker)
-        assert ids(await take(consumer, 4)) == ["1", "0", "2", "3"]
+        assert ids(await take(consumer, 4)) == (["1", "0", "2", "3"] if has_priorities else ["0", "1", "2", "3"])
 
     @staged
     async def test_recovering_a_holder_touches_no_other(self, stage: Stage) -> None:
         broker = await stage.broker()
+        needs_leases_of_holders(broker)
         await broker.publish(messages(2))
         first, holder = await stage.consumer(broker)
         second, _ = await stage.consumer(broker)
@@ -116,6 +133,8 @@ class Leasing:
     @staged
     async def test_each_verdict_is_handed_out_with_its_message_and_only_crashes_are_counted(self, stage: Stage) -> None:
         broker = await stage.broker()
+        if not broker.capabilities.keeps_verdicts:
+            pytest.skip("this broker does not keep verdicts")
         lost, holder = await stage.consumer(broker)
         verdicts = {
             "crashed": Verdict(VerdictKind.CRASHED, "killed by SIGSEGV", suspects=2),
@@ -138,6 +157,8 @@ class Leasing:
     @staged
     async def test_crashes_add_up_and_the_last_verdict_stands(self, stage: Stage) -> None:
         broker = await stage.broker()
+        if not broker.capabilities.keeps_verdicts:
+            pytest.skip("this broker does not keep verdicts")
         await broker.publish([message(id="poison")])
         for number in range(1, 4):
             consumer, holder = await stage.consumer(broker)
@@ -155,6 +176,8 @@ class Leasing:
     @staged
     async def test_a_verdict_survives_being_handed_back_and_ends_with_the_next_attempt(self, stage: Stage) -> None:
         broker = await stage.broker()
+        if not broker.capabilities.keeps_verdicts:
+            pytest.skip("this broker does not keep verdicts")
         await broker.publish([message(id="late")])
         lost, holder = await stage.consumer(broker)
         await take(lost, 1)

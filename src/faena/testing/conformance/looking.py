@@ -8,7 +8,7 @@ import pytest
 
 from faena.broker import Broker
 from faena.model.delivery import Ack, Bury, DeadReason, Place, QueueStatus
-from faena.testing.conformance.stage import Stage, ids, message, messages, nothing_more, staged, take
+from faena.testing.conformance.stage import Stage, expect_places, ids, message, messages, nothing_more, staged, take
 
 
 class Looking:
@@ -22,9 +22,14 @@ class Looking:
         await consumer.settle([Bury(held[0], DeadReason.FAILED)])
         await broker.publish([message(queue="mixed", sent_at_s=now_s - 50), message(queue="mixed", sent_at_s=now_s - 9)])
         await broker.publish([message(queue="mixed", due_at_s=now_s + 600), message(queue="alone", sent_at_s=now_s)])
-        await broker.queues.pause("stopped")
+        if broker.capabilities.pauses:
+            await broker.queues.pause("stopped")
         found = {each.name: each for each in await broker.queues.status()}
         assert list(found) == sorted(found)
+        if not broker.capabilities.browses:  # it does not see into its queues: it counts what waits
+            counts = {name: (each.waiting, each.dead, each.paused) for name, each in found.items()}
+            assert counts == {"alone": (1, 0, False), "declared": (0, 0, False), "mixed": (3, 1, False)}
+            return
         assert found["mixed"].waiting == 3
         assert found == {
             "alone": QueueStatus("alone", 1, 0, 0, 0, False, now_s),
@@ -68,11 +73,12 @@ class Looking:
         await broker.publish(messages(4))
         (held,) = await take(consumer, 1)
         await broker.publish([message(due_at_s=time.time() + 600), message(id="elsewhere", queue="other")])
-        assert await broker.queues.purge("default") == 4
+        sees_delayed = broker.capabilities.browses
+        assert await broker.queues.purge("default") == (4 if sees_delayed else 3)
         assert await broker.queues.purge("default") == 0
         assert await nothing_more(consumer)
         assert list(await consumer.settle([Ack(held)])) == [True]
-        assert list(await broker.locate(["elsewhere"])) == [Place.WAITING]
+        await expect_places(broker, ["elsewhere"], [Place.WAITING])
 
     @staged
     async def test_a_paused_queue_takes_messages_and_hands_out_none(self, stage: Stage) -> None:
@@ -130,12 +136,16 @@ class Looking:
         consumer, _ = await stage.consumer(broker, "a", "b")
         received = await take(consumer, 3)
         assert sorted(ids(received)) == ["1", "3", "4"]
-        assert [(each.deliveries, each.crashes) for each in received] == [(1, 0)] * 3
+        assert [each.crashes for each in received] == [0] * 3
+        if broker.capabilities.lease == "holder":  # a connection may be pushed what it does not ask for, and give it back
+            assert [each.deliveries for each in received] == [1] * 3
         assert [each.message.id for each in await broker.dead_letters.list(None, 9) if each.message] == ["2"]
 
     @staged
     async def test_a_letter_whose_id_is_in_a_queue_again_stays_dead(self, stage: Stage) -> None:
         broker = await stage.broker()
+        if not broker.capabilities.deduplicates:
+            pytest.skip("this broker does not look for ids that it has already")
         await self._bury(stage, broker, ("twice", "default", DeadReason.FAILED))
         await broker.publish([message(id="twice")])
         assert await broker.dead_letters.requeue() == 0

@@ -8,12 +8,14 @@ import pytest
 
 from faena.model.delivery import Ack, Place
 from faena.model.message import Link, Message
-from faena.testing.conformance.stage import Stage, ids, message, messages, nothing_more, staged, take
+from faena.testing.conformance.stage import Stage, expect_places, ids, message, messages, nothing_more, staged, take
 
 STRANGE_NAMES = ("añadir-日本-🦊", "with/slash and space", "line\nbreak", "quote'\"; DROP TABLE", "x" * 500, "..", "*")
 
 
 class Publishing:
+    MANY = 10_000  # less for a broker that takes its time
+
     @staged
     async def test_a_message_comes_out_as_it_went_in(self, stage: Stage) -> None:
         broker = await stage.broker()
@@ -63,6 +65,8 @@ class Publishing:
     @staged
     async def test_an_id_that_waits_or_is_held_or_delayed_is_not_taken_twice(self, stage: Stage) -> None:
         broker = await stage.broker()
+        if not broker.capabilities.deduplicates:
+            pytest.skip("this broker does not look for ids that it has already")
         consumer, _ = await stage.consumer(broker)
         waiting, held, delayed = message(), message(), message(due_at_s=time.time() + 600)
         await broker.publish([held, held])
@@ -72,7 +76,7 @@ class Publishing:
         assert ids(await take(consumer, 2)) == [waiting.id, "another"]
         assert await nothing_more(consumer)
         assert await consumer.settle([Ack(delivery)]) == [True]
-        assert await broker.locate([held.id, delayed.id]) == [None, Place.DELAYED]
+        await expect_places(broker, [held.id, delayed.id], [None, Place.DELAYED])
 
     @staged
     async def test_an_id_is_taken_again_after_it_was_settled(self, stage: Stage) -> None:
@@ -89,7 +93,7 @@ class Publishing:
     async def test_ten_thousand_messages_go_in_at_once_and_come_out_in_order(self, stage: Stage) -> None:
         broker = await stage.broker()
         consumer, _ = await stage.consumer(broker)
-        sent = messages(10_000)
+        sent = messages(self.MANY)
         await broker.publish(sent)
         received = await take(consumer, len(sent))
         assert ids(received) == ids(sent)
@@ -114,9 +118,9 @@ class Publishing:
             await broker.publish([message(id=name, queue=name), message(queue="default")])
             (delivery,) = await take(consumer, 1)
             assert (delivery.message.id, delivery.message.queue) == (name, name)
-            assert await broker.locate([name]) == [Place.HELD]
+            await expect_places(broker, [name], [Place.HELD])
             assert await consumer.settle([Ack(delivery)]) == [True]
-            assert await broker.locate([name]) == [None]
+            await expect_places(broker, [name], [None])
 
         stage.play(body())
 
@@ -154,7 +158,7 @@ class Publishing:
         due_at_s = time.time() + 0.3
         await broker.publish([message(id="later", due_at_s=due_at_s)])
         assert await nothing_more(consumer)
-        assert await broker.locate(["later"]) == [Place.DELAYED]
+        await expect_places(broker, ["later"], [Place.DELAYED])
         (delivery,) = await take(consumer, 1)
         assert due_at_s <= time.time() < due_at_s + 0.5
         assert delivery.message.due_at_s == due_at_s
@@ -173,7 +177,7 @@ class Publishing:
         broker = await stage.broker()
         consumer, _ = await stage.consumer(broker)
         await broker.publish([message(id="past", due_at_s=1.0)])
-        assert await broker.locate(["past"]) == [Place.WAITING]
+        await expect_places(broker, ["past"], [Place.WAITING])
         assert ids(await consumer.receive(1, 0)) == ["past"]
 
     @staged
@@ -184,14 +188,14 @@ class Publishing:
         consumer, _ = await stage.consumer(broker)
         await broker.publish([message(id="far", due_at_s=time.time() + 3.2e9)])
         assert await nothing_more(consumer)
-        assert await broker.locate(["far"]) == [Place.DELAYED]
+        await expect_places(broker, ["far"], [Place.DELAYED])
 
     @staged
     async def test_many_delayed_messages_cost_those_that_wait_nothing(self, stage: Stage) -> None:
         broker = await stage.broker()
         consumer, _ = await stage.consumer(broker)
         far_s = time.time() + 86_400
-        await broker.publish(messages(20_000, due_at_s=far_s))
+        await broker.publish(messages(2 * self.MANY, due_at_s=far_s))
         begun = time.perf_counter()
         for number in range(50):
             await broker.publish([message(id=str(number))])
@@ -213,7 +217,7 @@ class Publishing:
         found = await broker.cancel([waiting.id, held.id, "unknown", delayed.id])
         assert sorted(ids(found)) == sorted([waiting.id, delayed.id])
         assert await broker.cancel([waiting.id]) == [] or await broker.cancel([waiting.id]) == ()
-        assert await broker.locate([held.id, waiting.id, delayed.id]) == [Place.HELD, None, None]
+        await expect_places(broker, [held.id, waiting.id, delayed.id], [Place.HELD, None, None])
         assert ids(await take(consumer, 1)) == [kept.id]
 
     @staged
@@ -228,4 +232,4 @@ class Publishing:
         asked = ["delayed", "unknown", "waiting", "held", "delayed"]
         expected = [Place.DELAYED, None, Place.WAITING, Place.HELD, Place.DELAYED]
         assert list(await broker.locate(asked)) == expected
-        assert list(await broker.locate([])) == []
+        await expect_places(broker, [], [])

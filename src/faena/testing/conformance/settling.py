@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from faena.broker import Broker
 from faena.model.delivery import Ack, Bury, DeadLetter, DeadReason, Malformed, Place, Release, Settlement
-from faena.testing.conformance.stage import Stage, ids, message, messages, nothing_more, staged, take
+from faena.testing.conformance.stage import Stage, expect_places, ids, lose, message, messages, nothing_more, staged, take
 
 
 class Settling:
@@ -26,7 +26,7 @@ class Settling:
         received = await take(consumer, 3)
         assert list(await consumer.settle([Ack(each) for each in received])) == [True, True, True]
         assert await nothing_more(consumer)
-        assert list(await broker.locate(ids(received))) == [None, None, None]
+        await expect_places(broker, ids(received), [None, None, None])
 
     @staged
     async def test_settling_nothing_answers_nothing(self, stage: Stage) -> None:
@@ -45,7 +45,7 @@ class Settling:
         (again,) = await take(consumer, 1)
         assert list(await consumer.settle(settlements)) == [False, False, False]
         assert len(await broker.dead_letters.list(None, 10)) == 1
-        assert list(await broker.locate(["released"])) == [Place.HELD]
+        await expect_places(broker, ["released"], [Place.HELD])
         assert list(await consumer.settle([Ack(again)])) == [True]
 
     @staged
@@ -59,7 +59,7 @@ class Settling:
         await broker.publish([same])
         (second,) = await take(consumer, 1)
         assert list(await consumer.settle([Ack(first)])) == [False]
-        assert list(await broker.locate([same.id])) == [Place.HELD]
+        await expect_places(broker, [same.id], [Place.HELD])
         assert list(await consumer.settle([Ack(second)])) == [True]
 
     @staged
@@ -68,7 +68,7 @@ class Settling:
         consumer, holder = await stage.consumer(broker)
         await broker.publish(messages(2))
         lost = await take(consumer, 2)
-        await broker.leases.recover(holder, {})
+        await lose(broker, consumer, holder)
         consumer, _ = await stage.consumer(broker)
         ours = await take(consumer, 2)
         assert list(await consumer.settle([Ack(lost[0]), Ack(ours[0]), Ack(lost[1]), Ack(ours[1])])) == [
@@ -97,8 +97,14 @@ class Settling:
         received = await take(consumer, 3)
         assert list(await consumer.settle([Release(received[2]), Release(received[0])])) == [True, True]
         again = await take(consumer, 3)
-        assert ids(again) == [sent[0].id, sent[2].id, sent[3].id]
-        assert [(each.deliveries, each.crashes) for each in again] == [(2, 0), (2, 0), (1, 0)]
+        expected = [sent[0].id, sent[2].id, sent[3].id]
+        if broker.capabilities.lease == "connection":  # to its old place, or near it
+            assert sorted(ids(again)) == sorted(expected)
+        else:
+            assert ids(again) == expected
+        assert [each.crashes for each in again] == [0, 0, 0]
+        if broker.capabilities.lease == "holder":  # a connection may be pushed what it does not ask for, and give it back
+            assert [each.deliveries for each in again] == [2, 2, 1]
 
     @staged
     async def test_a_changed_message_replaces_the_one_released_and_waits_until_it_is_due(self, stage: Stage) -> None:
@@ -109,7 +115,7 @@ class Settling:
         changed = replace(delivery.message, retries=1, body=b"new", due_at_s=time.time() + 0.25, priority=8)
         assert list(await consumer.settle([Release(delivery, changed)])) == [True]
         assert await nothing_more(consumer)
-        assert list(await broker.locate(["retried"])) == [Place.DELAYED]
+        await expect_places(broker, ["retried"], [Place.DELAYED])
         (again,) = await take(consumer, 1)
         assert again.message == changed
         assert time.time() >= (changed.due_at_s or 0.0)
@@ -142,7 +148,7 @@ class Settling:
         assert letter == DeadLetter(
             letter.key, "default", DeadReason.REJECTED, "not today: ñ", letter.buried_at_s, 1, 0, sent
         )
-        assert list(await broker.locate([sent.id])) == [Place.DEAD]
+        await expect_places(broker, [sent.id], [Place.DEAD])
         assert await nothing_more(consumer)
 
     @staged

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import wraps
 from typing import Any, Generic, Protocol, TypeVar
+
+import pytest
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.backend import Backend
 from faena.broker import Broker, Consumer, Holder
-from faena.model.delivery import Delivery, Malformed
+from faena.model.delivery import Delivery, Malformed, Place, Verdict
 from faena.model.message import Message
 from faena.model.turns import USUAL, Taking
 from faena.types import Io
@@ -163,6 +165,27 @@ async def take(consumer: Consumer, count: int, within_s: float = PATIENCE_S) -> 
         assert batch, f"{count} deliveries were expected, {len(found)} came"
         found += batch
     return found
+
+
+async def expect_places(broker: Broker, wanted: Sequence[str], expected: Sequence[Place | None]) -> None:
+    """Check where messages are, with a broker that can tell."""
+    if broker.capabilities.locates:
+        assert list(await broker.locate(wanted)) == list(expected)
+
+
+async def lose(
+    broker: Broker, consumer: Consumer, holder: Holder, verdicts: Mapping[str, Verdict] | None = None
+) -> int | None:
+    """Let a holder's process be gone, and recover it; return how many messages went back, or None: it cannot tell."""
+    if broker.capabilities.lease == "connection":
+        await consumer.close()  # as the system does with the connections of a process that has died
+    found = await broker.leases.recover(holder, verdicts or {})
+    return found if broker.capabilities.lease == "holder" else None
+
+
+def needs_leases_of_holders(broker: Broker) -> None:
+    if broker.capabilities.lease != "holder":
+        pytest.skip("leases of this broker are not its holders'")
 
 
 async def nothing_more(consumer: Consumer) -> bool:

@@ -1,0 +1,116 @@
+"""RabbitMQ as a broker.
+
+See docs/internals/broker-contract.md for how the contract is met, and docs/guides/rabbitmq.md for its use.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+
+from faena._lib.ids import new_id
+from faena.broker import Capabilities, Consumer, DeadLetters, Holder, Leases, Queues
+from faena.drivers.background import in_background
+from faena.drivers.rabbitmq.consumer import RabbitConsumer
+from faena.drivers.rabbitmq.letters import RabbitDeadLetters
+from faena.drivers.rabbitmq.location import Location, locate
+from faena.drivers.rabbitmq.messages import row_of
+from faena.drivers.rabbitmq.publisher import Publisher
+from faena.drivers.rabbitmq.queues import RabbitQueues
+from faena.drivers.rabbitmq.topology import PRIORITIES
+from faena.errors import NotSupported
+from faena.model.delivery import Place, Verdict
+from faena.model.message import Message
+from faena.types import Io
+
+_CONSUMER_TIMEOUT_S = 1800.0  # RabbitMQ's default; clients cannot ask for it
+
+
+class RabbitmqBroker:
+    """See `faena.broker.Broker`."""
+
+    def __init__(self, location: Location, io: Io) -> None:
+        self._location, self._io = location, io
+        is_classic = location.queue_type == "classic"
+        self._capabilities = Capabilities(
+            durable=True,
+            lease="connection",
+            longest_lease_s=_CONSUMER_TIMEOUT_S,
+            deduplicates=False,
+            keeps_verdicts=False,
+            priority_levels=PRIORITIES if is_classic else 1,
+            largest_message_bytes=location.largest_message_bytes,
+            cancels=False,
+            locates=False,
+            browses=False,
+            pauses=False,
+        )
+        self._publisher = Publisher(location, f"faena {os.getpid()}@{socket.gethostname()}")
+        self._leases = _Leases()
+        self._queues = RabbitQueues(location, self._publisher)
+        self._dead_letters = RabbitDeadLetters(location, self._publisher)
+
+    @classmethod
+    def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> RabbitmqBroker:
+        """Options: see `faena.drivers.rabbitmq.location`; they may stand in the query of the URL, too."""
+        broker = cls(locate(url, options), io)
+        return in_background(broker) if io == "blocking" else broker
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    def leases(self) -> Leases:
+        return self._leases
+
+    @property
+    def queues(self) -> Queues:
+        return in_background(self._queues) if self._io == "blocking" else self._queues
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        return in_background(self._dead_letters) if self._io == "blocking" else self._dead_letters
+
+    async def open(self) -> None:
+        await self._publisher.session()
+
+    async def close(self) -> None:
+        await self._publisher.close()
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        if messages:
+            await self._publisher.publish([row_of(self._location, message) for message in messages])
+
+    async def cancel(self, ids: Sequence[str]) -> Sequence[Message]:  # noqa: ARG002
+        raise NotSupported(
+            "taking a message out of its queue", self._location.shown, "RabbitMQ has no access by id",
+            "revoke the task: a worker drops it when it comes",
+        )  # fmt: skip
+
+    async def locate(self, ids: Sequence[str]) -> Sequence[Place | None]:  # noqa: ARG002
+        raise NotSupported(
+            "finding a message by its id", self._location.shown, "RabbitMQ has no access by id",
+            "look at the task's result instead",
+        )  # fmt: skip
+
+    def consumer(self, holder: Holder, queues: Sequence[str]) -> Consumer:
+        consumer = RabbitConsumer(self._location, holder, queues, self._publisher)
+        return in_background(consumer) if self._io == "blocking" else consumer
+
+
+class _Leases:
+    """See `faena.broker.Leases`. The connection of the process is its lease: the server takes back what it held."""
+
+    async def open_holder(self, owner: str, lease_s: float) -> Holder:  # noqa: ARG002
+        return f"{owner}/{new_id()[-8:]}"
+
+    async def renew(self, holders: Sequence[Holder], lease_s: float) -> Sequence[Holder]:  # noqa: ARG002
+        return holders
+
+    async def recover(self, holder: Holder, verdicts: Mapping[str, Verdict]) -> int:  # noqa: ARG002
+        return 0
+
+    async def reap(self) -> int:
+        return 0

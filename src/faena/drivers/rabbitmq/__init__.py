@@ -1,0 +1,1 @@
+"""What the broker on RabbitMQ is made of; see docs/internals/rabbitmq.md."""

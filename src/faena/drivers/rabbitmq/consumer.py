@@ -1,0 +1,301 @@
+"""Consume: the server pushes as much as we have room for, and whatever comes in the way of more is given back.
+
+    server ──pushes──▶ buffer of a tap ──receive──▶ the worker ──settle──▶ ack, nack
+                        one tap for each queue: a channel with a prefetch count of its own
+
+The prefetch count is what makes other workers find work: it is what the worker holds and asks for, no more. It is fixed
+when a consumer begins, so a tap begins anew when the room has changed much. A tap whose buffer nobody empties for a moment
+pauses: the worker is busy with something long, and what lies here is for others.
+
+Deliveries belong to the channel (law 2: the connection is the lease). What is acknowledged is proved by a round trip on the
+same channel; where the channel is gone, nobody knows, and the message comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from math import inf
+from typing import Any
+
+from aiormq.abc import AbstractChannel, DeliveredMessage
+
+from faena.drivers.rabbitmq import topology
+from faena.drivers.rabbitmq.declaring import ensure_queue
+from faena.drivers.rabbitmq.location import Location
+from faena.drivers.rabbitmq.messages import Row, dead_row_of, delivery_of, row_of
+from faena.drivers.rabbitmq.publisher import Publisher
+from faena.drivers.rabbitmq.session import Session, open_session
+from faena.errors import ServerUnavailable
+from faena.model.delivery import Ack, Bury, Delivery, Malformed, Release, Settlement
+
+_EXACT_UP_TO, _MOST = 16, 32768  # prefetch counts
+_LEFT_ALONE_S = 0.25
+_NOT_DUE_S = 0.05
+
+
+class Tap:
+    """One queue's channel. Tags are counted by the channel: those that are not settled stand in `unsettled`, in order."""
+
+    def __init__(self, queue: str, channel: AbstractChannel, on_news: Callable[[], None]) -> None:
+        self.queue, self.channel, self._on_news = queue, channel, on_news
+        self.buffer: deque[DeliveredMessage] = deque()
+        self.unsettled: dict[int, None] = {}
+        self._tag: str | None = None
+        self._prefetch = 0
+
+    async def want(self, session: Session, limit: int) -> None:
+        """Let as many messages come as the worker holds and has room for."""
+        needed = min(_MOST, len(self.unsettled) + limit)
+        if self._tag is not None and needed <= self._prefetch <= max(_EXACT_UP_TO, 4 * needed):
+            return
+        await self.pause(session)
+        count = needed if needed <= _EXACT_UP_TO else min(_MOST, 1 << (needed - 1).bit_length())
+        name = topology.queue_name(session.location, self.queue)
+        async with session.translating():
+            await self.channel.basic_qos(prefetch_count=count)
+            begun = await self.channel.basic_consume(name, self._take_in)
+            self._tag, self._prefetch = begun.consumer_tag, count
+
+    async def pause(self, session: Session) -> None:
+        """Let nothing more come, and give back what nobody has taken."""
+        tag, self._tag = self._tag, None
+        async with session.translating():
+            if tag is not None:
+                await self.channel.basic_cancel(tag)
+            if self.buffer:
+                tags = [message.delivery_tag or 0 for message in self.buffer]
+                self.buffer.clear()
+                await self.give_back(tags)
+
+    async def look(self, session: Session, limit: int) -> None:
+        """Take what is there at this moment, without waiting."""
+        name = topology.queue_name(session.location, self.queue)
+        async with session.translating():
+            while len(self.buffer) < limit:
+                found = await self.channel.basic_get(name)
+                if found.delivery_tag is None:
+                    return
+                await self._take_in(found)
+
+    async def acknowledge(self, tags: set[int]) -> None:
+        """Acknowledge: those at the front with one frame for all."""
+        last = 0
+        for tag in self.unsettled:
+            if tag not in tags:
+                break
+            last = tag
+        if last:
+            await self.channel.basic_ack(last, multiple=True)
+            for tag in [tag for tag in self.unsettled if tag <= last]:
+                del self.unsettled[tag]
+        for tag in sorted(tag for tag in tags if tag > last):
+            await self.channel.basic_ack(tag)
+            del self.unsettled[tag]
+
+    async def give_back(self, tags: Sequence[int]) -> None:
+        for tag in sorted(tags, reverse=True):  # so that the first comes first again
+            await self.channel.basic_nack(tag, requeue=True)
+            self.unsettled.pop(tag, None)
+
+    async def prove(self) -> None:
+        """Return when the server has read all that was written before."""
+        await self.channel.basic_qos(prefetch_count=max(1, self._prefetch))
+
+    async def _take_in(self, message: DeliveredMessage) -> None:
+        self.unsettled[message.delivery_tag or 0] = None
+        self.buffer.append(message)
+        self._on_news()
+
+
+class RabbitConsumer:
+    """See `faena.broker.Consumer`."""
+
+    def __init__(self, location: Location, holder: str, queues: Sequence[str], publisher: Publisher) -> None:
+        self._location, self._holder, self._publisher = location, holder, publisher
+        self._queues = tuple(dict.fromkeys(queues))
+        self._session: Session | None = None
+        self._taps: list[Tap] = []
+        self._news = asyncio.Event()
+        self._is_interrupted = False
+        self._turn = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._received_at_s = -inf
+        self._giving_back: asyncio.Task[None] | None = None
+
+    async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
+        deadline = time.monotonic() + wait_s
+        session = await self._open()
+        self._received_at_s = inf
+        try:
+            while True:
+                self._news.clear()
+                batch = await self._collect(limit)
+                if batch or self._take_interrupt():
+                    return batch
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    return await self._look(session, limit) if wait_s <= 0 else ()
+                for tap in self._taps:
+                    await tap.want(session, limit)
+                await self._rest(session, left_s)
+        finally:
+            self._received_at_s = time.monotonic()
+            if any(tap.buffer for tap in self._taps):
+                self._look_after()
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        session = self._session
+        if session is None or not settlements:
+            return [False] * len(settlements)
+        taps = {id(tap): tap for tap in self._taps}
+        ours: list[bool] = []
+        rows: list[Row] = []
+        acks: dict[int, set[int]] = {}
+        backs: dict[int, list[int]] = {}
+        for settlement in settlements:
+            place, tag = settlement.delivery.grip
+            tap = taps.get(place)
+            is_ours = tap is not None and not tap.channel.is_closed and tag in tap.unsettled
+            is_ours = is_ours and tag not in acks.get(place, ()) and tag not in backs.get(place, ())
+            ours.append(is_ours)
+            if not is_ours:
+                continue
+            match settlement:
+                case Release(message=None):
+                    backs.setdefault(place, []).append(tag)
+                    continue
+                case Release(message=message) if message is not None:
+                    rows.append(row_of(self._location, message))
+                case Bury():
+                    rows.append(dead_row_of(self._location, settlement))
+                case Ack():
+                    pass
+            acks.setdefault(place, set()).add(tag)
+        if rows:
+            await self._publisher.publish(rows)  # first: a crash in between leaves it twice, and never not at all
+        async with session.translating():
+            for place, tags in acks.items():
+                await taps[place].acknowledge(tags)
+            for place, back in backs.items():
+                await taps[place].give_back(back)
+            for place in {*acks, *backs}:
+                await taps[place].prove()
+        if backs:
+            await self._pause_idle()
+        return ours
+
+    def interrupt(self) -> None:
+        self._is_interrupted = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended: nobody waits
+                self._loop.call_soon_threadsafe(self._news.set)
+
+    async def close(self) -> None:
+        session, self._session, self._taps = self._session, None, []
+        if self._giving_back is not None:
+            self._giving_back.cancel()
+        if session is not None:
+            await session.close()
+
+    # -- internals -----------------------------------------------------------------------------------------
+
+    async def _open(self) -> Session:
+        if self._session is not None:
+            if self._session.is_open and not any(tap.channel.is_closed for tap in self._taps):
+                return self._session
+            await self.close()
+            raise ServerUnavailable(f"{self._location.shown}: the connection was lost")
+        self._loop = asyncio.get_running_loop()
+        session = await open_session(self._location, f"faena worker {self._holder}")
+        try:
+            taps = []
+            for queue in self._queues:
+                await ensure_queue(session, queue, verify=True)
+                taps.append(Tap(queue, await session.channel(), self._has_news))
+        except BaseException:
+            await session.close()
+            raise
+        for closing in (session.connection.closing, *(tap.channel.closing for tap in taps)):
+            closing.add_done_callback(self._on_closing)
+        self._session, self._taps = session, taps
+        return session
+
+    async def _collect(self, limit: int) -> list[Delivery | Malformed]:
+        """Take from the buffers, each queue's first in its turn."""
+        batch: list[Delivery | Malformed] = []
+        if not self._taps:
+            return batch
+        self._turn = turn = (self._turn + 1) % len(self._taps)
+        early: list[Delivery] = []
+        for tap in self._taps[turn:] + self._taps[:turn]:
+            while tap.buffer and len(batch) < limit:
+                found = tap.buffer.popleft()
+                delivery = delivery_of(found, tap.queue, (id(tap), found.delivery_tag))
+                if isinstance(delivery, Delivery) and _is_early(delivery):
+                    early.append(delivery)
+                else:
+                    batch.append(delivery)
+        if early:  # the ladder does not reach as far: it goes up once more
+            await self.settle([Release(delivery, delivery.message) for delivery in early])
+        return batch
+
+    async def _look(self, session: Session, limit: int) -> list[Delivery | Malformed]:
+        """Answer one who does not wait, from the queues themselves."""
+        for tap in self._taps:
+            room = limit - sum(len(each.buffer) for each in self._taps)
+            if room > 0:
+                await tap.look(session, len(tap.buffer) + room)
+        return await self._collect(limit)
+
+    async def _rest(self, session: Session, wait_s: float) -> None:
+        """Wait for news, or for the connection to end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._news.wait()
+        if session.connection.is_closed or any(tap.channel.is_closed for tap in self._taps):
+            await self._open()  # says that it is lost
+
+    def _on_closing(self, closing: asyncio.Future[Any]) -> None:
+        if not closing.cancelled():
+            closing.exception()  # it is told by the next call
+        self._news.set()
+
+    def _take_interrupt(self) -> bool:
+        was, self._is_interrupted = self._is_interrupted, False
+        return was
+
+    def _has_news(self) -> None:
+        self._news.set()
+        if self._received_at_s != inf:
+            self._look_after()
+
+    def _look_after(self) -> None:
+        """See to it that what nobody takes is given back."""
+        if self._giving_back is None or self._giving_back.done():
+            self._giving_back = asyncio.get_running_loop().create_task(self._give_back_later())
+
+    async def _give_back_later(self) -> None:
+        while any(tap.buffer for tap in self._taps):
+            left_s = self._received_at_s + _LEFT_ALONE_S - time.monotonic()
+            if left_s <= 0:
+                await self._pause_idle()
+                return
+            await asyncio.sleep(min(left_s, _LEFT_ALONE_S))
+
+    async def _pause_idle(self) -> None:
+        """Let nothing come as long as the worker asks for nothing."""
+        session = self._session
+        if session is None or self._received_at_s == inf:
+            return
+        with suppress(ServerUnavailable):
+            for tap in self._taps:
+                await tap.pause(session)
+
+
+def _is_early(delivery: Delivery) -> bool:
+    due_at_s = delivery.message.due_at_s
+    return due_at_s is not None and due_at_s - time.time() > _NOT_DUE_S

@@ -1,0 +1,53 @@
+"""What goes wrong with RabbitMQ, in our words."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelAccessRefused,
+    ChannelClosed,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    ConnectionClosed,
+    ConnectionNotAllowed,
+    ProbableAuthenticationError,
+)
+
+from faena.errors import FaenaError, ServerRefused, ServerUnavailable
+
+BROKEN = (AMQPError, ChannelInvalidStateError, asyncio.TimeoutError, ConnectionError, OSError, RuntimeError)
+"""What aiormq raises when a call fails. RuntimeError: the connection was closed while it was waited for."""
+
+_NOT_ALLOWED = 530
+
+
+def translated(shown: str, error: BaseException) -> FaenaError:
+    """Return what to raise. ServerRefused: trying again changes nothing."""
+    text = _text_of(error)
+    if isinstance(error, AuthenticationError | ProbableAuthenticationError):
+        return ServerRefused(f"{shown}: it does not take this user name and password: {text}")
+    if isinstance(error, ConnectionNotAllowed) or getattr(error, "errno", None) == _NOT_ALLOWED or "NOT_ALLOWED" in text:
+        return ServerRefused(f"{shown}: there is no such virtual host, or this user may not use it: {text}")
+    if isinstance(error, ChannelAccessRefused):
+        return ServerRefused(f"{shown}: this user may not do that; see the minimum in the guide on RabbitMQ: {text}")
+    if isinstance(error, ChannelPreconditionFailed):
+        return ServerRefused(
+            f"{shown}: a queue or an exchange is there already, and was declared otherwise: {text}; "
+            "delete it, or set `queue_type` and `prefix` as they were"
+        )
+    if isinstance(error, ChannelNotFoundEntity):
+        return ServerUnavailable(f"{shown}: a queue or an exchange was deleted: {text}")
+    if isinstance(error, TimeoutError):
+        return ServerUnavailable(f"{shown}: it did not answer in time")
+    if isinstance(error, ConnectionClosed | ChannelClosed):
+        return ServerUnavailable(f"{shown}: the connection was closed: {text}")
+    return ServerUnavailable(f"{shown}: it cannot be reached: {text}")
+
+
+def _text_of(error: BaseException) -> str:
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
+    return str(reason or str(error) or type(error).__name__)

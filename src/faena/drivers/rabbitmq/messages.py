@@ -1,0 +1,118 @@
+"""Messages as they travel through RabbitMQ: MessagePack, with a few properties for those who look from outside."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from aiormq.abc import DeliveredMessage
+from msgspec import Struct
+from pamqp.commands import Basic
+
+from faena.drivers.rabbitmq.location import Location
+from faena.drivers.rabbitmq.topology import dead_name, queue_name, route_of_delay
+from faena.errors import MessageTooLarge
+from faena.model.delivery import Bury, DeadLetter, DeadReason, Delivery, Malformed
+from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Message).decode
+
+_PERSISTENT = 2
+_TYPE = "application/x-faena"
+_LONGEST_ID = 255
+_SOON_S = 0.02  # what is due so soon does not climb the ladder, whose least step is longer
+
+
+class Row(Struct, frozen=True):
+    """What is published, and where."""
+
+    id: str
+    queue: str
+    name: str  # of the queue, as the server knows it
+    body: bytes
+    properties: Basic.Properties
+    due_at_s: float | None = None
+
+    def route(self, location: Location) -> tuple[str, str]:
+        """Return exchange and routing key, as of now."""
+        left_s = 0.0 if self.due_at_s is None else self.due_at_s - time.time()
+        return route_of_delay(location, self.queue, left_s) if left_s > _SOON_S else ("", self.name)
+
+
+def row_of(location: Location, message: Message) -> Row:
+    """Raises MessageTooLarge."""
+    priority = max(LOWEST_PRIORITY, min(HIGHEST_PRIORITY, message.priority))
+    properties = Basic.Properties(
+        content_type=_TYPE, delivery_mode=_PERSISTENT, priority=priority, message_id=_outer_id(message.id)
+    )
+    body = _checked(location, _encode(message))
+    return Row(message.id, message.queue, queue_name(location, message.queue), body, properties, message.due_at_s)
+
+
+def dead_row_of(location: Location, bury: Bury) -> Row:
+    """Return a dead letter: the message, and in its headers why it is dead."""
+    delivery = bury.delivery
+    if isinstance(delivery, Malformed):
+        task_id, queue, body, deliveries, crashes = "", delivery.queue, delivery.raw, 1, 0
+    else:
+        message = delivery.message
+        task_id, queue, body = message.id, message.queue, _encode(message)
+        deliveries, crashes = delivery.deliveries, delivery.crashes
+    headers: dict[str, Any] = {
+        "x-faena-queue": queue,
+        "x-faena-reason": str(bury.reason),
+        "x-faena-detail": bury.detail,
+        "x-faena-buried-at": repr(time.time()),
+        "x-faena-deliveries": deliveries,
+        "x-faena-crashes": crashes,
+    }
+    properties = Basic.Properties(
+        content_type=_TYPE, delivery_mode=_PERSISTENT, message_id=_outer_id(task_id), headers=headers
+    )
+    return Row(task_id, queue, dead_name(location, queue), body, properties)
+
+
+def letter_of(found: DeliveredMessage) -> DeadLetter:
+    headers: dict[str, Any] = dict(found.header.properties.headers or {})
+    reason = DeadReason(str(headers.get("x-faena-reason", DeadReason.MALFORMED)))
+    message = None
+    if reason is not DeadReason.MALFORMED:
+        try:
+            message = _decode(found.body)
+        except msgspec.DecodeError:
+            reason = DeadReason.MALFORMED
+    return DeadLetter(
+        key=f"{found.routing_key}/{headers.get('x-faena-buried-at')}/{found.header.properties.message_id or ''}",
+        queue=str(headers.get("x-faena-queue", "")),
+        reason=reason,
+        detail=str(headers.get("x-faena-detail", "")),
+        buried_at_s=float(headers.get("x-faena-buried-at", 0.0)),
+        deliveries=int(headers.get("x-faena-deliveries", 1)),
+        crashes=int(headers.get("x-faena-crashes", 0)),
+        message=message,
+        raw=b"" if message is not None else found.body,
+    )
+
+
+def delivery_of(found: DeliveredMessage, queue: str, grip: Any) -> Delivery | Malformed:
+    try:
+        message = _decode(found.body)
+    except msgspec.DecodeError as error:
+        return Malformed(grip, queue, found.body, str(error))
+    if not found.redelivered:
+        return Delivery(message, grip)
+    headers: dict[str, Any] = dict(found.header.properties.headers or {})
+    returned = int(headers.get("x-delivery-count") or 1)  # of quorum queues; others tell only that it was handed out before
+    return Delivery(message, grip, returned + 1, redelivered_at_s=time.time())
+
+
+def _outer_id(task_id: str) -> str:
+    return task_id if len(task_id.encode()) <= _LONGEST_ID else ""
+
+
+def _checked(location: Location, body: bytes) -> bytes:
+    if len(body) > location.largest_message_bytes:
+        raise MessageTooLarge(len(body), location.largest_message_bytes, "RabbitMQ (option largest_message_bytes)")
+    return body

@@ -1,0 +1,144 @@
+"""One connection to the server, on one event loop: opened to the first node that answers, and what it has declared."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiormq
+from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq.connection import TransportFactory
+from yarl import URL
+
+from faena._lib.deadline import deadline_in
+from faena.drivers.rabbitmq.faults import BROKEN, translated
+from faena.drivers.rabbitmq.location import Location, Node
+from faena.errors import ServerRefused, ServerUnavailable
+
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it complains of, it also raises, and we say it
+
+_CLOSING_S = 1.0
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))  # a machine that is gone is noticed in 30 s
+
+
+class Session:
+    """A connection, from its opening to its first error; `name` is what the server's operators see."""
+
+    def __init__(self, location: Location, connection: AbstractConnection) -> None:
+        self.location, self.connection = location, connection
+        self.declared: set[str] = set()  # what is known to be there; see `declaring`
+
+    @property
+    def is_open(self) -> bool:
+        return not self.connection.is_closed and bool(getattr(self.connection, "is_opened", True))
+
+    async def channel(self, *, confirms: bool = False) -> AbstractChannel:
+        """Return a new channel. Raises ServerUnavailable, ServerRefused."""
+        async with self.translating():
+            return await self.connection.channel(publisher_confirms=confirms)
+
+    @asynccontextmanager
+    async def translating(self, timeout_s: float | None = None) -> AsyncIterator[None]:
+        """Let what is done within take no longer than a call may, and raise our errors."""
+        left_s = deadline_in(self.location.timeout_s) - time.monotonic() if timeout_s is None else timeout_s
+        try:
+            async with asyncio.timeout(max(0.001, left_s)):
+                yield
+        except BROKEN as error:
+            if isinstance(error, TimeoutError) and await self._is_blocked():
+                raise ServerUnavailable(
+                    f"{self.location.shown}: it takes no messages at present: its memory or disk alarm is set; "
+                    "free some, or raise vm_memory_high_watermark or disk_free_limit"
+                ) from error
+            raise translated(self.location.shown, error) from error
+
+    async def close(self) -> None:
+        # The channels first: their answers tell aiormq that the server is still there, so that it takes its leave properly.
+        with suppress(*BROKEN):
+            async with asyncio.timeout(_CLOSING_S):
+                for channel in list((self.connection.channels or {}).values()):
+                    if channel is not None:
+                        await channel.close()
+        with suppress(*BROKEN):
+            async with asyncio.timeout(_CLOSING_S):
+                await self.connection.close()
+
+    async def _is_blocked(self) -> bool:
+        if not self.is_open:
+            return False
+        try:
+            async with asyncio.timeout(0.01):
+                await self.connection.ready()
+        except BROKEN:
+            return self.is_open
+        return False
+
+
+async def open_session(location: Location, name: str) -> Session:
+    """Connect to the first node that answers. Raises ServerUnavailable, ServerRefused."""
+    until_s = deadline_in(location.timeout_s)
+    error: Exception | None = None
+    for node in location.nodes:
+        left_s = max(0.001, min(location.connect_timeout_s, until_s - time.monotonic()))
+        try:
+            async with asyncio.timeout(left_s):
+                connection = await aiormq.connect(
+                    _url_of(location, node),
+                    transport_factory=_Transport(location),
+                    client_properties={"connection_name": name},
+                )
+        except BROKEN as failed:
+            error = translated(location.shown, failed)
+            error.__cause__ = failed
+            if isinstance(error, ServerRefused):
+                break
+            continue
+        return Session(location, connection)
+    assert error is not None  # a location has a node
+    raise error
+
+
+def _url_of(location: Location, node: Node) -> URL:
+    return URL.build(
+        scheme="amqps" if location.is_tls else "amqp",
+        user=node.username,
+        password=node.password,
+        host=node.host,
+        port=node.port,
+        path="/" + location.virtual_host,
+        query={"heartbeat": str(location.heartbeat_s)},
+    )
+
+
+def _tls_context(location: Location) -> ssl.SSLContext | None:
+    if not location.is_tls:
+        return None
+    context = ssl.create_default_context(cafile=location.ssl_ca_certs)
+    if location.ssl_certfile:
+        context.load_cert_chain(location.ssl_certfile, location.ssl_keyfile)
+    if not location.ssl_check:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+class _Transport(TransportFactory):
+    """Connects, and lets the kernel prove that this machine is there, whatever the process does (law 2)."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+
+    async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(url.host, url.port, ssl=_tls_context(self._location))
+        sock = writer.get_extra_info("socket")
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEEP_ALIVE:
+                if hasattr(socket, option):
+                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        return reader, writer

@@ -1,0 +1,61 @@
+"""The RabbitMQ adapter, on a real server."""
+
+import asyncio
+import os
+import socket
+
+import pytest
+from pamqp.commands import Basic
+from tests.conformance.rabbitmq_places import prepare, publish_raw, remove_all
+
+from faena.brokers.rabbitmq import RabbitmqBroker
+from faena.drivers.background import background
+from faena.drivers.rabbitmq.location import locate
+from faena.drivers.rabbitmq.messages import Row
+from faena.drivers.rabbitmq.topology import queue_name
+from faena.testing.conformance import BrokerConformance
+
+URL = os.environ.get("FAENA_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server():
+    node = locate(URL, {}).nodes[0]
+    try:
+        socket.create_connection((node.host, node.port), 2).close()
+    except OSError as error:
+        pytest.skip(f"no RabbitMQ at {node.host}:{node.port} ({error}); FAENA_TEST_RABBITMQ_URL names another")
+
+
+class _Rabbitmq(BrokerConformance):
+    MANY = 1000
+    queue_type = ""
+
+    def options(self, place):
+        return {"prefix": place[-20:] + ".", "queue_type": self.queue_type}
+
+    def connect_broker(self, place, io):
+        return RabbitmqBroker.connect(URL, io=io, options=self.options(place))
+
+    @pytest.fixture(autouse=True)
+    def _place(self, stage, request):
+        self.place = stage.place
+        if any(word in request.node.name for word in ("due", "delay")):
+            asyncio.run(prepare(URL, self.options(stage.place)))
+        yield
+        asyncio.run(remove_all(URL, self.options(stage.place)))
+
+    async def corrupt(self, broker, queue, raw):
+        row = Row("", queue, queue_name(locate(URL, self.options(self.place)), queue), raw, Basic.Properties())
+        if broker.capabilities and isinstance(broker, RabbitmqBroker):
+            await publish_raw(URL, self.options(self.place), row)
+        else:
+            background().run(lambda: publish_raw(URL, self.options(self.place), row))
+
+
+class TestQuorumQueues(_Rabbitmq):
+    queue_type = "quorum"
+
+
+class TestClassicQueues(_Rabbitmq):
+    queue_type = "classic"
