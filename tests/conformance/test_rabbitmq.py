@@ -8,12 +8,13 @@ import pytest
 from pamqp.commands import Basic
 from tests.conformance.rabbitmq_places import prepare, publish_raw, remove_all
 
+from faena.backends.sqlite import SqliteBackend
 from faena.brokers.rabbitmq import RabbitmqBroker
 from faena.drivers.background import background
 from faena.drivers.rabbitmq.location import locate
 from faena.drivers.rabbitmq.messages import Row
 from faena.drivers.rabbitmq.topology import queue_name
-from faena.testing.conformance import BrokerConformance
+from faena.testing.conformance import BrokerConformance, WorkflowConformance
 
 URL = os.environ.get("FAENA_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
 
@@ -27,8 +28,7 @@ def server():
         pytest.skip(f"no RabbitMQ at {node.host}:{node.port} ({error}); FAENA_TEST_RABBITMQ_URL names another")
 
 
-class _Rabbitmq(BrokerConformance):
-    MANY = 1000
+class _Places:
     queue_type = ""
 
     def options(self, place):
@@ -53,9 +53,26 @@ class _Rabbitmq(BrokerConformance):
             background().run(lambda: publish_raw(URL, self.options(self.place), row))
 
 
-class TestQuorumQueues(_Rabbitmq):
+class TestQuorumQueues(_Places, BrokerConformance):
+    MANY = 1000
+    corrupt = _Places.corrupt
     queue_type = "quorum"
 
 
-class TestClassicQueues(_Rabbitmq):
+class TestClassicQueues(_Places, BrokerConformance):
+    MANY = 1000
+    corrupt = _Places.corrupt
     queue_type = "classic"
+
+
+class TestWorkflowsOnRabbitmqBesideSqlite(_Places, WorkflowConformance):
+    """The broker has no access by id, and the backend is a file: every end of a task takes four steps."""
+
+    queue_type = "classic"
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path):
+        self.folder = tmp_path
+
+    def connect_backend(self, place, io):
+        return SqliteBackend.connect(f"sqlite:///{self.folder}/{place}.db", io=io)

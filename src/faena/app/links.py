@@ -22,16 +22,19 @@ from faena.errors import ConfigurationError, did_you_mean
 from faena.types import Io
 
 _REDIS = ("redis", "rediss", "unix", "valkey", "valkeys")
+_RABBITMQ = ("amqp", "amqps")
 _OWN = {
     "faena.brokers": {
         "memory": "faena.brokers.memory:MemoryBroker",
         "sqlite": "faena.brokers.sqlite:SqliteBroker",
         **dict.fromkeys(_REDIS, "faena.brokers.redis:RedisBroker"),
+        **dict.fromkeys(_RABBITMQ, "faena.brokers.rabbitmq:RabbitmqBroker"),
     },
     "faena.backends": {
         "memory": "faena.backends.memory:MemoryBackend",
         "sqlite": "faena.backends.sqlite:SqliteBackend",
         **dict.fromkeys(_REDIS, "faena.backends.redis:RedisBackend"),
+        **dict.fromkeys(_RABBITMQ, "faena.backends.absent:AbsentBackend"),
     },
 }
 EMBEDDED_FOLDER, EMBEDDED_FILE = ".faena", "faena.db"

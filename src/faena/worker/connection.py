@@ -18,6 +18,7 @@ from faena.app.links import Link, Links
 from faena.backend import Completion, JointSettler
 from faena.broker import Consumer
 from faena.engine.completion import FourSteps, refused
+from faena.engine.notes import note_begun, with_verdicts
 from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError, WorkflowError
 from faena.model.delivery import Delivery, Malformed, Release
 from faena.model.inputs import Input
@@ -160,6 +161,8 @@ class Connection:
         opened: Opened | None = None
         try:
             opened = await self._ready()
+            if not opened.link.broker.capabilities.keeps_verdicts:
+                await note_begun(opened.link.backend.journal, deliveries)
             return await opened.consumer.begin(deliveries)
         except BROKEN as error:
             await self._lose(opened, error, _FIRST_PAUSE_S)
@@ -170,6 +173,12 @@ class Connection:
         """Read what the nodes of workflows among these are given of those before them."""
         if self._opened is not None and not self._opened.link.broker.capabilities.locates:
             await self._begin_claimed(batch)
+        if self._opened is not None and not self._opened.link.broker.capabilities.keeps_verdicts:
+
+            async def told(opened: _Opened) -> Sequence[Delivery | Malformed]:
+                return await with_verdicts(opened.link.backend, batch)
+
+            batch = await self._persist(told)
         nodes = [item for item in batch if isinstance(item, Delivery) and item.message.member is not None]
         if not nodes:
             return batch

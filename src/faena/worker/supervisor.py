@@ -24,6 +24,7 @@ from typing import Any
 
 from faena.app.links import Link, adapter_for
 from faena.broker import Holder
+from faena.engine.notes import note_verdicts
 from faena.errors import BackendError, BrokerError, ConfigurationError, FaenaError, NotSupported, StorageError
 from faena.model.control import WorkerInfo
 from faena.model.delivery import Verdict
@@ -405,6 +406,8 @@ class Supervisor:
         for pause_s in (0.05, 0.2, 1.0, 2.0, None):
             try:
                 async with asyncio.timeout(self._patience_s()):
+                    if verdicts and not self.link.broker.capabilities.keeps_verdicts:
+                        await note_verdicts(self.link.backend.journal, holder, verdicts)
                     back = await self.link.broker.leases.recover(holder, verdicts)
             except (*_BROKEN, TimeoutError) as error:
                 log.warning("recovering a process: %s", str(error) or "the broker gives no answer")

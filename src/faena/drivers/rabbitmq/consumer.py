@@ -188,6 +188,11 @@ class RabbitConsumer:
             await self._pause_idle()
         return ours
 
+    async def begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        """Say which are still ours. That they run is noted in the backend, by who calls (`keeps_verdicts`)."""
+        taps = {id(tap): tap for tap in self._taps if not tap.channel.is_closed}
+        return [place in taps and tag in taps[place].unsettled for place, tag in (each.grip for each in deliveries)]
+
     def interrupt(self) -> None:
         self._is_interrupted = True
         if self._loop is not None:

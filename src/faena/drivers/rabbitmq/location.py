@@ -74,7 +74,7 @@ def locate(url: str, options: Mapping[str, object]) -> Location:
 
 def _node(url: str, authority: str, default_port: int) -> Node:
     credentials, at, address = authority.rpartition("@")
-    username, _, password = credentials.partition(":")
+    username, has_password, password = credentials.partition(":")
     host, colon, port = address.rpartition(":")
     if not colon or port.endswith("]"):  # no port; an IPv6 address stands in brackets
         host, port = address, str(default_port)
@@ -84,7 +84,7 @@ def _node(url: str, authority: str, default_port: int) -> Node:
         host.strip("[]") or "localhost",
         int(port),
         unquote(username) if at else "guest",
-        unquote(password) if at else "guest",
+        unquote(password) if has_password else "guest",
     )
 
 

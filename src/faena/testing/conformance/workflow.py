@@ -36,7 +36,17 @@ from faena.testing.conformance.sketch import (
     standing,
     states,
 )
-from faena.testing.conformance.stage import SOON_S, Stage, ids, message, new_place, nothing_more, staged, take
+from faena.testing.conformance.stage import (
+    SOON_S,
+    Stage,
+    expect_places,
+    ids,
+    message,
+    new_place,
+    nothing_more,
+    staged,
+    take,
+)
 from faena.types import Io
 
 
@@ -164,7 +174,7 @@ class JointWorkflowConformance:
         assert await states(backend, new.workflow.id) == [NodeState.SUCCESS, NodeState.SENT]
         following = await take(consumer, 2)
         assert sorted(ids(following)) == sorted(["beside", node_id(new.workflow.id, 1)])
-        assert list(await broker.locate([node_id(new.workflow.id, 0)])) == [None]
+        await expect_places(broker, [node_id(new.workflow.id, 0)], [None])
 
     @staged
     async def test_a_completion_that_is_not_ours_changes_no_workflow(self, stage: Stage) -> None:
@@ -252,7 +262,7 @@ class JointWorkflowConformance:
         completion = Completion(Bury(again, DeadReason.FAILED, "boom"), result_of(event), (), event)
         assert list(await settler.complete([completion])) == [True]
         assert await states(backend, new.workflow.id) == [NodeState.FAILURE, NodeState.ABANDONED]
-        assert list(await broker.locate([first.message.id])) == [Place.DEAD]
+        await expect_places(broker, [first.message.id], [Place.DEAD])
 
     @staged
     async def test_a_workflow_begins_with_the_completion_that_brings_it(self, stage: Stage) -> None:
@@ -279,7 +289,7 @@ class JointWorkflowConformance:
         await backend.workflows.start(new, broker)
         begun_s = time.time()
         assert list(await settler.complete(_ended(await take(consumer, 1)))) == [True]
-        assert list(await broker.locate([node_id(sketch.id, 1)])) == [Place.DELAYED]
+        await expect_places(broker, [node_id(sketch.id, 1)], [Place.DELAYED])
         assert (await standing(backend, sketch.id, 1)).state is NodeState.SENT
         ((place, waiting),) = await broker.queues.browse("default", 10)
         assert place is Place.DELAYED

@@ -1,0 +1,117 @@
+"""What stands where no backend is: the broker keeps no results, and nobody named a place that does.
+
+Tasks run, and their results are dropped. Whatever needs a backend says so when it is asked for. Workers run without what
+rides on it: presence, remote control, revocations, schedules, the repair of workflows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from faena.config.secrets import mask_text
+from faena.errors import NotSupported
+from faena.model.control import Command, Revocation, WorkerInfo
+from faena.model.journal import Entry
+from faena.model.result import ResultRecord
+from faena.types import Io
+
+
+class AbsentBackend:
+    """See `faena.backend.Backend`."""
+
+    def __init__(self, url: str) -> None:
+        self._shown = mask_text(url)
+        self.mailbox, self.revocations, self.journal = _Mailbox(self), _Revocations(self), _Journal(self)
+
+    @classmethod
+    def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> AbsentBackend:  # noqa: ARG003
+        return cls(url)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return _Refusing(self, name)
+
+    def refuse(self, what: str) -> NoReturn:
+        raise NotSupported(
+            what, self._shown, "it is a broker that keeps no results",
+            "set `result_backend`, such as redis://localhost or sqlite:///results.db",
+        )  # fmt: skip
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def record(self, records: Sequence[ResultRecord]) -> Sequence[bool]:
+        """Drop them: what is kept nowhere is not kept, and the task has run all the same."""
+        return [True] * len(records)
+
+    async def expire(self, limit: int) -> int:  # noqa: ARG002
+        return 0
+
+    async def lead(self, role: str, owner: str, lease_s: float) -> bool:  # noqa: ARG002
+        """Let nobody lead: there is nothing to repair."""
+        return False
+
+    def watch(self) -> NoReturn:
+        self.refuse("waiting for a result")
+
+    def joint(self, broker: object, holder: str) -> None:  # noqa: ARG002
+        return None
+
+
+class _Refusing:
+    """A part that is not there: each of its methods says so."""
+
+    def __init__(self, backend: AbsentBackend, name: str) -> None:
+        self._backend, self._name = backend, name
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        async def refuse(*_: Any, **__: Any) -> NoReturn:
+            self._backend.refuse(f"{self._name}.{name}")
+
+        return refuse
+
+    async def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        self._backend.refuse(f"{self._name} of results" if self._name in ("read", "latest", "forget") else self._name)
+
+
+class _Mailbox(_Refusing):
+    """No command comes, and nobody is known to be there."""
+
+    def __init__(self, backend: AbsentBackend) -> None:
+        super().__init__(backend, "remote control")
+
+    async def receive(self, worker: str, wait_s: float) -> Sequence[Command]:  # noqa: ARG002
+        await asyncio.sleep(wait_s)
+        return ()
+
+    def interrupt(self) -> None: ...
+
+    async def announce(self, info: WorkerInfo, ttl_s: float) -> None: ...
+
+    async def withdraw(self, worker: str) -> None: ...
+
+    async def workers(self) -> Sequence[WorkerInfo]:
+        return ()
+
+
+class _Revocations(_Refusing):
+    def __init__(self, backend: AbsentBackend) -> None:
+        super().__init__(backend, "revoking tasks")
+
+    async def since(self, mark: int) -> tuple[int, Sequence[Revocation]]:
+        return mark, ()
+
+
+class _Journal(_Refusing):
+    def __init__(self, backend: AbsentBackend) -> None:
+        super().__init__(backend, "steps that are remembered")
+
+    async def read(self, task_id: str) -> Sequence[Entry]:  # noqa: ARG002
+        return ()

@@ -1,0 +1,84 @@
+"""What is known of attempts that their process did not settle, where the broker cannot keep it (`keeps_verdicts`).
+
+It lies in the backend's journal, beside what the task itself remembers: one entry for each verdict, named by the holder
+that it is about, so that writing it again changes nothing. It is read only for what was handed out before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from faena.backend import Backend, Journal
+from faena.errors import NotSupported
+from faena.model.delivery import BEGUN, Delivery, Malformed, Verdict, VerdictKind
+from faena.model.inputs import Outdated
+from faena.model.journal import Entry
+from faena.model.result import State
+
+_VERDICT, _BEGUN, _HANDED_OUT = "\0verdict/", "\0begun", "\0handed-out/"  # no step of a task is called so
+_KEPT_S = 7 * 86400.0
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Verdict).decode
+
+
+async def note_verdicts(journal: Journal, holder: str, verdicts: Mapping[str, Verdict]) -> None:
+    """Keep the supervisor's verdicts on what a process was running; without a backend they are lost."""
+    now_s = time.time()
+    for task_id, verdict in verdicts.items():
+        try:
+            await journal.write(task_id, _entry(_VERDICT + holder, verdict, now_s), now_s + _KEPT_S)
+        except NotSupported:
+            return
+
+
+async def note_begun(journal: Journal, deliveries: Sequence[Delivery]) -> None:
+    """Note that these must not run twice. Raises NotSupported: there is no backend."""
+    now_s = time.time()
+    for delivery in deliveries:
+        await journal.write(delivery.message.id, _entry(_BEGUN, BEGUN, now_s), now_s + _KEPT_S)
+
+
+async def with_verdicts(backend: Backend, batch: Sequence[Delivery | Malformed]) -> Sequence[Delivery | Malformed]:
+    """Add what is known of those that were handed out before. What has succeeded already is marked as outdated."""
+    again = [item for item in batch if isinstance(item, Delivery) and item.redelivered_at_s is not None]
+    if not again:
+        return batch
+    try:
+        records = await backend.read([item.message.id for item in again])
+        told = {
+            item.message.id: (
+                replace(item, input=Outdated())
+                if record is not None and record.state == State.SUCCESS
+                else await _told(backend.journal, item)
+            )
+            for item, record in zip(again, records, strict=True)
+        }
+    except NotSupported:  # there is no backend
+        return batch
+    return [told.get(item.message.id, item) if isinstance(item, Delivery) else item for item in batch]
+
+
+async def _told(journal: Journal, item: Delivery) -> Delivery:
+    entries = {entry.name: entry for entry in await journal.read(item.message.id) if entry.name.startswith("\0")}
+    verdicts = sorted((entry for name, entry in entries.items() if name.startswith(_VERDICT)), key=lambda entry: entry.at_s)
+    crashes = sum(_decode(entry.value or b"").kind is VerdictKind.CRASHED for entry in verdicts)
+    verdict = None
+    if verdicts:
+        holder = verdicts[-1].name.removeprefix(_VERDICT)
+        if _HANDED_OUT + holder not in entries:  # one that was acted upon says nothing of the attempts after it
+            verdict = _decode(verdicts[-1].value or b"")
+            if verdict.kind is not VerdictKind.CRASHED:
+                now_s = time.time()
+                await journal.write(item.message.id, Entry(_HANDED_OUT + holder, at_s=now_s), now_s + _KEPT_S)
+    if verdict is None and _BEGUN in entries:
+        verdict = BEGUN
+    return replace(item, crashes=crashes, verdict=verdict)
+
+
+def _entry(name: str, verdict: Verdict, now_s: float) -> Entry:
+    return Entry(name, _encode(verdict), "msgpack", now_s)
