@@ -15,6 +15,7 @@ from faena.drivers.rabbitmq.location import locate
 from faena.drivers.rabbitmq.messages import Row
 from faena.drivers.rabbitmq.topology import queue_name
 from faena.testing.conformance import BrokerConformance, WorkflowConformance
+from faena.testing.conformance.stage import Stage, new_place
 
 URL = os.environ.get("FAENA_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
 
@@ -59,13 +60,21 @@ class TestQuorumQueues(_Places, BrokerConformance):
     queue_type = "quorum"
 
 
-class TestClassicQueues(_Places, BrokerConformance):
+class _OnALoop(_Places):
+    """What blocks is the same code in the background: once is enough."""
+
+    @pytest.fixture
+    def stage(self):
+        return Stage(self, new_place(), "asyncio")
+
+
+class TestClassicQueues(_OnALoop, BrokerConformance):
     MANY = 1000
     corrupt = _Places.corrupt
     queue_type = "classic"
 
 
-class TestWorkflowsOnRabbitmqBesideSqlite(_Places, WorkflowConformance):
+class TestWorkflowsOnRabbitmqBesideSqlite(_OnALoop, WorkflowConformance):
     """The broker has no access by id, and the backend is a file: every end of a task takes four steps."""
 
     queue_type = "classic"

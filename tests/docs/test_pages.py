@@ -33,6 +33,7 @@ DEADLINE_S = 60.0
 TESTED_ELSEWHERE = {
     "docs/guides/command-line.md": "tests/docs/test_command_line.py",
     "docs/guides/redis.md": "tests/docs/test_redis_page.py",
+    "docs/guides/rabbitmq.md": "tests/docs/test_rabbitmq_page.py",
     "docs/guides/demo.md": "tests/docs/test_demo.py",
     "docs/examples.md": "tests/docs/test_demo.py",
     "docs/runner": "tests/scenarios/runner/test_docs.py",

@@ -10,10 +10,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from faena.backend import JournalEnd
 from faena.config.secrets import mask_text
 from faena.errors import NotSupported
-from faena.model.control import Command, Revocation, WorkerInfo
+from faena.model.control import Command, Order, Revocation, WorkerInfo
 from faena.model.journal import Entry
+from faena.model.message import Message
 from faena.model.result import ResultRecord
 from faena.types import Io
 
@@ -23,7 +25,8 @@ class AbsentBackend:
 
     def __init__(self, url: str) -> None:
         self._shown = mask_text(url)
-        self.mailbox, self.revocations, self.journal = _Mailbox(self), _Revocations(self), _Journal(self)
+        self.mailbox, self.revocations, self.orders = _Mailbox(self), _Revocations(self), _Orders(self)
+        self.journal, self.claims = _Journal(self), _Claims(self)
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> AbsentBackend:  # noqa: ARG003
@@ -109,9 +112,28 @@ class _Revocations(_Refusing):
         return mark, ()
 
 
+class _Orders(_Refusing):
+    def __init__(self, backend: AbsentBackend) -> None:
+        super().__init__(backend, "orders that stand for every worker")
+
+    async def standing(self) -> Sequence[Order]:
+        return ()
+
+
+class _Claims(_Refusing):
+    """Nothing can be claimed: a unique task is refused when it is called."""
+
+    def __init__(self, backend: AbsentBackend) -> None:
+        super().__init__(backend, "unique tasks")
+
+    async def release(self, messages: Sequence[Message]) -> None: ...
+
+
 class _Journal(_Refusing):
     def __init__(self, backend: AbsentBackend) -> None:
         super().__init__(backend, "steps that are remembered")
 
     async def read(self, task_id: str) -> Sequence[Entry]:  # noqa: ARG002
         return ()
+
+    async def end(self, ends: Mapping[str, JournalEnd]) -> None: ...

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from faena._lib.ids import new_id
-from faena.broker import Capabilities, Consumer, DeadLetters, Holder, Leases, Queues
+from faena.broker import Capabilities, Consumer, DeadLetters, Holder, Leases, Limits, Queues
 from faena.drivers.background import in_background
 from faena.drivers.rabbitmq.consumer import RabbitConsumer
 from faena.drivers.rabbitmq.letters import RabbitDeadLetters
@@ -21,7 +22,9 @@ from faena.drivers.rabbitmq.queues import RabbitQueues
 from faena.drivers.rabbitmq.topology import PRIORITIES
 from faena.errors import NotSupported
 from faena.model.delivery import Place, Verdict
+from faena.model.limit import Change, LimitStatus, Obstacle, Terms
 from faena.model.message import Message
+from faena.model.turns import USUAL, Taking
 from faena.types import Io
 
 _CONSUMER_TIMEOUT_S = 1800.0  # RabbitMQ's default; clients cannot ask for it
@@ -95,9 +98,47 @@ class RabbitmqBroker:
             "look at the task's result instead",
         )  # fmt: skip
 
-    def consumer(self, holder: Holder, queues: Sequence[str]) -> Consumer:
+    @property
+    def limits(self) -> Limits:
+        refusing = _NoLimits(self._location)
+        return in_background(refusing) if self._io == "blocking" else refusing
+
+    async def offer(self, messages: Sequence[Message], bounds: Mapping[str, int], *, whole: bool) -> Sequence[str]:  # noqa: ARG002
+        raise NotSupported(
+            "a bound of queues that the sender minds", self._location.shown, "RabbitMQ cannot count and take in one step",
+            "a policy of the server can bound queues (max-length)",
+        )  # fmt: skip
+
+    def consumer(self, holder: Holder, queues: Sequence[str], taking: Taking = USUAL) -> Consumer:  # noqa: ARG002
         consumer = RabbitConsumer(self._location, holder, queues, self._publisher)
         return in_background(consumer) if self._io == "blocking" else consumer
+
+
+class _NoLimits:
+    """See `faena.broker.Limits`. Where none are declared, nothing is asked of it."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+
+    async def declare(self, terms: Mapping[str, Terms | None]) -> Mapping[str, Terms]:
+        if any(each is not None for each in terms.values()):
+            self._refuse()
+        return {}
+
+    async def change(self, family: str, change: Change | None) -> Terms:  # noqa: ARG002
+        self._refuse()
+
+    async def list(self) -> Sequence[LimitStatus]:
+        return ()
+
+    async def obstacles(self, ids: Sequence[str]) -> Sequence[Sequence[Obstacle] | None]:
+        return [None] * len(ids)
+
+    def _refuse(self) -> NoReturn:
+        raise NotSupported(
+            "limits of rate and concurrency", self._location.shown, "RabbitMQ hands out what waits, and holds nothing back",
+            "give the tasks a queue of their own and few processes that take from it",
+        )  # fmt: skip
 
 
 class _Leases:

@@ -16,6 +16,7 @@ from faena.drivers.rabbitmq.topology import (
     level_arguments,
     level_bindings,
     level_name,
+    queue_arguments,
     queue_name,
     route_of_delay,
 )
@@ -62,6 +63,11 @@ def test_a_delay_past_the_longest_waits_for_the_longest(delay_s):
 
 def test_no_level_has_a_time_to_live_that_a_server_would_refuse():
     assert max(level_arguments(HERE, level)["x-message-ttl"] for level in range(LEVELS)) < 2**32
+
+
+@pytest.mark.parametrize(("server", "limit"), [(3, None), (4, -1), (5, -1)])
+def test_a_server_that_would_throw_away_what_is_returned_often_is_told_not_to(server, limit):
+    assert queue_arguments(HERE, server).get("x-delivery-limit") == limit
 
 
 @given(st.text(max_size=300))

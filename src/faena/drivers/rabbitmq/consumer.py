@@ -127,8 +127,8 @@ class RabbitConsumer:
         self._giving_back: asyncio.Task[None] | None = None
 
     async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
-        deadline = time.monotonic() + wait_s
         session = await self._open()
+        deadline = time.monotonic() + wait_s
         self._received_at_s = inf
         try:
             while True:

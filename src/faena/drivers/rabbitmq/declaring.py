@@ -32,10 +32,10 @@ async def ensure_queue(session: Session, queue: str, *, verify: bool = False) ->
     if name in session.declared and not verify:
         return
     if not await _exists(session, name):
-        await _declare(session, name, topology.queue_arguments(location))
+        await _declare(session, name, topology.queue_arguments(location, session.server))
         await _register(session, _QUEUE + queue)
     elif verify:
-        await _verify(session, name, topology.queue_arguments(location))
+        await _verify(session, name, topology.queue_arguments(location, session.server))
     session.declared.add(name)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from faena.broker import Holder
 from faena.drivers.rabbitmq import topology
 from faena.drivers.rabbitmq.declaring import close_quietly, message_count, registered
 from faena.drivers.rabbitmq.location import Location
 from faena.drivers.rabbitmq.publisher import Publisher
 from faena.errors import NotSupported
-from faena.model.delivery import Place, QueueStatus
+from faena.model.delivery import Delivery, Malformed, Place, QueueStatus
 from faena.model.message import Message
 
 
@@ -34,6 +35,12 @@ class RabbitQueues:
         raise NotSupported(
             f"listing what waits in queue '{queue}'", self._location.shown, "RabbitMQ hands messages out, and shows none",
             "`faena queues` tells how many there are",
+        )  # fmt: skip
+
+    async def take_oldest(self, holder: Holder, queue: str, limit: int) -> Sequence[Delivery | Malformed]:  # noqa: ARG002
+        raise NotSupported(
+            f"making room in queue '{queue}'", self._location.shown, "RabbitMQ hands messages out to consumers only",
+            "a policy of the server can bound queues (max-length)",
         )  # fmt: skip
 
     async def purge(self, queue: str) -> int:

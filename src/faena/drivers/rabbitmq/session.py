@@ -38,6 +38,13 @@ class Session:
     def is_open(self) -> bool:
         return not self.connection.is_closed and bool(getattr(self.connection, "is_opened", True))
 
+    @property
+    def server(self) -> int:
+        """Return the first number of the server's version."""
+        properties: dict[str, Any] = dict(getattr(self.connection, "server_properties", None) or {})
+        first = str(properties.get("version", "")).partition(".")[0]
+        return int(first) if first.isdigit() else 0
+
     async def channel(self, *, confirms: bool = False) -> AbstractChannel:
         """Return a new channel. Raises ServerUnavailable, ServerRefused."""
         async with self.translating():
