@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.conformance.rabbitmq_places import remove_all
 
 from faena._lib.ids import new_id
-from tests.conformance.rabbitmq_places import remove_all
 
 PAGE = "docs/guides/rabbitmq.md"
 SERVER = "amqp://localhost:5672/"

@@ -161,7 +161,8 @@ def test_what_a_crash_leaves_runs_again_and_what_crashes_always_is_buried(shop, 
     assert (place / "runs").read_text() == "run\n"
     listed = run("dead", "list", "-A", "shop")
     assert ("shop.poison" in listed, "shop.fails" in listed) == (True, True)
-    assert run("dead", "purge", "-A", "shop", "--queue", "default", "--force") == "3 thrown away\n"
+    # Three are listed. One may lie there twice: the process died, by another task, between burying and acknowledging it.
+    assert run("dead", "purge", "-A", "shop", "--queue", "default", "--force") in ("3 thrown away\n", "4 thrown away\n")
 
 
 @pytest.mark.slow

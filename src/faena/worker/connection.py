@@ -124,6 +124,14 @@ class Connection:
         self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
 
     @property
+    def may_be_two(self) -> bool:
+        """Whether another connection of the same holder does as well: where work is bound to the holder, not to one."""
+        if self._opened is None:
+            return False
+        capabilities = self._opened.link.broker.capabilities
+        return capabilities.lease == "holder" and capabilities.keeps_verdicts
+
+    @property
     def is_receiving(self) -> bool:
         return self._opened is not None and self._opened.is_receiving
 
@@ -175,7 +183,7 @@ class Connection:
             await self._begin_claimed(batch)
         if self._opened is not None and not self._opened.link.broker.capabilities.keeps_verdicts:
 
-            async def told(opened: _Opened) -> Sequence[Delivery | Malformed]:
+            async def told(opened: Opened) -> Sequence[Delivery | Malformed]:
                 return await with_verdicts(opened.link.backend, batch)
 
             batch = await self._persist(told)

@@ -301,7 +301,7 @@ class Core:
         if not self._loans.may_lend() or self._is_gathering or (self._has_coroutines and not self._is_plain):
             return False
         busy = self.lanes.held() or self.lanes.done or self._in_flight or self._suspects or self._stopping
-        return not (busy or self._coroutines or self._coroutines.todo or self._batches)
+        return self._connection.may_be_two and not (busy or self._coroutines or self._coroutines.todo or self._batches)
 
     async def _take(self, batch: Sequence[Delivery | Malformed]) -> None:
         plain: list[Delivery] = []

@@ -30,7 +30,7 @@ class RabbitDeadLetters:
         for name in await self._queues(queue):
             found += await self._visit(name, _takes_none)
         found.sort(key=lambda letter: letter.buried_at_s, reverse=True)
-        return found[offset : offset + limit]
+        return _once_each(found)[offset : offset + limit]
 
     async def find(self, task_id: str) -> DeadLetter | None:
         for letter in await self.list(None, 1 << 31):
@@ -111,6 +111,18 @@ async def _all_of(channel: AbstractChannel, name: str) -> list[tuple[int, DeadLe
         if message.delivery_tag is None:
             return found
         found.append((message.delivery_tag, letter_of(message)))
+
+
+def _once_each(letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
+    """Leave out what was buried twice: a process died between burying and acknowledging it."""
+    seen: set[str] = set()
+    kept: list[DeadLetter] = []
+    for letter in letters:
+        if letter.message is None or letter.message.id not in seen:
+            kept.append(letter)
+        if letter.message is not None:
+            seen.add(letter.message.id)
+    return kept
 
 
 def _takes_none(_: DeadLetter) -> bool:
