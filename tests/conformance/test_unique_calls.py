@@ -1,6 +1,7 @@
 """Unique, debounced and throttled calls, on every store and on pairs of different ones."""
 
 import asyncio
+import json
 import threading
 import time
 
@@ -12,7 +13,7 @@ from faena._lib.ids import new_id
 from faena.drivers.memory import state as memory
 from faena.errors import InvalidArguments, InvalidTask
 from faena.model.result import State
-from faena.testing.worker import run_pending
+from faena.testing.worker import InProcessWorker, run_pending
 
 STORES = ["memory", "sqlite", "redis", "redis+sqlite", "sqlite+redis"]
 
@@ -282,6 +283,23 @@ def test_coroutines_send_the_same_way(app):
     assert sorted(app.ran) == [(1, "newest"), (2, "hello")]
 
 
+@pytest.mark.parametrize("app", ["memory"], indirect=True)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"unique": Unique(key="user")},
+        {"unique": "start"},
+        {"debounce": Debounce(5, key=["user"])},
+        {"throttle": Throttle("5s")},
+    ],
+)
+def test_a_signature_that_travels_keeps_its_rule(app, options):
+    mail = declared(app)
+    written = json.dumps(app.codecs.decode("json", app.codecs.encode("json", mail.s(1).set(**options).as_dict())))
+    first, second = [app.signature(json.loads(written)).delay() for _ in range(2)]
+    assert first.id == second.id
+
+
 def test_steps_of_workflows_and_linked_tasks_have_to_run(app):
     mail = declared(app, unique=True)
     plain = app.task(name="plain")(lambda n=0: n)
@@ -316,6 +334,33 @@ def test_of_many_who_call_at_the_same_time_one_sends(app):
     assert len(sent) == 30
     assert len({each.id for each in sent}) == 5 == sum(not each.is_duplicate for each in sent)
     assert waiting(app) == 5
+
+
+@pytest.mark.parametrize("how", ["replace", "return"])
+def test_no_change_is_missed_while_a_worker_takes_what_is_replaced(app, how):
+    """Until the start: whatever is called is seen by a run that begins after it, with the last arguments if they count."""
+    state = [0, 0, 0]
+
+    @app.task(unique=Unique("start", key="key", on_conflict=how))
+    def save(key, number):
+        app.ran.append((key, number, state[key]))
+
+    handles = []
+    with InProcessWorker(app, threads=2):
+        for number in range(1, 151):
+            key = number % 3
+            state[key] = number
+            handles.append(save.delay(key, number))
+            if number % 7 == 0:
+                handles[-1].get(timeout=20)
+        for handle in handles:
+            handle.get(timeout=20)
+    for key in range(3):
+        last = max(number for number in range(1, 151) if number % 3 == key)
+        assert max(seen for of, _, seen in app.ran if of == key) == last
+        if how == "replace":
+            assert max(number for of, number, _ in app.ran if of == key) == last
+    assert waiting(app) == 0
 
 
 def test_a_task_that_is_parked_keeps_its_key(app):

@@ -8,6 +8,7 @@ paths. Parameters without an annotation, and annotations that say nothing about 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -116,15 +117,18 @@ class ArgumentSpec:
         return self._names
 
     def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        import inspect  # 17 ms that only calls with keywords, or wrong ones, pay once
-
-        signature = inspect.signature(self._function)
-        if self._skip:
-            signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+        signature = self._signature
         try:
             return signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidArguments(self._task, f"{error}; it takes {_plain_signature(signature)}") from None
+
+    @cached_property
+    def _signature(self) -> Any:
+        import inspect  # 17 ms that only calls with keywords, or wrong ones, pay once
+
+        signature = inspect.signature(self._function)
+        return signature.replace(parameters=list(signature.parameters.values())[1:]) if self._skip else signature
 
     def _resolve_types(self) -> dict[str, Any]:
         annotations = dict(getattr(self._function, "__annotations__", None) or {})

@@ -127,6 +127,8 @@ def canonical(encoded: bytes) -> bytes:
 def _unique(value: Any) -> Rule:
     if value is True:
         value = Unique()
+    elif isinstance(value, Mapping):  # written as data, see `Canvas.as_dict`
+        value = Unique(**value)
     elif not isinstance(value, Unique):
         value = Unique(until=value)
     on_conflict = _choice(value.on_conflict, OnConflict)
@@ -140,7 +142,7 @@ def _unique(value: Any) -> Rule:
 
 def _debounce(value: Any) -> Rule:
     if not isinstance(value, Debounce):
-        value = Debounce(value)
+        value = Debounce(**value) if isinstance(value, Mapping) else Debounce(value)
     wait_s = _seconds(value.wait)
     max_wait_s = None if value.max_wait is None else _seconds(value.max_wait)
     if max_wait_s is not None and max_wait_s < wait_s:
@@ -150,7 +152,7 @@ def _debounce(value: Any) -> Rule:
 
 def _throttle(value: Any) -> Rule:
     if not isinstance(value, Throttle):
-        value = Throttle(value)
+        value = Throttle(**value) if isinstance(value, Mapping) else Throttle(value)
     every = value.every
     if isinstance(every, str) and "/" in every:
         count, _, period = every.partition("/")
