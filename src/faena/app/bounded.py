@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 0.25
 _LEASE_S = 30.0
-_DROP_TRIES = 100  # each time, workers took what was to be dropped, and others what room that made
+_IN_VAIN = 10  # workers took what was to be dropped, and others the room that made; or limits hold it back, which stays
 
 
 def publish_bounded(app: Faena, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
@@ -96,7 +96,7 @@ class _Sending:
 
     async def _place(self, messages: Sequence[Message], chosen: Any) -> None:
         """Send messages of queues, each of which has an answer to being full."""
-        pause_s, tries = _FIRST_PAUSE_S, 0
+        pause_s, in_vain = _FIRST_PAUSE_S, 0
         while messages:
             refused = await self._offer(messages, whole=False)
             spilled: list[Message] = []
@@ -117,8 +117,9 @@ class _Sending:
                 await self._place(spilled, None)
             for name in dict.fromkeys(each.queue for each in again if self._choice(each.queue, chosen) == "drop-oldest"):
                 wanted = sum(each.queue == name for each in again)
-                tries += 1
-                if not await self._drop(name, min(wanted, self._queues[name].max_length or 1)) and tries > _DROP_TRIES:
+                dropped = await self._drop(name, min(wanted, self._queues[name].max_length or 1))
+                in_vain = 0 if dropped else in_vain + 1
+                if in_vain > _IN_VAIN:
                     raise self._full(name)
             messages = again
             if is_waiting:
@@ -140,7 +141,7 @@ class _Sending:
                 with deadline(self._began_s + (timeout_s(self._app.conf, self._options) or inf)):
                     broker = (await self._link()).broker
                     if bounds and not broker.capabilities.bounds:
-                        raise _cannot_bound(next(iter(bounds)), type(broker).__name__)
+                        raise cannot_bound(next(iter(bounds)), type(broker).__name__)
                     check_size(broker.capabilities.largest_message_bytes, messages)
                     ids = frozenset(await broker.offer(messages, bounds, whole=whole))
             except (BrokerUnavailable, PublishedInPart) as error:
@@ -198,7 +199,8 @@ class _Sending:
         return part
 
 
-def _cannot_bound(queue: str, broker: str) -> NotSupported:
+def cannot_bound(queue: str, broker: str) -> NotSupported:
+    """Return what says that a broker has no bounded queues."""
     return NotSupported(
         f"max_length of queue '{queue}'",
         broker,

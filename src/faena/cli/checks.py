@@ -62,6 +62,7 @@ def examine(session: Session) -> Iterator[Finding]:
     yield from findings
     if link is not None:
         yield from _servers(link)
+        yield from _declared_queues(app)
         yield from _running(app, link)
 
 
@@ -204,6 +205,16 @@ def _running(app: Faena, link: Link) -> Iterator[Finding]:
         yield Finding("workers", "warn", "none is running", "start one with: faena worker")
     yield _clock(workers)
     yield from _queues(app, link, workers)
+
+
+def _declared_queues(app: Faena) -> Iterator[Finding]:
+    """Say what a worker of this app would refuse of its queues."""
+    from faena.worker.choice import chosen
+
+    try:
+        chosen(app, (), ())
+    except ConfigurationError as error:
+        yield Finding("queues", "fail", str(error), "correct it in task_queues, or choose another broker")
 
 
 def _clock(workers: Sequence[WorkerInfo]) -> Finding:

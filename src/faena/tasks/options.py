@@ -82,11 +82,15 @@ CLAIM_OPTIONS = frozenset({"unique", "debounce", "throttle"})
 TASK_OPTIONS = frozenset({*TaskOptions.__annotations__, "batch"})  # which decides what calls take: see the overloads
 
 
+_OF_EXCHANGES = "; a message reaches a queue by its name: say queue=, or name the exchange in task_routes"
+
+
 def check_send_options(task: str, options: Mapping[str, Any]) -> None:
     """Raise InvalidArguments for an option that a call does not have."""
     if not SEND_OPTIONS.issuperset(options):
         name = next(name for name in options if name not in SEND_OPTIONS)
-        raise InvalidArguments(task, f"unknown option '{name}' of a call{did_you_mean(name, SEND_OPTIONS)}")
+        hint = _OF_EXCHANGES if name in ("routing_key", "exchange") else did_you_mean(name, SEND_OPTIONS)
+        raise InvalidArguments(task, f"unknown option '{name}' of a call{hint}")
 
 
 def check_task_options(task: str, options: Mapping[str, Any]) -> None:

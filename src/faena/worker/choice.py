@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from faena.app.bounded import cannot_bound
 from faena.errors import ConfigurationError, NotSupported, UnknownQueue, nearest
 from faena.model.queue import Queue, refused_name
 from faena.model.turns import Taking
@@ -42,7 +43,8 @@ def chosen(app: Faena, named: Sequence[str], excluded: Sequence[str]) -> Choice:
         raise ConfigurationError(f"no queue is left to take from: {', '.join(excluded)} excluded")
     ageing_s = {name: queue.ageing_s for name, queue in declared.items() if queue.ageing_s is not None}
     taking = Taking(order, weights, ageing_s)  # of all that are declared: others may be added to it later
-    _check_broker(app, taking.among(queues))
+    bounded = [name for name, queue in declared.items() if queue.max_length is not None]
+    _check_broker(app, taking.among(queues), bounded)
     return Choice(queues, taking)
 
 
@@ -75,12 +77,14 @@ def _check_names(app: Faena, names: Sequence[str]) -> None:
                 raise UnknownQueue(name, app.queues)
 
 
-def _check_broker(app: Faena, taking: Taking) -> None:
+def _check_broker(app: Faena, taking: Taking, bounded: Sequence[str]) -> None:
     """Refuse what the broker cannot do, before anything runs."""
-    if taking.order == "fair" and not taking.ageing_s:
+    if taking.order == "fair" and not taking.ageing_s and not bounded:
         return
     broker = app.links.connect("asyncio").broker
     kind = type(broker).__name__
+    if bounded and not broker.capabilities.bounds:
+        raise cannot_bound(bounded[0], kind)
     if taking.order != "fair" and not broker.capabilities.orders:
         raise NotSupported(
             f"worker_queue_order = '{taking.order}'",

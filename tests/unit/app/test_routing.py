@@ -7,8 +7,19 @@ import types
 import pytest
 
 from faena import Faena, Queue
-from faena.errors import ConfigurationError, InvalidQueue, InvalidSetting, UnknownQueue
+from faena.broker import Capabilities
+from faena.brokers.memory import MemoryBroker
+from faena.errors import (
+    ConfigurationError,
+    InvalidArguments,
+    InvalidQueue,
+    InvalidSetting,
+    NotSupported,
+    UnknownQueue,
+)
+from faena.model.turns import Taking
 from faena.testing import in_memory
+from faena.worker.choice import Choice, chosen
 
 
 def app_with(**settings):
@@ -179,3 +190,38 @@ def test_a_message_waits_no_longer_than_its_queue_says():
             for message in _browse(app, queue)
         )
     assert found == [("news", 5), ("news", 3600), ("news", 3660), ("other", None)]
+
+
+def test_an_option_of_exchanges_says_what_to_write_instead():
+    with pytest.raises(InvalidArguments) as caught:
+        app_with().send_task("shop.mail.send", ("x",), routing_key="mail")
+    assert str(caught.value) == (
+        "task 'shop.mail.send': unknown option 'routing_key' of a call; a message reaches a queue by its name: say queue=, "
+        "or name the exchange in task_routes"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"task_queues": [Queue("a", ageing="1m")]}, "MemoryBroker does not support ageing of queue 'a': it cannot choose"),
+        ({"task_queues": [Queue("a", max_length=3)]}, "MemoryBroker does not support max_length of queue 'a': it cannot"),
+        ({"worker_queue_order": "strict"}, "MemoryBroker does not support worker_queue_order = 'strict': it hands out"),
+    ],
+)
+def test_a_worker_refuses_what_its_broker_cannot_do_before_it_begins(monkeypatch, settings, said):
+    app = app_with(broker="memory://refusing", **settings)
+    assert chosen(app, (), ()).queues
+    monkeypatch.setattr(MemoryBroker, "capabilities", Capabilities(durable=False, lease="holder", joint=True))
+    with pytest.raises(NotSupported, match=re.escape(said)):
+        chosen(app, (), ())
+
+
+def test_weights_come_from_the_command_line_or_the_declaration():
+    app = app_with(task_queues=[Queue("a", weight=3), Queue("b:2")], worker_queue_order="weighted")
+    assert chosen(app, (), ()) == Choice(("a", "b:2"), Taking("weighted", {"a": 3, "b:2": 1}))
+    assert chosen(app, ("a:5", "b:2", "c:7"), ()) == Choice(
+        ("a", "b:2", "c"), Taking("weighted", {"a": 5, "b:2": 1, "c": 7})
+    )
+    app.conf.worker_queue_order = "fair"
+    assert chosen(app, ("a:5", "c"), ("c",)) == Choice(("a:5",), Taking())

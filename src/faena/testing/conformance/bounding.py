@@ -10,6 +10,7 @@ import pytest
 from faena.broker import Broker
 from faena.errors import LeaseLost
 from faena.model.delivery import Ack, Release
+from faena.model.limit import Terms, lane_of
 from faena.model.message import Message
 from faena.testing.conformance.stage import Stage, delivered, ids, message, messages, nothing_more, staged, take
 
@@ -53,6 +54,22 @@ class Bounding:
         assert list(await broker.offer(numbered(5), bounds, whole=True)) == ["5"]
         assert sorted(ids(await take(consumer, 3))) == ["1", "3", "4"]
         assert list(await broker.offer(numbered(5), bounds, whole=True)) == []
+
+    @staged
+    async def test_what_limits_hold_back_takes_room_and_is_not_dropped(self, stage: Stage) -> None:
+        broker = await bounding(stage)
+        if not broker.capabilities.limits:
+            pytest.skip("it holds nothing back: see its capabilities")
+        await broker.limits.declare({"task:t": Terms(concurrency=1)})
+        consumer, holder = await stage.consumer(broker)
+        for number in range(3):
+            await broker.publish([message(id=str(number), lane=lane_of(("task:t",)))])
+        assert ids(await take(consumer, 1)) == ["0"]
+        assert list(await broker.offer(numbered(7), {"default": 2}, whole=True)) == ["7"]
+        assert list(await broker.offer(numbered(7), {"default": 3}, whole=True)) == []
+        late = [message(id="8", lane=lane_of(("task:t",)))]
+        assert list(await broker.offer(late, {"default": 3}, whole=True)) == ["8"]
+        assert ids(await broker.queues.take_oldest(holder, "default", 9)) == ["7"]
 
     @staged
     async def test_publishing_minds_no_bound(self, stage: Stage) -> None:

@@ -10,10 +10,10 @@ end
 
 local function waiting(queue)
   ripen(queue)
-  local count, lists = 0, {}
-  for rank = 0, 9 do
-    lists[rank + 1] = rank .. ':' .. queue
-    count = count + redis.call('LLEN', P .. 'q:' .. lists[rank + 1])
+  local count, lists = tonumber(redis.call('HGET', P .. 'lc', queue) or 0), {}
+  for _, rank in ipairs({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16}) do  -- 16, and what is counted in `lc`: under limits
+    lists[#lists + 1] = rank .. ':' .. queue
+    count = count + redis.call('LLEN', P .. 'q:' .. lists[#lists])
   end
   for _, tombs in ipairs(redis.call('HMGET', P .. 'tombs', unpack(lists))) do count = count - (tombs or 0) end
   return count
