@@ -44,8 +44,8 @@ def single(self, key):
 @pytest.mark.parametrize(
     ("stores", "kills", "seed"),
     [
-        pytest.param("sqlite", 8, 1),
         pytest.param("redis and a file", 8, 2),
+        pytest.param("sqlite", 8, 1, marks=pytest.mark.slow),
         pytest.param(
             os.environ.get("FAENA_TEST_STORES", "redis"),
             int(os.environ.get("FAENA_TEST_KILLS", "25")),
