@@ -152,6 +152,18 @@ class Control:
         """Let workers have so many fewer processes, one at least; those taken away finish what they run."""
         return self.tell("pool_shrink", {"n": n}, destination=destination, reply=reply, timeout=timeout)
 
+    def autoscale(
+        self,
+        max: int | None = None,  # noqa: A002 - Celery's names
+        min: int | None = None,  # noqa: A002
+        destination: str | Sequence[str] | None = None,
+        *,
+        reply: bool = True,
+        timeout: float = 1.0,
+    ) -> Answers:
+        """Let workers scale between these numbers of processes; a `max` of 0: no more."""
+        return self.tell("autoscale", {"max": max, "min": min}, destination=destination, reply=reply, timeout=timeout)
+
     def add_consumer(
         self, queue: str, destination: str | Sequence[str] | None = None, *, reply: bool = True, timeout: float = 1.0
     ) -> Answers:

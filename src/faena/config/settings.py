@@ -270,6 +270,23 @@ class Settings(Layered):
         text="Where plain functions run: in `worker_concurrency` processes, in that many threads of one process, or "
         "one after another in one process. 'prefork' means 'processes'.",
     )
+    worker_autoscale_max: int | None = setting(
+        None,
+        minimum=1,
+        text="The most processes that a worker scales to by itself when tasks wait too long. None: it has "
+        "`worker_concurrency` processes, whatever waits.",
+    )
+    worker_autoscale_min: int = setting(
+        1, minimum=1, text="The fewest processes of a worker that scales by itself; it starts with these."
+    )
+    worker_autoscale_target_age: float = setting(
+        1.0, unit="s", text="A worker that scales by itself gets more processes when a task waits for longer."
+    )
+    worker_autoscale_cooldown: float = setting(
+        30.0,
+        unit="s",
+        text="A worker that scales by itself gives up only processes that were not needed for so long.",
+    )
     worker_threads: int = setting(
         1, minimum=1, text="How many plain functions run at once in one process, each in a thread."
     )

@@ -14,6 +14,7 @@ from faena.app.links import Link
 from faena.errors import BackendError, FaenaError, StorageError, did_you_mean
 from faena.model.control import Command, Order, OrderKind, Reply
 from faena.worker.handle import ProcessHandle, ProcessState
+from faena.worker.scaling import Scaler
 from faena.worker.wire import Answer
 
 log = logging.getLogger("faena.worker")
@@ -26,7 +27,7 @@ QUESTIONS = (
 )  # fmt: skip
 KNOWN = (
     *QUESTIONS, "shutdown", "restart", "revoke", "unrevoke", "pool_grow", "pool_shrink", "add_consumer", "cancel_consumer",
-    "order", "withdraw",
+    "order", "withdraw", "autoscale",
 )  # fmt: skip
 
 
@@ -35,6 +36,7 @@ class Commanded(Protocol):
 
     name: str
     processes: list[ProcessHandle]
+    scaler: Scaler
 
     @property
     def link(self) -> Link: ...
@@ -107,6 +109,8 @@ class CommandServer:
             case "withdraw":
                 await self._ask_all("withdraw", arguments)
                 return {"ok": "withdrawn"}
+            case "autoscale":
+                return self._autoscale(arguments)
             case "pool_grow":
                 return self._resize(_number(arguments, "n"))
             case "pool_shrink":
@@ -184,7 +188,26 @@ class CommandServer:
             return {"ok": f"{len(running)} running tasks are ended"}
         return {"ok": "it stands"}
 
+    def _autoscale(self, arguments: dict[str, Any]) -> dict[str, str]:
+        scaler = self._worker.scaler
+        most, least = arguments.get("max"), arguments.get("min")
+        if most == 0:
+            scaler.stop()
+            return {"ok": f"scales no more; {self._worker.wanted_processes()} processes"}
+        before = scaler.bounds
+        new_most = _number(arguments, "max") if most is not None else before.most if before else 0
+        new_least = _number(arguments, "min") if least is not None else before.least if before else 1
+        if not 1 <= new_least <= new_most:
+            raise FaenaError(f"the fewest are 1 or more, and the most no fewer than that, not {new_least} and {new_most}")
+        scaler.keep_between(new_least, new_most)
+        return {"ok": f"scales between {new_least} and {new_most} processes"}
+
     def _resize(self, by: int) -> dict[str, str]:
+        bounds = self._worker.scaler.bounds
+        if bounds is not None:  # what decides goes on deciding, between bounds that are moved
+            least, most = max(1, bounds.least + by), max(1, bounds.most + by)
+            self._worker.scaler.keep_between(least, most)
+            return {"ok": f"scales between {least} and {most} processes instead of {bounds.least} and {bounds.most}"}
         wanted = self._worker.wanted_processes()
         count = self._worker.resize(wanted + by)
         said = "1 process" if count == 1 else f"{count} processes"

@@ -25,6 +25,7 @@ from faena.errors import AppNotFound, ConfigurationError, FaenaError
 from faena.sink import Sink
 from faena.tasks.options import seconds
 from faena.telemetry.logs import LogSink, set_up_logging
+from faena.worker.autoscale import Bounds
 from faena.worker.choice import chosen, warn_of_slips
 from faena.worker.connection import BROKEN
 from faena.worker.core import Core
@@ -56,7 +57,9 @@ log = logging.getLogger("faena.worker")
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_BOOT_FAILED, EXIT_LEASE_LOST = 3, 4
+ONE_PROCESS = ("solo", "threads")  # pools
 SUPERVISED = (
+    "worker_autoscale_max", "worker_autoscale_min", "worker_autoscale_target_age", "worker_autoscale_cooldown",
     "worker_concurrency", "worker_pool", "worker_threads", "worker_coroutines", "worker_lease", "worker_shutdown_timeout",
     "worker_max_memory_per_child", "worker_health_file", "worker_health_address", "worker_watchdog_timeout",
     "worker_loglevel", "worker_log_format", "dead_letter_expires",
@@ -240,6 +243,13 @@ def _hello(app: Faena, boot: Boot) -> Hello:
         warn_of_slips(app, boot.queues, boot.exclude_queues)
     if conf.worker_beat:
         app.declared.schedules()  # what is wrong with them shows now
+    if conf.worker_autoscale_max is not None:
+        if conf.worker_pool in ONE_PROCESS:
+            raise ConfigurationError(
+                f"worker_autoscale_max is set, and the pool is '{conf.worker_pool}', which is one process; "
+                "scale a pool of processes, or none"
+            )
+        Bounds(conf.worker_autoscale_max, conf.worker_autoscale_min)
     settings = {name: getattr(conf, name) for name in SUPERVISED}
     settings["dead_letter_expires"] = seconds(settings["dead_letter_expires"])
     return Hello(

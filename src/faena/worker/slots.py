@@ -32,6 +32,7 @@ class Running(Value, frozen=True):
     task_id: str
     started_s: float
     deadline_s: float
+    slot: int = 0
 
 
 class Slots:
@@ -80,7 +81,7 @@ class Slots:
         while index >= 0:
             at = _HEADER_BYTES + index * _SLOT_BYTES
             started_s, deadline_s, length, name, _ = _SLOT.unpack_from(self._memory, at)
-            found.append(Running(name[:length].decode(errors="replace"), started_s, deadline_s))
+            found.append(Running(name[:length].decode(errors="replace"), started_s, deadline_s, index))
             index = is_active.find(1, index + 1)
         return found
 

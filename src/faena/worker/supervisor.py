@@ -37,9 +37,10 @@ from faena.worker.health import HealthFile, HealthServer
 from faena.worker.leases import LeaseKeeper
 from faena.worker.options import WorkerOptions
 from faena.worker.presence import Presence
-from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST
+from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST, ONE_PROCESS
 from faena.worker.recycle import pause_before_spawn_s, was_short
 from faena.worker.reload import check_reload, watch_forever
+from faena.worker.scaling import Scaler
 from faena.worker.starting import ProcessStarter, Template
 from faena.worker.wire import (
     Answer,
@@ -64,7 +65,6 @@ _EXPIRE_AT_ONCE = 1000
 _PAUSE_WITHOUT_MEANS_S = 5.0
 _PATIENCE_S, _LEAST_PATIENCE_S = 30.0, 0.25  # with the broker, about one process
 _BOOT_SLOTS = 1024  # the slots are made before the process knows how many it needs
-_ONE_PROCESS = ("solo", "threads")  # pools
 _BROKEN = (BrokerError, BackendError, StorageError, OSError)
 
 
@@ -92,6 +92,7 @@ class Supervisor:
         self._queues: tuple[str, ...] | None = None  # likewise
         self._asides: set[asyncio.Task[None]] = set()  # of one process each; a stop does not wait for them
         self._enforcement: Enforcement  # from the first hello on
+        self.scaler: Scaler  # likewise
         self.done_before = self.failed_before = 0  # by processes that are gone
 
     # -- life ----------------------------------------------------------------------------------------------
@@ -142,6 +143,7 @@ class Supervisor:
             group.create_task(self._presence.announce_forever())
             group.create_task(self._expire_forever())
             group.create_task(CommandServer(self).serve_forever())
+            group.create_task(self.scaler.scale_forever())
             if settings["worker_health_file"]:
                 group.create_task(HealthFile(settings["worker_health_file"], self.health).write_forever())
             if settings["worker_health_address"]:
@@ -259,6 +261,7 @@ class Supervisor:
         if first:
             self.hello = hello
             self._enforcement = Enforcement(hello.settings, replace=self._replace)
+            self._begin_scaling(hello.settings)
             self._greet(hello)
             self._ready.set()
             self._spawn_missing()
@@ -272,12 +275,14 @@ class Supervisor:
         said = self._options.overrides
         if said.get("worker_pool", "processes") not in ("processes", "prefork"):
             return 1
+        if said.get("worker_autoscale_max"):
+            return max(1, int(said.get("worker_autoscale_min") or 1))
         return max(1, int(said.get("worker_concurrency") or 1))
 
     def wanted_processes(self) -> int:
         assert self.hello is not None
         settings = self.hello.settings
-        if settings["worker_pool"] in _ONE_PROCESS:
+        if settings["worker_pool"] in ONE_PROCESS:
             return 1
         return self._size or settings["worker_concurrency"] or os.cpu_count() or 1
 
@@ -291,6 +296,13 @@ class Supervisor:
         for index in sorted(self._missing()):
             self._spawn(index)
 
+    def _begin_scaling(self, settings: dict[str, Any]) -> None:
+        most, least = settings["worker_autoscale_max"], settings["worker_autoscale_min"]
+        self.scaler = Scaler(self, settings)
+        if most is not None:
+            self._size = least
+            self.scaler.keep_between(least, most)
+
     def resize(self, count: int) -> int:
         """Let there be so many processes, at least one; return how many. Those taken away finish what they run first.
 
@@ -298,7 +310,7 @@ class Supervisor:
         """
         assert self.hello is not None
         pool = self.hello.settings["worker_pool"]
-        if pool in _ONE_PROCESS:
+        if pool in ONE_PROCESS:
             raise FaenaError(f"the pool of this worker is '{pool}', which is one process; start it with --pool processes")
         self._size = max(1, count)
         if self._stop_began_s is None:

@@ -25,7 +25,7 @@ def test_the_other_side_sees_what_runs_and_since_when(slots):
     slots.begin(63, "two", 11.0, 15.5)
     slots.begin(7, "three", 12.0, 0.0)
     slots.clear(7)
-    assert other.running() == [Running("one", 10.0, 0.0), Running("two", 11.0, 15.5)]
+    assert other.running() == [Running("one", 10.0, 0.0), Running("two", 11.0, 15.5, 63)]
     other.close()
 
 
@@ -38,7 +38,7 @@ def test_ids_as_long_as_they_may_be_and_in_any_script_are_kept_whole(slots):
 def test_a_shorter_id_after_a_longer_one_is_not_mixed_up(slots):
     slots.begin(1, "a-long-id", 1.0, 0.0)
     slots.begin(1, "short", 2.0, 0.0)
-    assert slots.running() == [Running("short", 2.0, 0.0)]
+    assert slots.running() == [Running("short", 2.0, 0.0, 1)]
 
 
 def test_a_beat_tells_the_numbers(slots):

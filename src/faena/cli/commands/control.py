@@ -14,6 +14,7 @@ from faena.cli.output import shown
 from faena.cli.session import Session
 from faena.errors import FaenaError, NotRegistered, UsageError, did_you_mean
 from faena.model.control import OrderKind
+from faena.worker.autoscale import bounds_from
 
 
 def _signal_name(text: str) -> str:
@@ -127,6 +128,24 @@ def pool_shrink(
     return _tell(session, "pool_shrink", destination, timeout, json, {"n": n})
 
 
+def _bounds(text: str) -> tuple[int, int | None]:
+    return (0, None) if text == "off" else bounds_from(text)
+
+
+def autoscale(
+    session: Session,
+    bounds: Annotated[
+        tuple[int, int | None], Argument("The most processes and the fewest, as 10,2; or off.", convert=_bounds)
+    ],
+    *,
+    destination: Destination = (),
+    timeout: ReplyTimeout = 2.0,
+    json: Json = False,
+) -> int:
+    """Let workers have as many processes as the work needs, between two numbers."""
+    return _tell(session, "autoscale", destination, timeout, json, {"max": bounds[0], "min": bounds[1]})
+
+
 def add_consumer(
     session: Session,
     queue: Annotated[str, Argument("Name of the queue.")],
@@ -199,6 +218,7 @@ COMMANDS = {
     "restart": restart,
     "pool-grow": pool_grow,
     "pool-shrink": pool_shrink,
+    "autoscale": autoscale,
     "add-consumer": add_consumer,
     "cancel-consumer": cancel_consumer,
 }

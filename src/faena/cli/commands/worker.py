@@ -10,6 +10,7 @@ from faena._lib.arguments import CommandSpec, Option, command_from
 from faena.cli.session import Session
 from faena.cli.setting_options import with_settings
 from faena.errors import ConfigurationError
+from faena.worker.autoscale import bounds_from
 
 # title -> setting -> how it is spelled, as in Celery where the thing exists there
 _SETTINGS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -58,6 +59,15 @@ def worker(
     beat: Annotated[
         bool, Option("-B", "--beat", help="Take part in sending what schedules say; one of all workers does it.")
     ] = True,
+    autoscale: Annotated[
+        tuple[int, int] | None,
+        Option(
+            "--autoscale",
+            metavar="MOST,LEAST",
+            convert=bounds_from,
+            help="As many processes as the work needs, between these: 10,2.",
+        ),
+    ] = None,
     reload: Annotated[bool, Option("--reload", help="Start anew when a source file changes; for development.")] = False,
     spawn: Annotated[
         bool, Option("--spawn", help="Start processes as interpreters of their own, instead of forking a template.")
@@ -81,6 +91,8 @@ def worker(
         settings.setdefault("worker_loglevel", "WARNING")
     if not beat:
         settings["worker_beat"] = False
+    if autoscale is not None:
+        settings["worker_autoscale_max"], settings["worker_autoscale_min"] = autoscale
     options = WorkerOptions(
         app=session.named_app or None,
         workdir=os.getcwd(),
