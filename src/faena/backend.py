@@ -254,6 +254,10 @@ class Journal(Protocol):
         """Take out what waits, without waking it; return what was there."""
         ...
 
+    async def waiting(self, ids: Sequence[str] | None, limit: int) -> Sequence[Parked]:
+        """Return tasks that wait: those of these ids, or (None) any, up to so many."""
+        ...
+
     async def end(self, ends: Mapping[str, JournalEnd]) -> None:
         """Forget what is not needed any more, by task."""
         ...

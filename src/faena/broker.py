@@ -31,6 +31,7 @@ from faena.model.delivery import (
     DeadLetter,
     DeadReason,
     Delivery,
+    Found,
     Malformed,
     Place,
     QueueStatus,
@@ -237,6 +238,10 @@ class Broker(Protocol):
 
     async def locate(self, ids: Sequence[str]) -> Sequence[Place | None]:
         """Say for each id where its message is; None: not in this broker."""
+        ...
+
+    async def find(self, task_id: str) -> Found | None:
+        """Say where a message is, with what is known of it there; None: not in this broker."""
         ...
 
     def consumer(self, holder: Holder, queues: Sequence[str], taking: Taking = USUAL) -> Consumer:

@@ -12,6 +12,7 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overloa
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
+from faena.app import asking
 from faena.app.control import Control
 from faena.app.current import declare_shared_in, set_current
 from faena.app.journal import AppJournal
@@ -437,6 +438,8 @@ class Faena:
     async def asignal_event(self, name: str, value: Any = None) -> None:
         """Do as `signal_event`, without blocking the event loop."""
         await self.journal.asignal(name, value)
+
+    explain, aexplain = asking.explain, asking.aexplain
 
     def workflow(self, workflow_id: str) -> WorkflowHandle:
         """Return the handle of a workflow that was sent before, by anybody."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, overload
 
 from msgspec import to_builtins
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
+from faena.app.commands import ControlCommand
 from faena.app.inspect import Answers, Inspect
 from faena.app.links import Link, Links
 from faena.app.orders import end_waiting, give, order_of
@@ -29,6 +30,28 @@ class Control:
 
     def __init__(self, links: Links, conf: Settings) -> None:
         self._links, self._conf = links, conf
+        self.commands: dict[str, ControlCommand] = {}  # that the app declares itself, by name
+
+    @overload
+    def command(self, function: Callable[..., Any], /) -> ControlCommand: ...
+    @overload
+    def command(self, *, name: str = ..., everywhere: bool = ...) -> Callable[[Callable[..., Any]], ControlCommand]: ...
+    def command(  # type: ignore[misc]  # the overloads say more than an implementation can
+        self, function: Any = None, /, *, name: str = "", everywhere: bool = False
+    ) -> Any:
+        """Make a command of a function: `@app.control.command`, to be run by workers when `tell` or `faena control` asks.
+
+        One process of each worker runs it, beside its tasks, in a thread of its own or (`async def`) in the loop;
+        `everywhere`: each process does, and the answer is a list. It returns plain data.
+        """
+        if function is None:
+            return lambda later: self._declare(later, name, everywhere)
+        return self._declare(function, name, everywhere)
+
+    def _declare(self, function: Callable[..., Any], name: str, everywhere: bool) -> ControlCommand:
+        command = ControlCommand(function, name, everywhere)
+        self.commands[command.name] = command
+        return command
 
     def revoke(self, task_id: str | Sequence[str], terminate: bool = False, signal: str = "") -> None:
         """Never begin these tasks, anywhere, also where a worker starts later; `terminate` stops those that run.
@@ -262,6 +285,10 @@ class Control:
         """Let tasks run again that were revoked."""
         if ids and await link.backend.revocations.remove(ids):
             await link.backend.mailbox.send(_command("unrevoke", {"ids": list(ids)}, (), 60.0))
+
+    async def tell_through(self, link: Link, name: str, arguments: dict[str, Any], timeout_s: float) -> Answers:
+        """Do as `tell`, through an open link."""
+        return await self._tell(link, name, arguments, (), timeout_s, reply=True)
 
     # -- internals -----------------------------------------------------------------------------------------
 

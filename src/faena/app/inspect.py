@@ -63,6 +63,10 @@ class Inspect:
         """Ask for the queues that they take from."""
         return self._ask("active_queues")
 
+    def commands(self) -> Answers:
+        """Ask for the commands that the app declares itself."""
+        return self._ask("commands")
+
     def scheduled(self) -> Answers:
         """Return the delayed tasks, under the one name `broker`: that is where they wait, not in a worker.
 
@@ -87,7 +91,9 @@ async def delayed(link: Link, limit: int) -> list[Message]:
     found: list[Message] = []
     for status in await broker.queues.status():
         if status.delayed:
-            listed = await broker.queues.browse(status.name, limit, offset=status.waiting)  # waiting ones stand before them
+            listed = await broker.queues.browse(
+                status.name, limit, offset=status.waiting + status.limited
+            )  # these stand before them
             found += [message for place, message in listed if place is Place.DELAYED]
     return sorted(found, key=lambda message: message.due_at_s or 0.0)
 

@@ -29,11 +29,14 @@ def order_of(rule: RevokeRule, now_s: float, expires_at_s: float | None) -> Orde
 
 
 async def end_waiting(link: Link, rule: RevokeRule, end: Callable[[Sequence[Message]], Awaitable[None]]) -> int:
-    """Take the messages that a rule is about out of their queues, where the broker can, and end them; return how many."""
-    broker = link.broker
+    """End the tasks that a rule is about and that wait, where the broker lets them be taken out; return how many."""
+    broker, journal = link.broker, link.backend.journal
+    waits = [each.message.id for each in await journal.waiting(None, _MOST_LOOKED_AT) if rule.matches(each.message)]
+    unparked = await journal.unpark(waits)
+    await end(unparked)
+    count = len(unparked)
     if not (broker.capabilities.cancels and broker.capabilities.browses):
-        return 0
-    count = 0
+        return count
     for status in await broker.queues.status():
         ids: list[str] = []
         for offset in range(0, _MOST_LOOKED_AT, _PAGE):

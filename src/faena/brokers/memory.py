@@ -14,6 +14,7 @@ from faena.model.delivery import (
     DeadLetter,
     DeadReason,
     Delivery,
+    Found,
     Malformed,
     Place,
     QueueStatus,
@@ -94,6 +95,14 @@ class MemoryBroker:
         with self.state.lock:
             now_s = self.state.clock()
             return [self.state.messages.place(task_id, now_s) for task_id in ids]
+
+    async def find(self, task_id: str) -> Found | None:
+        with self.state.lock:
+            found = self.state.messages.find(task_id, self.state.clock())
+            if found is not None or self.state.messages.place(task_id, self.state.clock()) is None:
+                return found
+            letter = self.state.messages.letters(ids=[task_id])[-1]
+            return Found(Place.DEAD, letter.message, letter.deliveries, letter.crashes)
 
     def consumer(self, holder: Holder, queues: Sequence[str], taking: Taking = USUAL) -> MemoryConsumer:
         return MemoryConsumer(self.state, self.io, holder, queues, taking)

@@ -21,7 +21,7 @@ from faena.drivers.rabbitmq.publisher import Publisher
 from faena.drivers.rabbitmq.queues import RabbitQueues
 from faena.drivers.rabbitmq.topology import PRIORITIES
 from faena.errors import NotSupported
-from faena.model.delivery import Place, Verdict
+from faena.model.delivery import Found, Place, Verdict
 from faena.model.limit import Change, LimitStatus, Obstacle, Terms
 from faena.model.message import Message
 from faena.model.turns import USUAL, Taking
@@ -93,6 +93,12 @@ class RabbitmqBroker:
         )  # fmt: skip
 
     async def locate(self, ids: Sequence[str]) -> Sequence[Place | None]:  # noqa: ARG002
+        raise NotSupported(
+            "finding a message by its id", self._location.shown, "RabbitMQ has no access by id",
+            "look at the task's result instead",
+        )  # fmt: skip
+
+    async def find(self, task_id: str) -> Found | None:  # noqa: ARG002
         raise NotSupported(
             "finding a message by its id", self._location.shown, "RabbitMQ has no access by id",
             "look at the task's result instead",

@@ -15,13 +15,13 @@ from faena.broker import Capabilities, DeadLetters, Holder, Leases, Queues
 from faena.drivers.redis.driver import Driver, driver_for
 from faena.drivers.redis.letters import RedisDeadLetters
 from faena.drivers.redis.lost import forget_lost, note_lost, take_lost
-from faena.drivers.redis.messages import Words, deliveries_of, encode, message_of, row_of, rows_of
+from faena.drivers.redis.messages import Words, deliveries_of, encode, found_of, message_of, row_of, rows_of
 from faena.drivers.redis.queues import RedisQueues
 from faena.drivers.redis.settling import begin, settle
 from faena.drivers.redis.waiting import Waiter
 from faena.drivers.signals import Alarm
 from faena.errors import BrokerUnavailable, PublishedInPart
-from faena.model.delivery import Delivery, Malformed, Place, Settlement, Verdict, VerdictKind, counts_of
+from faena.model.delivery import Delivery, Found, Malformed, Place, Settlement, Verdict, VerdictKind, counts_of
 from faena.model.message import HIGHEST_PRIORITY, Message
 from faena.model.turns import USUAL, Taking, turns_of
 from faena.types import Io
@@ -136,6 +136,16 @@ class RedisBroker:
             places = await self.driver.run("locate", *ids[at : at + _AT_ONCE])
             found += [Place(place.decode()) if place else None for place in places]
         return found
+
+    async def find(self, task_id: str) -> Found | None:
+        (place,) = await self.locate([task_id])
+        if place is None:
+            return None
+        if place is Place.DEAD:
+            letter = await self._dead_letters.find(task_id)
+            return None if letter is None else Found(place, letter.message, letter.deliveries, letter.crashes)
+        row = await self.driver.run("find", task_id)
+        return None if row is None else found_of(place, *row)
 
     def consumer(self, holder: Holder, queues: Sequence[str], taking: Taking = USUAL) -> RedisConsumer:
         return RedisConsumer(self.driver, holder, queues, taking)

@@ -23,6 +23,7 @@ from faena.model.delivery import (
     DeadLetter,
     DeadReason,
     Delivery,
+    Found,
     Malformed,
     Place,
     QueueStatus,
@@ -134,6 +135,9 @@ class SqliteBroker:
 
     async def locate(self, ids: Sequence[str]) -> Sequence[Place | None]:
         return await self.driver.read(partial(queues.locate, ids=ids)) if ids else ()
+
+    async def find(self, task_id: str) -> Found | None:
+        return await self.driver.read(partial(queues.find, task_id=task_id))
 
     def consumer(self, holder: Holder, queues: Sequence[str], taking: Taking = USUAL) -> SqliteConsumer:
         return SqliteConsumer(self, holder, queues, taking)

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 # name -> (module, summary); a module has `COMMAND`, a function, or `COMMANDS`, functions by name, with perhaps `DEFAULT`,
-# the name of the one that is meant when none is named; `spec()` where the function's signature does not say everything
+# the name of the one that is meant when none is named, and `OTHERWISE`, that of the one that takes every other name;
+# `spec()` where the function's signature does not say everything
 CATALOG = {
     "worker": ("faena.cli.commands.worker", "Start a worker: run the tasks of an app."),
     "call": ("faena.cli.commands.call", "Send a task, and wait for its result if asked to."),
     "result": ("faena.cli.commands.result", "Show the state and the result of a task."),
+    "explain": ("faena.cli.commands.explain", "Say why a task is not running."),
     "workflow": ("faena.cli.commands.workflow", "Show workflows; run them again, cancel them."),
     "schedule": ("faena.cli.commands.schedule", "Show schedules; add, change, pause, run and remove them."),
     "beat": ("faena.cli.commands.beat", "Send what schedules say, and do nothing else."),
@@ -67,6 +69,9 @@ def with_default(words: Sequence[str]) -> list[str]:
         module = import_module(CATALOG[word][0])
         default = getattr(module, "DEFAULT", None)
         after = words[index + 1 :]
+        otherwise = getattr(module, "OTHERWISE", None)
+        if otherwise and after and not after[0].startswith("-") and after[0] not in module.COMMANDS:
+            return [*words[: index + 1], otherwise, *after]
         if default is None or not {"-h", "--help", *module.COMMANDS}.isdisjoint(after):
             break
         if not after or after[0].startswith("-"):

@@ -11,6 +11,16 @@ from msgspec import Struct
 
 from faena.model.message import Message
 
+QUESTIONS = (
+    "ping", "active", "reserved", "scheduled", "registered", "stats", "conf", "active_queues", "query_task", "explain",
+    "commands",
+)  # fmt: skip
+RESERVED = (
+    *QUESTIONS, "shutdown", "restart", "revoke", "unrevoke", "pool_grow", "pool_shrink", "add_consumer", "cancel_consumer",
+    "order", "withdraw", "autoscale",
+)  # fmt: skip
+"""The commands that every worker knows; an app cannot declare others of these names."""
+
 
 class Command(Struct, frozen=True, array_like=True):
     """Something asked of workers. `to` names workers; empty means all."""

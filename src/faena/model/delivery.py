@@ -132,3 +132,15 @@ class Place(StrEnum):
     LIMITED = "limited"  # waits in its lane for what its limits allow
     HELD = "held"
     DEAD = "dead"
+
+
+class Found(Struct, frozen=True):
+    """A message, wherever it is in a broker."""
+
+    place: Place
+    message: Message | None  # None: malformed
+    deliveries: int = 0  # how often it was handed out
+    crashes: int = 0
+    ahead: int | None = None  # of one that waits: how many of its queue come before it; None: not counted
+    owner: str = ""  # of one that is held: who holds it, for people; "": not known
+    lease_ends_at_s: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -11,8 +12,8 @@ from typing import Any, Protocol
 import msgspec
 
 from faena.app.links import Link
-from faena.errors import BackendError, FaenaError, StorageError, did_you_mean
-from faena.model.control import Command, Order, OrderKind, Reply
+from faena.errors import BackendError, FaenaError, StorageError
+from faena.model.control import QUESTIONS, Command, Order, OrderKind, Reply
 from faena.worker.handle import ProcessHandle, ProcessState
 from faena.worker.scaling import Scaler
 from faena.worker.wire import Answer
@@ -21,14 +22,9 @@ log = logging.getLogger("faena.worker")
 
 _WAIT_S = 30.0
 _PROCESS_ANSWERS_WITHIN_S = 0.8
+_ANSWER_TRAVELS_S = 0.2
 _REPLIES_KEPT_S = 60.0
-QUESTIONS = (
-    "ping", "active", "reserved", "scheduled", "registered", "stats", "conf", "active_queues", "query_task",
-)  # fmt: skip
-KNOWN = (
-    *QUESTIONS, "shutdown", "restart", "revoke", "unrevoke", "pool_grow", "pool_shrink", "add_consumer", "cancel_consumer",
-    "order", "withdraw", "autoscale",
-)  # fmt: skip
+_LONGEST_COMMAND_S = 600.0
 
 
 class Commanded(Protocol):
@@ -73,7 +69,9 @@ class CommandServer:
     async def _serve(self, command: Command) -> None:
         reply = Reply(command.id, self._worker.name)
         try:
-            reply = Reply(command.id, self._worker.name, await self._obey(command.name, command.arguments))
+            left_s = command.expires_at_s - time.time() - _ANSWER_TRAVELS_S
+            within_s = max(_PROCESS_ANSWERS_WITHIN_S, min(left_s, _LONGEST_COMMAND_S))
+            reply = Reply(command.id, self._worker.name, await self._obey(command.name, command.arguments, within_s))
         except FaenaError as error:
             reply = Reply(command.id, self._worker.name, None, str(error))
         except Exception as error:  # a stranger's arguments; a command never stops a worker
@@ -84,7 +82,7 @@ class CommandServer:
         except (BackendError, StorageError, OSError) as error:
             log.warning("answering command '%s': %s", command.name, error)
 
-    async def _obey(self, name: str, arguments: dict[str, Any]) -> Any:
+    async def _obey(self, name: str, arguments: dict[str, Any], within_s: float) -> Any:
         if name in QUESTIONS:
             return await self._answer(name, arguments)
         worker = self._worker
@@ -119,7 +117,7 @@ class CommandServer:
                 return await self._add_consumer(_text(arguments, "queue"))
             case "cancel_consumer":
                 return await self._cancel_consumer(_text(arguments, "queue"))
-        raise FaenaError(f"unknown command '{name}'{did_you_mean(name, KNOWN)}")
+        return await self._own(name, arguments, within_s)
 
     # -- questions -----------------------------------------------------------------------------------------
 
@@ -133,15 +131,27 @@ class CommandServer:
             case "active_queues":
                 return [{"name": queue} for queue in worker.queues]
             case "stats":
-                return {**worker.stats(), "of_processes": await self._ask_all("stats", arguments)}
+                return {**worker.stats(), **self._pool(), "of_processes": await self._ask_all("stats", arguments)}
             case "active":
                 return await self._active()
+            case "explain":
+                return await self._explain(str(arguments.get("id", "")), str(arguments.get("task", "")))
             case "query_task":
                 return await self._query({str(task_id) for task_id in arguments.get("ids", ())})
             case "reserved":
                 return [item for answer in await self._ask_all(name, arguments) for item in answer]
         answers = await self._ask_all(name, arguments)  # the same in all processes; the first will do
         return answers[0] if answers else None
+
+    def _pool(self) -> dict[str, Any]:
+        """Return, in Celery's words, what there is of processes."""
+        worker, bounds = self._worker, self._worker.scaler.bounds
+        pids = [each.pid for each in worker.processes]
+        return {
+            "pid": os.getpid(),
+            "pool": {"max-concurrency": worker.wanted_processes(), "processes": pids},
+            "autoscale": None if bounds is None else {"max": bounds.most, "min": bounds.least},
+        }
 
     async def _active(self) -> list[dict[str, Any]]:
         """Return what runs; of a process that does not answer, what its memory says."""
@@ -165,6 +175,21 @@ class CommandServer:
         found = {item["id"]: ["reserved", item] for item in reserved if item["id"] in wanted}
         return found | {item["id"]: ["active", item] for item in await self._active() if item["id"] in wanted}
 
+    async def _explain(self, task_id: str, task: str) -> dict[str, Any]:
+        """Return the facts of this worker, for one who asks why a task is not running."""
+        worker = self._worker
+        knows, found = await asyncio.gather(self._ask_all("knows", {"task": task}), self._query({task_id}))
+        state, info = found.get(task_id, ("", {}))
+        working = [each for each in worker.processes if each.state is ProcessState.WORKING]
+        return {
+            "queues": list(worker.queues),
+            "knows": any(knows) if task and knows else None,
+            "holds": state,
+            "runtime_s": info.get("runtime_s"),
+            "processes": len(working),
+            "busy": sum(bool(each.running()) for each in working),
+        }
+
     async def _ask_all(self, name: str, arguments: dict[str, Any]) -> list[Any]:
         answers = await self._ask_each(self._asked(), name, arguments)
         return [answer.value for answer in answers if answer is not None and answer.error is None]
@@ -176,6 +201,23 @@ class CommandServer:
 
     def _asked(self) -> list[ProcessHandle]:
         return [each for each in self._worker.processes if each.state is not ProcessState.STARTING]
+
+    async def _own(self, name: str, arguments: dict[str, Any], within_s: float) -> Any:
+        """Let a process run a command that the app declares; or each, and give a list, where the command says so."""
+        asked = sorted(self._asked(), key=lambda handle: (handle.state is not ProcessState.WORKING, handle.index))
+        if not asked:
+            raise FaenaError("no process of this worker has begun yet")
+        (known,) = await self._ask_each(asked[:1], "commands", {})
+        listed = known.value if known is not None and known.error is None else []
+        if any(each["name"] == name and each["everywhere"] for each in listed):
+            answers = await asyncio.gather(*(each.ask(name, arguments, within_s, own=True) for each in asked))
+            return [{"pid": handle.pid, **_as_dict(answer)} for handle, answer in zip(asked, answers, strict=True)]
+        answer = await asked[0].ask(name, arguments, within_s, own=True)
+        if answer is None:
+            raise FaenaError(f"its process {asked[0].pid} gave no answer within {within_s:.1f} s")
+        if answer.error is not None:
+            raise FaenaError(answer.error)
+        return answer.value
 
     # -- changes -------------------------------------------------------------------------------------------
 
@@ -238,6 +280,12 @@ class CommandServer:
             await self._ask_all("consume", {"queues": queues})
         else:  # what a process holds belongs to its connection: another process takes from the new ones
             self._worker.restart_processes()
+
+
+def _as_dict(answer: Answer | None) -> dict[str, Any]:
+    if answer is None:
+        return {"error": "no answer in time"}
+    return {"error": answer.error} if answer.error is not None else {"value": answer.value}
 
 
 def _number(arguments: dict[str, Any], name: str) -> int:

@@ -42,7 +42,7 @@ from faena.worker.batches import Batches
 from faena.worker.broadcasting import Broadcasts
 from faena.worker.connection import BROKEN, Connection
 from faena.worker.coroutines import Coroutines, hard_limit_of
-from faena.worker.describe import described, lost, released
+from faena.worker.describe import described, described_runs, lost, released
 from faena.worker.event_loop import loop_factory
 from faena.worker.lanes import Finished, Lanes
 from faena.worker.loans import Loans
@@ -165,8 +165,9 @@ class Core:
         self.lanes.time_limits = self._refusals.time_limits
         if rule is None:
             return []
-        attempts = [*(lane.attempt for lane in self.lanes.lanes), *self._coroutines.attempts()]
-        running = [attempt.delivery.message for attempt in attempts if attempt is not None]
+        running = [
+            each.delivery.message for each in self._attempts() if each.calls is None
+        ]  # a batch stops as a whole only
         return [message.id for message in running if rule.matches(message)]
 
     def withdraw(self, kind: str, names: Sequence[str]) -> None:
@@ -175,28 +176,21 @@ class Core:
         self.lanes.time_limits = self._refusals.time_limits
 
     def consume(self, queues: Sequence[str]) -> None:
-        """Take from these queues from now on; what was taken from others and has not begun goes back.
-
-        To be called in the I/O thread.
-        """
+        """Take from these queues from now on; what has not begun goes back. To be called in the I/O thread."""
         queues = self._broadcasts.with_copies(queues)
         self._connection.consume(queues)
         self._loans.consume(queues)
-        plain, coroutines = self.lanes.take_back(), self._coroutines.take_back()
-        self.lanes.put([item for item in plain if item.message.queue in queues])
-        self._coroutines.put([item for item in coroutines if item.message.queue in queues])
-        self._give_back([item for item in (*plain, *coroutines) if item.message.queue not in queues])
+        self._give_back([*self.lanes.take_back(), *self._coroutines.take_back(), *self._batches.take_back()])
 
     def active(self) -> list[dict[str, Any]]:
         """Return what runs now. To be called in the I/O thread."""
         now_s = time.time()
-        attempts = [*(lane.attempt for lane in self.lanes.lanes), *self._coroutines.attempts()]
-        return [described(attempt.delivery, attempt, now_s) for attempt in attempts if attempt is not None]
+        return [found for attempt in self._attempts() for found in described_runs(attempt, now_s)]
 
     def reserved(self) -> list[dict[str, Any]]:
         """Return what is held and has not begun. To be called in the I/O thread."""
         held = [*flat([*self.lanes.todo, *self._coroutines.todo]), *self._batches.waiting(), *self._suspects]
-        return [described(delivery, None, 0.0) for delivery in held]
+        return [described(delivery) for delivery in held]
 
     # -- the I/O thread ------------------------------------------------------------------------------------
 
@@ -528,6 +522,11 @@ class Core:
         if deliveries:
             self.lanes.done.extend([(Completion(Release(item)), released(item), item) for item in deliveries])
             self._to_flush.set()
+
+    def _attempts(self) -> list[Attempt]:
+        """Return what runs."""
+        in_lanes = [lane.attempt for lane in self.lanes.lanes]
+        return [*(attempt for attempt in in_lanes if attempt is not None), *self._coroutines.attempts()]
 
     def _running(self) -> int:
         return self.lanes.running() + len(self._coroutines)

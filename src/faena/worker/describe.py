@@ -10,28 +10,45 @@ from typing import Any
 from faena.engine.attempt import Attempt
 from faena.model.delivery import Delivery
 from faena.model.event import Event, EventKind
+from faena.model.message import Message
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
 _LONGEST = 300
 
 
-def described(delivery: Delivery, attempt: Attempt | None, now_s: float) -> dict[str, Any]:
-    """Return what is known of a delivery; `attempt` where it runs. Arguments are texts, cut where they are long."""
-    message = delivery.message
-    found: dict[str, Any] = {
-        "id": message.id, "name": message.task, "type": message.task, "queue": message.queue, "retries": message.retries,
-        "priority": message.priority, "worker_pid": os.getpid(),
-        "delivery_info": {
-            "routing_key": message.queue, "priority": message.priority, "redelivered": delivery.deliveries > 1,
-        },
-    }  # fmt: skip
-    if attempt is not None:
-        found |= {"args": _text(tuple(attempt.args)), "kwargs": _text(attempt.kwargs)}
+def described(delivery: Delivery) -> dict[str, Any]:
+    """Return what is known of a delivery that has not begun."""
+    return _of_message(delivery.message, delivery.deliveries)
+
+
+def described_runs(attempt: Attempt, now_s: float) -> list[dict[str, Any]]:
+    """Return what is known of what runs: it, or each call of a batch. Arguments are texts, cut where they are long."""
+    if attempt.calls is None:
+        delivery = attempt.delivery
+        found: list[tuple[dict[str, Any], Any, Any]] = [
+            (_of_message(delivery.message, delivery.deliveries), attempt.args, attempt.kwargs)
+        ]
+    else:
+        found = [
+            (_of_message(call.request.message, call.request.deliveries), call.args, call.kwargs)
+            for call in attempt.calls
+            if call.request.message is not None
+        ]
+    for each, args, kwargs in found:
+        each |= {"args": _text(tuple(args)), "kwargs": _text(kwargs)}
         if attempt.started_at_s:
             started_at_s = attempt.started_at_s
-            found |= {"started_at": started_at_s, "time_start": started_at_s, "runtime_s": round(now_s - started_at_s, 3)}
-    return found
+            each |= {"started_at": started_at_s, "time_start": started_at_s, "runtime_s": round(now_s - started_at_s, 3)}
+    return [each for each, _, _ in found]
+
+
+def _of_message(message: Message, deliveries: int) -> dict[str, Any]:
+    return {
+        "id": message.id, "name": message.task, "type": message.task, "queue": message.queue, "retries": message.retries,
+        "priority": message.priority, "worker_pid": os.getpid(),
+        "delivery_info": {"routing_key": message.queue, "priority": message.priority, "redelivered": deliveries > 1},
+    }  # fmt: skip
 
 
 def _text(value: Any) -> str:

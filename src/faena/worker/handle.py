@@ -70,12 +70,12 @@ class ProcessHandle:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(pack(spoken))
 
-    async def ask(self, name: str, arguments: dict[str, Any], timeout_s: float) -> Answer | None:
-        """Return the process's answer, or None when it gave none in time."""
+    async def ask(self, name: str, arguments: dict[str, Any], timeout_s: float, *, own: bool = False) -> Answer | None:
+        """Return the process's answer, or None when it gave none in time. `own`: it is a command of the app's."""
         number = next(self._numbers)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._questions[number] = future
-        self.say(Query(number, name, arguments))
+        self.say(Query(number, name, arguments, own))
         try:
             async with asyncio.timeout(timeout_s):
                 return await future

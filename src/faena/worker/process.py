@@ -30,6 +30,7 @@ from faena.worker.choice import chosen, warn_of_slips
 from faena.worker.connection import BROKEN
 from faena.worker.core import Core
 from faena.worker.options import CoreOptions
+from faena.worker.own_commands import run_command
 from faena.worker.questions import answer
 from faena.worker.slots import Slots
 from faena.worker.wire import (
@@ -116,6 +117,7 @@ class _Process:
         conf = app.conf
         self._link, self._slots, self._exit_code, self._holder = link, slots, 0, holder
         self._writer: asyncio.StreamWriter | None = None
+        self._asides: set[asyncio.Task[None]] = set()  # commands of the app that run
         self._app = app
         options = CoreOptions(
             holder=holder,
@@ -169,6 +171,10 @@ class _Process:
                     self._core.revoke(ids, terminate, remember)
                 case Unrevoke(ids=ids):
                     self._core.unrevoke(ids)
+                case Query(own=True) as query:
+                    aside = asyncio.get_running_loop().create_task(self._run_command(query))
+                    self._asides.add(aside)
+                    aside.add_done_callback(self._asides.discard)
                 case Query(number=number, name=name, arguments=arguments):
                     self._say(self._answer(number, name, arguments))
 
@@ -198,6 +204,20 @@ class _Process:
             return Answer(number, answer(self._core, name, arguments))
         except FaenaError as error:
             return Answer(number, None, str(error))
+        except Exception as error:  # noqa: BLE001 - a stranger's arguments; a question never stops a process
+            return Answer(number, None, f"{type(error).__name__}: {error}")
+
+    async def _run_command(self, query: Query) -> None:
+        """Run a command of the app's. Whatever it raises, an exit included, is no more than an answer."""
+        try:
+            answer = Answer(query.number, await run_command(self._app, query.name, query.arguments))
+            pack(answer)
+        except FaenaError as error:
+            answer = Answer(query.number, None, str(error))
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            log.warning("command '%s' failed", query.name, exc_info=True)
+            answer = Answer(query.number, None, f"{type(error).__name__}: {error}")
+        self._say(answer)
 
     def _say(self, spoken: ToSupervisor) -> None:
         if self._writer is not None:

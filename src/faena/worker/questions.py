@@ -34,6 +34,10 @@ def answer(core: Core, name: str, arguments: dict[str, Any]) -> Any:
                 "cpu_s": round(used.ru_utime + used.ru_stime, 3),
                 "max_rss_kib": used.ru_maxrss,
             }
+        case "knows":
+            return arguments["task"] in core.app.tasks
+        case "commands":
+            return [command.describe() for command in core.app.control.commands.values()]
         case "consume":
             return core.consume(arguments["queues"])
         case "order":

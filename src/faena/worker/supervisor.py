@@ -34,6 +34,7 @@ from faena.worker.drain import Phase, next_change_s, phase
 from faena.worker.enforcement import Enforcement
 from faena.worker.handle import ProcessHandle, ProcessState, describe_exit
 from faena.worker.health import HealthFile, HealthServer
+from faena.worker.housekeeping import expire_forever
 from faena.worker.leases import LeaseKeeper
 from faena.worker.options import WorkerOptions
 from faena.worker.presence import Presence
@@ -60,8 +61,6 @@ log = logging.getLogger("faena.worker")
 
 _LOOK_EVERY_S = 0.25  # at the slots, while something runs that has a limit
 _LOOK_IDLE_S = 1.0
-_EXPIRE_EVERY_S = 30.0
-_EXPIRE_AT_ONCE = 1000
 _PAUSE_WITHOUT_MEANS_S = 5.0
 _PATIENCE_S, _LEAST_PATIENCE_S = 30.0, 0.25  # with the broker, about one process
 _BOOT_SLOTS = 1024  # the slots are made before the process knows how many it needs
@@ -141,7 +140,7 @@ class Supervisor:
         settings = self.hello.settings
         async with asyncio.TaskGroup() as group:
             group.create_task(self._presence.announce_forever())
-            group.create_task(self._expire_forever())
+            group.create_task(expire_forever(self.link, settings["dead_letter_expires"]))
             group.create_task(CommandServer(self).serve_forever())
             group.create_task(self.scaler.scale_forever())
             if settings["worker_health_file"]:
@@ -454,20 +453,6 @@ class Supervisor:
         """Tell every process that these may run again."""
         for handle in self.processes:
             handle.say(Unrevoke(tuple(ids)))
-
-    async def _expire_forever(self) -> None:
-        assert self.hello is not None
-        keep_s = self.hello.settings["dead_letter_expires"]
-        while True:
-            try:
-                removed = _EXPIRE_AT_ONCE
-                while removed >= _EXPIRE_AT_ONCE:
-                    removed = await self.link.backend.expire(_EXPIRE_AT_ONCE)
-                if keep_s:
-                    await self.link.broker.dead_letters.purge(before_s=time.time() - keep_s)
-            except _BROKEN as error:
-                log.warning("removing what has expired: %s", error)
-            await asyncio.sleep(_EXPIRE_EVERY_S)
 
     # -- telling -------------------------------------------------------------------------------------------
 

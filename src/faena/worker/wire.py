@@ -80,6 +80,7 @@ class Query(Struct, frozen=True, tag=True):
     number: int
     name: str
     arguments: dict[str, Any]
+    own: bool = False  # a command that the app declares
 
 
 class Answer(Struct, frozen=True, tag=True):

@@ -27,6 +27,10 @@ async def ahold(name):
     mark(f"begin {name}")
     await asyncio.sleep(60)
 
+@app.task(bind=True)
+def waits(self, event):
+    return self.wait_for_event(event)
+
 @app.task
 def slow(name):
     mark(f"begin {name}")
@@ -48,10 +52,14 @@ def test_what_has_a_header_is_revoked_wherever_it_is_and_by_workers_that_start_l
     site.app(APP)
     control = site.client.control
     ours = [site.send("hold", 1, headers={"tenant": "7"}), site.send("hold", 2, headers={"tenant": 7}, countdown=3600)]
+    parked = site.send("waits", "paid", headers={"tenant": "7"}, queue="events")
+    worker = present(site, until, "-c", "1", "-Q", "events")
+    until(lambda: parked.state == "WAITING")
+    worker.stop()
     other = site.send("hold", "other", headers={"tenant": "8"})
     let_go(site, "other", "again")
-    assert control.revoke_by_header({"tenant": "7"}) == 2
-    check_revoked(*ours)  # without any worker
+    assert control.revoke_by_header({"tenant": "7"}) == 3
+    check_revoked(*ours, parked)  # without any worker
     (order,) = control.orders()
     assert (order.name, order.value["headers"]) == ("any task with header tenant=7", {"tenant": "7"})
 

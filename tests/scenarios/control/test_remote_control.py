@@ -131,3 +131,30 @@ def test_a_pool_of_one_process_refuses_to_grow_and_says_why(site, app, until):
     done = faena(site, "control", "pool-grow")
     why = "the pool of this worker is 'threads', which is one process; start it with --pool processes"
     assert (done.returncode, done.stdout) == (1, f"faena@{os.uname().nodename}: refused: {why}\n")
+
+
+def test_every_call_of_a_batch_that_runs_is_told_of_and_those_that_wait_go_back_with_their_queue(site, until):
+    site.app("""
+    @app.task(batch=(3, 60), queue="bulk")
+    def many(calls):
+        mark("begin")
+        until = time.monotonic() + 60
+        while not os.path.exists("go-all") and time.monotonic() < until:
+            time.sleep(0.01)
+        return [call.args[0] for call in calls]
+    """)
+    present(site, until, "-c", "1", "-Q", "default,bulk")
+    control = site.client.control
+    together = [site.send("many", number, queue="bulk") for number in range(3)]
+    site.until_marked("begin")
+    ((_, active),) = control.inspect().active().items()
+    assert sorted((each["id"], each["args"]) for each in active) == sorted(
+        (sent.id, f"({number},)") for number, sent in enumerate(together)
+    )
+    let_go(site, "all")
+    assert [each.get(timeout=10) for each in together] == [0, 1, 2]
+    alone = site.send("many", 9, queue="bulk")
+    until(lambda: site.queue("bulk").held == 1)
+    control.cancel_consumer("bulk")
+    until(lambda: (site.queue("bulk").held, site.queue("bulk").waiting) == (0, 1))
+    assert alone.state == "PENDING"

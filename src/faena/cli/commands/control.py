@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal as signals
 from collections.abc import Sequence
 from datetime import datetime
+from json import loads
 from typing import Annotated, Any
 
 from faena._lib.arguments import Argument, Option
@@ -210,6 +211,42 @@ def time_limit(
     return 1 if answers.missing else 0
 
 
+def run_command(
+    session: Session,
+    name: Annotated[str, Argument("Name of the command; - may stand for _.")],
+    arguments: Annotated[Sequence[tuple[str, str]], Argument("Its arguments, as NAME=VALUE.", convert=_header)] = (),
+    *,
+    destination: Destination = (),
+    timeout: ReplyTimeout = 2.0,
+    json: Json = False,
+) -> int:
+    """Run a command that the app declares with @app.control.command; `faena control NAME` does so, too.
+
+    Each value is read as JSON; what is no JSON is a text, and so is what the command's annotation calls a text.
+    """
+    app = session.connected_app
+    own = app.control.commands
+    name = name if name in own else name.replace("-", "_")
+    if name not in own and app.tasks:
+        known = (*(each for each in COMMANDS if each != "run"), *own)
+        raise UsageError(
+            f"no command '{name}' of `faena control`, nor one that app '{app.main or 'faena'}' declares"
+            f"{did_you_mean(name, known)}"
+        )
+    texts = own[name].texts() if name in own else set()
+    values = {key: text if key in texts else _value(text) for key, text in arguments}
+    if name in own:
+        own[name].coerce(values)  # what is wrong is said here, and once
+    return _tell(session, name, destination, timeout, json, values)
+
+
+def _value(text: str) -> Any:
+    try:
+        return loads(text)
+    except ValueError:
+        return text
+
+
 COMMANDS = {
     "revoke": revoke,
     "withdraw": withdraw,
@@ -221,7 +258,9 @@ COMMANDS = {
     "autoscale": autoscale,
     "add-consumer": add_consumer,
     "cancel-consumer": cancel_consumer,
+    "run": run_command,
 }
+OTHERWISE = "run"
 
 
 def _tell(

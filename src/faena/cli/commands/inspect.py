@@ -166,7 +166,7 @@ def query_task(
     ]
     code = _print(session, answers, ("worker", "id", "state", "task", "queue", "for"), rows, json)
     if not rows and not json:
-        session.out.remark("no worker has them in hand")
+        session.out.remark("no worker has them in hand; ask why with: faena explain ID")
     return code
 
 
@@ -205,6 +205,18 @@ def _said(order: Order) -> str:
     return "running ones finish"
 
 
+def commands(session: Session, *, destination: Destination = (), timeout: ReplyTimeout = 1.0, json: Json = False) -> int:
+    """List the commands that the app of each worker declares itself; run one with: faena control NAME."""
+    answers = _ask(session, "commands", destination, timeout)
+    rows = [
+        (name, each["name"], each["arguments"], each["help"]) for name, found in answers.items() for each in found or ()
+    ]
+    code = _print(session, answers, ("worker", "command", "arguments", "what it does"), rows, json)
+    if not rows and not json:
+        session.out.remark("the app declares no commands of its own")
+    return code
+
+
 COMMANDS = {
     "ping": ping,
     "workers": workers,
@@ -218,6 +230,7 @@ COMMANDS = {
     "conf": conf,
     "revoked": revoked,
     "orders": orders,
+    "commands": commands,
 }
 DEFAULT = "workers"
 

@@ -68,6 +68,10 @@ class Journals:
                 found.append(parked.message)
         return found
 
+    def waiting(self, ids: Iterable[str] | None, limit: int) -> list[Parked]:
+        found = self._parked.keys() if ids is None else [task_id for task_id in ids if task_id in self._parked]
+        return [self._parked[task_id] for task_id in list(found)[:limit]]
+
     def end(self, task_id: str, end: JournalEnd) -> None:
         self.unpark([task_id])
         if end is JournalEnd.FORGOTTEN:

@@ -22,6 +22,7 @@ from faena.model.delivery import (
     DeadLetter,
     DeadReason,
     Delivery,
+    Found,
     Malformed,
     Place,
     QueueStatus,
@@ -291,6 +292,20 @@ class Messages:
         if entry.claim is not None:
             return Place.HELD
         return _place_of(entry, now_s)
+
+    def find(self, task_id: str, now_s: float) -> Found | None:
+        """Return what is known of a message that is alive."""
+        entry = self._by_id.get(task_id)
+        place = self.place(task_id, now_s)
+        if entry is None or place is None:
+            return None
+        ahead = None
+        if place is Place.WAITING:
+            others = [each for each in self._entries.values() if each.queue == entry.queue and each.claim is None]
+            ahead = sum((each.rank, each.seq) < (entry.rank, entry.seq) for each in others
+                        if self.place(each.id, now_s) is Place.WAITING)  # fmt: skip
+        lease = None if entry.claim is None else self._holders.get(entry.claim[0])
+        return Found(place, message_in(entry.body), entry.deliveries, entry.crashes, ahead, "", lease)
 
     def status(self, now_s: float) -> list[QueueStatus]:
         found: dict[str, dict[str, Any]] = {name: {} for name in (*self._declared, *self._paused)}

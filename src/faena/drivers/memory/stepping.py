@@ -152,6 +152,10 @@ class MemoryJournal:
         with self._state.lock:
             return self._state.journals.unpark(ids)
 
+    async def waiting(self, ids: Sequence[str] | None, limit: int) -> Sequence[Parked]:
+        with self._state.lock:
+            return self._state.journals.waiting(ids, limit)
+
     async def end(self, ends: Mapping[str, JournalEnd]) -> None:
         with self._state.lock:
             for task_id, end in ends.items():

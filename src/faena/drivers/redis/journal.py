@@ -81,6 +81,15 @@ class RedisJournal:
             found += _messages(await self._driver.run("journal", "unpark", *ids[at : at + _AT_ONCE]))
         return found
 
+    async def waiting(self, ids: Sequence[str] | None, limit: int) -> Sequence[Parked]:
+        if ids is not None and not ids:
+            return ()
+        rows = await self._driver.run("journal", "waiting", limit, *(ids or ()))
+        return [
+            Parked(decode(body_in(value)), event.decode(), float(until) / 1000 if until else None)
+            for event, until, value in rows
+        ]
+
     async def end(self, ends: Mapping[str, JournalEnd]) -> None:
         words = [word for each in ends.items() for word in each]
         for at in range(0, len(words), 2 * _AT_ONCE):

@@ -18,7 +18,7 @@ import msgspec
 
 from faena.drivers.redis.location import Location
 from faena.errors import MessageTooLarge
-from faena.model.delivery import Ack, Bury, Delivery, Malformed, Release, Settlement, Verdict
+from faena.model.delivery import Ack, Bury, Delivery, Found, Malformed, Place, Release, Settlement, Verdict
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
 
 Words = list[str | bytes | int]
@@ -114,6 +114,15 @@ def _known_of(text: bytes) -> tuple[int, int, Verdict | None, float | None]:
         decode_verdict(verdict) if verdict else None,
         float(at_s) if at_s else None,
     )
+
+
+def found_of(place: Place, value: bytes, known: bytes | None, ahead: int, holder: bytes | None, until: Any) -> Found:
+    """Read what `find` returned."""
+    returned, crashes = _known_of(known)[:2] if known else (1, 0)
+    deliveries = returned if holder else returned - 1
+    waits = place is Place.WAITING and ahead >= 0
+    until_s = None if until is None else float(until) / 1000
+    return Found(place, message_of(value), deliveries, crashes, ahead if waits else None, "", until_s)
 
 
 def settlement_words(settlement: Settlement, location: Location) -> Words:

@@ -23,6 +23,10 @@ def claims_of(holder: int) -> tuple[int, int]:
     return holder << _RECEIVES_BITS, ((holder + 1) << _RECEIVES_BITS) - 1
 
 
+def holder_of(claim: int) -> int:
+    return claim >> _RECEIVES_BITS
+
+
 def holder_number(holder: str) -> int:
     """Return the row of a holder; one that was never given out is as good as lost."""
     if not (holder.isascii() and holder.isdigit() and len(holder) <= 8):

@@ -13,7 +13,7 @@ from faena.drivers.signals import name_of
 from faena.drivers.sqlite import steps, workflows
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver
-from faena.drivers.sqlite.results import CONTROL
+from faena.drivers.sqlite.results import CONTROL, ids_json
 from faena.drivers.sqlite.statements import statements_of
 from faena.drivers.sqlite.stepping import shares_file
 from faena.model.journal import TO_GO_ON_S, Entry, Parked
@@ -82,6 +82,11 @@ class SqliteJournal:
             return [_decode_message(body) for (body,) in rows]
 
         return await self._driver.write(work) if ids else ()
+
+    async def waiting(self, ids: Sequence[str] | None, limit: int) -> Sequence[Parked]:
+        wanted = (None if ids is None else ids_json(ids), limit)
+        rows = await self._driver.read(lambda sql: sql.execute(JOURNAL.waiting, wanted).fetchall())
+        return [Parked(_decode_message(body), event, due_s) for event, due_s, body in rows]
 
     async def end(self, ends: Mapping[str, JournalEnd]) -> None:
         if ends:

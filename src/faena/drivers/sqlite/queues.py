@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from faena.drivers.sqlite import lanes, places
+from faena.drivers.sqlite import dead_letters, lanes, places
+from faena.drivers.sqlite.claims import holder_of
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.lanes import LANES, Effects
 from faena.drivers.sqlite.places import LIMITED
 from faena.drivers.sqlite.results import ids_json
-from faena.drivers.sqlite.steps import MESSAGES, QUEUES, known_number, message_in
-from faena.model.delivery import Place, QueueStatus
+from faena.drivers.sqlite.steps import HOLDERS, MESSAGES, QUEUES, known_number, message_in
+from faena.model.delivery import Found, Place, QueueStatus
 from faena.model.message import HIGHEST_PRIORITY, Message
 
 _PLACES = (Place.WAITING, Place.LIMITED, Place.DELAYED)
@@ -30,6 +31,25 @@ def locate(connection: Connection, ids: Sequence[str]) -> list[Place | None]:
         waits = Place.WAITING if rank != LIMITED else Place.LIMITED
         places[task_id] = Place.HELD if is_held else Place.DELAYED if is_delayed else waits
     return [places.get(task_id) for task_id in ids]
+
+
+def find(connection: Connection, task_id: str) -> Found | None:
+    """Return what is known of a message, wherever it is."""
+    (place,) = locate(connection, [task_id])
+    if place is Place.DEAD:
+        letter = dead_letters.find(connection, task_id)
+        return None if letter is None else Found(place, letter.message, letter.deliveries, letter.crashes)
+    row = connection.execute(MESSAGES.find, (task_id,)).fetchone()
+    if place is None or row is None:
+        return None
+    seq, claim, queue, deliveries, crashes, body = row
+    message, ahead, owner, until_s = message_in(body), None, "", None
+    first, last = places.ready(queue)
+    if place is Place.WAITING and first <= seq <= last:
+        ahead = connection.execute(MESSAGES.count_before, (first, seq - 1)).fetchone()[0]
+    if claim is not None:
+        owner, until_s = connection.execute(HOLDERS.find, (holder_of(claim),)).fetchone() or ("", None)
+    return Found(place, message, deliveries, crashes, ahead, owner, until_s)
 
 
 def status(connection: Connection) -> list[QueueStatus]:

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from faena.broker import Broker
-from faena.model.delivery import Ack, Bury, DeadReason, Place, QueueStatus
+from faena.errors import NotSupported
+from faena.model.delivery import Ack, Bury, DeadReason, Found, Place, QueueStatus, Verdict, VerdictKind
 from faena.testing.conformance.stage import Stage, expect_places, ids, message, messages, nothing_more, staged, take
 
 
@@ -37,6 +38,36 @@ class Looking:
             "mixed": QueueStatus("mixed", 3, 1, 1, 1, False, 0.0),  # the first one says nothing of when it was sent
             "stopped": QueueStatus("stopped", 0, 0, 0, 0, True, None),
         }
+
+    @staged
+    async def test_a_message_is_found_wherever_it_is_with_what_is_known_of_it(self, stage: Stage) -> None:
+        broker = await stage.broker()
+        if not broker.capabilities.locates:
+            with pytest.raises(NotSupported):
+                await broker.find("unknown")
+            return
+        now_s = time.time()
+        waits, behind, urgent = message(id="waits"), message(id="behind"), message(id="urgent", priority=9)
+        later = message(id="later", due_at_s=now_s + 600)
+        await broker.publish([waits, behind, urgent, later, message(queue="other")])
+        assert await broker.find("unknown") is None
+        assert await broker.find("later") == Found(Place.DELAYED, later)
+        found = [await broker.find(each) for each in ("urgent", "waits", "behind")]
+        assert found == [Found(Place.WAITING, each, ahead=at) for at, each in enumerate((urgent, waits, behind))]
+
+        consumer, holder = await stage.consumer(broker, lease_s=500.0)
+        (held,) = await take(consumer, 1)
+        at_hand = await broker.find("urgent")
+        assert at_hand is not None
+        assert (at_hand.place, at_hand.message, at_hand.deliveries, at_hand.ahead) == (Place.HELD, urgent, 1, None)
+        if at_hand.lease_ends_at_s is not None:
+            assert abs(at_hand.lease_ends_at_s - now_s - 500.0) < 60.0
+        await consumer.settle([Bury(held, DeadReason.REJECTED)])
+        assert await broker.find("urgent") == Found(Place.DEAD, urgent, 1)
+
+        await take(consumer, 1)
+        await broker.leases.recover(holder, {"waits": Verdict(VerdictKind.CRASHED)})
+        assert await broker.find("waits") == Found(Place.WAITING, waits, 1, 1, ahead=0)
 
     @staged
     async def test_browsing_lists_what_will_run_in_that_order_and_takes_nothing(self, stage: Stage) -> None:

@@ -105,6 +105,22 @@ class Remembering:
         assert await signal(backend, "other") == ["3"]
 
     @staged
+    async def test_what_waits_is_looked_at_without_being_woken(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        now_s = time.time()
+        one, two = Parked(message(id="1"), "go ñ"), Parked(message(id="2"), "other", now_s + 600)
+        await backend.journal.park([one, two])
+        assert list(await backend.journal.waiting(["unknown", "1"], 10)) == [one]
+        (found,) = await backend.journal.waiting(["2"], 10)
+        assert (found.message, found.event) == (two.message, "other")
+        assert found.due_at_s is not None
+        assert abs(found.due_at_s - now_s - 600) < 1.0
+        assert list(await backend.journal.waiting([], 10)) == []
+        assert {each.message.id for each in await backend.journal.waiting(None, 10)} == {"1", "2"}
+        assert len(await backend.journal.waiting(None, 1)) == 1
+        assert await signal(backend, "go ñ") == ["1"]
+
+    @staged
     async def test_who_waits_for_what_has_happened_is_not_kept(self, stage: Stage) -> None:
         backend = await stage.backend()
         await signal(backend, "go")

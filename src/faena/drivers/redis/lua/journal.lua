@@ -56,6 +56,18 @@ elseif verb == 'unpark' then  -- ids
     if waited then found[#found + 1] = value end
   end
   return found
+elseif verb == 'waiting' then  -- most, ids (none: any); returns event, when it runs in any case (ms; ''), value for each
+  local ids = {unpack(ARGV, 3)}
+  if #ids == 0 then ids = redis.call('HKEYS', P .. 'parked') end
+  for i = 1, math.min(#ids, tonumber(ARGV[2])) do
+    local kept = redis.call('HGET', P .. 'parked', ids[i])
+    if kept then
+      local length, _, at = struct.unpack('>I2d', kept)
+      local until_ms = redis.call('ZSCORE', P .. 'pd', ids[i]) or ''
+      found[#found + 1] = {string.sub(kept, at, at + length - 1), until_ms, string.sub(kept, at + length)}
+    end
+  end
+  return found
 elseif verb == 'end' then  -- id and what is not needed any more, for each
   for i = 2, #ARGV, 2 do end_journal(ARGV[i], ARGV[i + 1]) end
 elseif verb == 'expire' then  -- most

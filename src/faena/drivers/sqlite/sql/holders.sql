@@ -26,3 +26,6 @@ UPDATE messages SET claim = NULL, redelivered = ? WHERE seq = ?
 
 -- name: end_claims
 DELETE FROM claims WHERE claim BETWEEN ? AND ?
+
+-- name: find
+SELECT owner, expires_at FROM holders WHERE id = ?

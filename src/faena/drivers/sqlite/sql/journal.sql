@@ -40,6 +40,10 @@ SELECT task_id FROM parked WHERE task_id IN (SELECT value FROM json_each(?))
 -- name: unpark
 DELETE FROM parked WHERE task_id = ? RETURNING body
 
+-- name: waiting
+SELECT event, due, body FROM parked
+WHERE ?1 IS NULL OR task_id IN (SELECT value FROM json_each(?1)) LIMIT ?2
+
 -- name: forget
 DELETE FROM journal WHERE task_id = ?
 

@@ -63,3 +63,9 @@ SELECT id, claim IS NOT NULL, due, rank FROM messages WHERE id IN (SELECT value 
 
 -- name: locate_dead
 SELECT id FROM dead WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: find
+SELECT seq, claim, queue, deliveries, crashes, body FROM messages WHERE id = ?
+
+-- name: count_before
+SELECT count(*) FROM (SELECT 1 FROM messages WHERE seq BETWEEN ? AND ? AND claim IS NULL LIMIT 100000)
