@@ -210,6 +210,8 @@ def chaos(site, redis_of, until):
         made.append(Chaos(site, server, until, SEED, lease_s, *urls))
         for _ in range(workers):
             made[0].start_worker()
+        for worker in made[0].workers:
+            worker.until_ready()  # one that finds no server when it starts says so, and ends
         return made[0]
 
     yield start
@@ -285,8 +287,6 @@ def test_what_stands_still_for_longer_than_its_lease_loses_nothing(chaos):
             for pid in each[2]:
                 kill(pid, signal.SIGCONT)
 
-    for worker in ours.workers:
-        worker.until_ready()
     for _ in ours.rounds(STOPS):
         go_on(time.monotonic())
         if len(standing) == 3:
