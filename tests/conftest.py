@@ -214,11 +214,11 @@ class Site:
         return found.get(name)
 
     def unfinished(self) -> int:
-        """Return how many messages are waiting, delayed or held."""
+        """Return how many messages are waiting, under limits, delayed or held."""
         from faena._lib.drive import run
 
         statuses = run(self.client.connection().broker.queues.status())
-        return sum(status.waiting + status.delayed + status.held for status in statuses)
+        return sum(status.waiting + status.limited + status.delayed + status.held for status in statuses)
 
     def dead(self) -> list[Any]:
         from faena._lib.drive import run

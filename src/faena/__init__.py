@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from faena.runner.watchers import StreamWatcher as StreamWatcher
     from faena.tasks.batch import Batch as Batch
     from faena.tasks.batch import BatchCall as BatchCall
+    from faena.tasks.flow import Limit as Limit
     from faena.tasks.signature import Signature as Signature
     from faena.tasks.unique import Debounce as Debounce
     from faena.tasks.unique import Throttle as Throttle
@@ -67,6 +68,7 @@ _EXPORTS = {
     "shared_task": "faena.app.current",
     "signature": "faena.app.canvas",
     "Queue": "faena.model.queue",
+    "Limit": "faena.tasks.flow",
     "Signature": "faena.tasks.signature",
     "Batch": "faena.tasks.batch",
     "BatchCall": "faena.tasks.batch",

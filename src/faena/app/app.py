@@ -16,6 +16,7 @@ from faena.app import asking
 from faena.app.control import Control
 from faena.app.current import declare_shared_in, set_current
 from faena.app.journal import AppJournal
+from faena.app.limits import AppLimits
 from faena.app.links import Link, Links
 from faena.app.publishing import apublish, publish
 from faena.app.results import AppResults
@@ -34,6 +35,7 @@ from faena.tasks.canvas import Canvas, links_in
 from faena.tasks.compile import canvas_of, needs_workflow
 from faena.tasks.context import current_request
 from faena.tasks.errback import check_errback
+from faena.tasks.flow import flow_of
 from faena.tasks.group_result import GroupResults, ResultSet, WorkflowHandle
 from faena.tasks.options import CLAIM_OPTIONS, SendOptions, TaskOptions, check_task_options, seconds
 from faena.tasks.registry import Registry
@@ -83,6 +85,7 @@ class Faena:
         self.tasks = Registry(main or "faena")
         self.links = Links(self.conf)
         self.control = Control(self.links, self.conf)
+        self.limits = AppLimits(self.links)  # of rate and concurrency, as they stand; change them at run time
         self.workflows = AppWorkflows(self)  # those that were sent: look at them, cancel them, run them again
         self.journal = AppJournal(self)  # what tasks remember of their finished steps, and events
         self.buffers: Buffers | None = None  # once `buffered` was used
@@ -132,6 +135,8 @@ class Faena:
         task: _Task[..., Any] = kind(self, name, function, own, bind=bind)
         self.tasks.add(task)
         self._has_rules = self._has_rules or task.rule is not None
+        if task.has_flow:
+            self._sender = None  # it knows the limits of all tasks
         return task
 
     def periodic(self, schedule: When, *, name: str | None = None, **options: Unpack[ScheduleOptions]) -> TaskDecorator:
@@ -464,6 +469,7 @@ class Faena:
                 zone=_zone(conf.timezone),
                 route=router_from(conf.task_routes, queues),
                 declared=declared_in(queues, conf.task_create_missing_queues),
+                flow=flow_of(self.tasks, conf.task_default_rate_limit, queues),
             )
             self._sender_revision = conf.revision
         return self._sender

@@ -13,12 +13,14 @@ from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app.commands import ControlCommand
 from faena.app.inspect import Answers, Inspect
+from faena.app.limits import AppLimits
 from faena.app.links import Link, Links
 from faena.app.orders import end_waiting, give, order_of
 from faena.config.settings import Settings
-from faena.errors import FaenaError, InvalidArguments
+from faena.errors import FaenaError, InvalidArguments, NotSupported
 from faena.model.control import Command, Order, OrderKind, Reply, Revocation, RevokeRule, TimeLimits, WorkerInfo
 from faena.model.ended import revoked_failure
+from faena.model.limit import Terms
 from faena.model.message import Message
 from faena.model.result import ResultRecord, State
 from faena.model.workflow import Ending, NodeState
@@ -146,6 +148,15 @@ class Control:
     def inspect(self, destination: str | Sequence[str] | None = None, timeout: float = 1.0) -> Inspect:
         """Return what asks workers: `app.control.inspect().active()`."""
         return Inspect(self.tell, self._links, _names(destination), timeout)
+
+    def rate_limit(self, task_name: str, rate_limit: str | float | None, destination: Any = None) -> Terms:
+        """Let another rate be in force for a task, for all workers: "10/s", "100/m"; None or 0: none. See `app.limits`.
+
+        Raises NotSupported: for one worker alone (`destination`) there is no rate.
+        """
+        if destination:
+            raise NotSupported("a rate of one worker", "a limit over all workers", "leave `destination` out")
+        return AppLimits(self._links).set(task_name, rate=rate_limit)
 
     # -- telling workers; each verb gives their answers, {"ok": ...} or {"error": ...} ------------------------
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from math import inf
 
 from faena._lib.ids import new_id
-from faena.broker import Capabilities, DeadLetters, Holder, Leases, Queues
+from faena.broker import Capabilities, DeadLetters, Holder, Leases, Limits, Queues
 from faena.drivers.redis.driver import Driver, driver_for
 from faena.drivers.redis.letters import RedisDeadLetters
+from faena.drivers.redis.limits import RedisLimits
 from faena.drivers.redis.lost import forget_lost, note_lost, take_lost
 from faena.drivers.redis.messages import Words, deliveries_of, encode, found_of, message_of, row_of, rows_of
 from faena.drivers.redis.queues import RedisQueues
@@ -41,6 +42,7 @@ class RedisBroker:
             durable=True,
             lease="holder",
             largest_message_bytes=driver.location.largest_message_bytes,
+            limits=True,
             joint=True,
             orders=True,
             ages=True,
@@ -48,6 +50,7 @@ class RedisBroker:
         )
         self._is_open = False
         self._leases, self._queues, self._dead_letters = _Leases(driver), RedisQueues(driver), RedisDeadLetters(driver)
+        self._limits = RedisLimits(driver)
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> RedisBroker:
@@ -69,6 +72,10 @@ class RedisBroker:
     @property
     def dead_letters(self) -> DeadLetters:
         return self._dead_letters
+
+    @property
+    def limits(self) -> Limits:
+        return self._limits
 
     async def open(self) -> None:
         if not self._is_open:

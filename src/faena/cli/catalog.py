@@ -21,6 +21,7 @@ CATALOG = {
     "schedule": ("faena.cli.commands.schedule", "Show schedules; add, change, pause, run and remove them."),
     "beat": ("faena.cli.commands.beat", "Send what schedules say, and do nothing else."),
     "queues": ("faena.cli.commands.queues", "Show queues; pause and resume them."),
+    "limits": ("faena.cli.commands.limits", "Show and change limits of rate and concurrency; pause tasks."),
     "dead": ("faena.cli.commands.dead", "List, show, requeue and purge dead letters."),
     "purge": ("faena.cli.commands.purge", "Throw away the waiting messages of queues."),
     "inspect": ("faena.cli.commands.inspect", "Ask workers what they are doing."),

@@ -41,6 +41,16 @@ def _refuse_bad_queues(declared: Any) -> str | None:
     return None
 
 
+def _refuse_bad_rate(rate: str | float) -> str | None:
+    from faena.model.limit import parse_rate  # the same
+
+    try:
+        parse_rate(rate)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _refuse_bad_address(address: str) -> str | None:
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and int(port) < 65536:
@@ -176,6 +186,13 @@ class Settings(Layered):
         False,
         formerly=("CELERY_EAGER_PROPAGATES_EXCEPTIONS", "CELERY_TASK_EAGER_PROPAGATES"),
         text="Whether an exception of a task that runs in the caller's process is raised there at once.",
+    )
+    task_default_rate_limit: str | float | None = setting(
+        None,
+        check=_refuse_bad_rate,
+        formerly=("CELERY_DEFAULT_RATE_LIMIT", "CELERY_TASK_DEFAULT_RATE_LIMIT"),
+        text="Rate limit of a task that names none, over all workers: '10/s', '100/m', '1000/h', or a number of tasks per "
+        "second. 0 or None: no limit.",
     )
     task_publish_retry: bool = setting(
         True,

@@ -123,6 +123,14 @@ class Runner:
         """Whether a task may run again when its process has died; if not, it is noted that it has begun."""
         return self._acks_late if task.acks_late is None else task.acks_late
 
+    def arguments_of(self, delivery: Delivery, task: Task[..., Any]) -> tuple[Any, Any]:
+        """Return the arguments as the task gets them. Raises whatever is wrong with them."""
+        message = delivery.message
+        args, kwargs = self._codecs.decode(message.content, message.body)
+        if message.member is not None:
+            args = self._with_input(delivery, task, args, kwargs)
+        return task.arguments.coerce(args, kwargs)
+
     def run(self, attempt: Attempt) -> Outcome:
         """Run a plain function in this thread."""
         task, request = attempt.task, self.start(attempt)
@@ -321,4 +329,5 @@ def retried_message(delivery: Delivery, outcome: Retried, codecs: CodecSet) -> A
         body=body,
         queue=outcome.queue or message.queue,
         priority=message.priority if outcome.priority is None else outcome.priority,
+        lane=message.lane if body is message.body and outcome.queue is None else None,  # None: the worker finds it anew
     )

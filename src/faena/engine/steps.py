@@ -127,7 +127,10 @@ class Stepper:
         made = build_message(call, self._sender, now_s=now_s, new_id=own_id, parent=None)
         is_hook = takes is Takes.FAILED
         given = not link.immutable
-        made = replace(made, member=Member(workflow, number))
+        flow, lane = self._sender.flow, made.lane
+        if flow is not None and not link.immutable and flow.is_keyed(made.task):
+            lane = None  # its arguments are complete only in the worker, which says where it waits
+        made = replace(made, member=Member(workflow, number), lane=lane)
         return Node(
             number, own_id, link.task, Links(), made, () if is_hook else (0,), takes if given else Takes.NOTHING,
             is_hook=is_hook, is_aside=True,

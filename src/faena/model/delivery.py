@@ -67,13 +67,9 @@ class DeadReason(StrEnum):
 
 
 class Ack(Struct, frozen=True, gc=False):
-    """Done with: remove it.
-
-    `begins`: it is acknowledged before it runs. What it holds of limits it holds on, until it is acknowledged once more.
-    """
+    """Done with: remove it."""
 
     delivery: Delivery
-    begins: bool = False
 
 
 class Release(Struct, frozen=True, gc=False):

@@ -20,7 +20,6 @@ Permits are ids of messages, never a count.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from heapq import heappop, heappush
@@ -33,6 +32,7 @@ BURST_S = 0.25
 """What was not used of a rate can be made up for this long, so that 100 a second may come as 25 at once."""
 LEAST_PAUSE_S = 0.02
 """A lane that waits for a token is looked at again no earlier: at high rates several tokens come together."""
+ROUNDING_S = 1e-6  # moments that are nearer are the same
 MOST_TRIES = 200
 """Lanes that one fetch looks at in vain."""
 
@@ -169,8 +169,15 @@ def key_text(key: Any) -> str:
     """Return a key as it stands in a name: short, and without what names are separated by."""
     text = key if isinstance(key, str) else str(key)
     if len(text) > _LONGEST_KEY or not text.isprintable():
+        import hashlib  # 5 ms that only such keys pay
+
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
     return text
+
+
+def plain(name: str) -> str:
+    """Return a name of a task or queue as it stands in that of a limit."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode()
 
 
 def lane_of(limits: Sequence[str], fair: str = "") -> Lane:
@@ -236,7 +243,7 @@ def rate_text(rate_per_s: float | None) -> str:
 def next_token_s(terms: Terms, paid_until_s: float, now_s: float) -> float | None:
     """Return when the next token is due; None: now."""
     due_s = paid_until_s - terms.tolerance_s
-    return due_s if terms.rate_per_s and due_s > now_s else None
+    return due_s if terms.rate_per_s and due_s > now_s + ROUNDING_S else None
 
 
 def paid_after(terms: Terms, paid_until_s: float, now_s: float) -> float:
@@ -506,7 +513,7 @@ class Lanes:
 
     def _look_at_due(self, now_s: float) -> None:
         if self._due_s:
-            for limit in [limit for limit, due_s in self._due_s.items() if due_s <= now_s]:
+            for limit in [limit for limit, due_s in self._due_s.items() if due_s <= now_s + ROUNDING_S]:
                 del self._due_s[limit]
                 self._call_next(limit)
 

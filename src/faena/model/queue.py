@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from faena._lib.arguments.convert import to_seconds
 from faena.errors import InvalidQueue, did_you_mean
+from faena.model.limit import Terms, parse_rate
 
 WhenFull: TypeAlias = Literal["reject", "block", "drop-oldest", "spill"]
 QueueOrder: TypeAlias = Literal["fair", "strict", "weighted"]
@@ -35,6 +36,8 @@ class Queue:
     ageing_s: float | None
     weight: int
     message_ttl_s: float | None
+    rate_limit: str | float | None
+    concurrency: int | None
     exchange: str
     routing_key: str
 
@@ -51,6 +54,8 @@ class Queue:
         ageing: float | str | timedelta | None = None,
         weight: int = 1,
         message_ttl: float | str | timedelta | None = None,
+        rate_limit: str | float | None = None,
+        concurrency: int | None = None,
     ) -> None:
         """Declare a queue.
 
@@ -60,6 +65,7 @@ class Queue:
         `ageing`: a message rises by one priority for each such time that it has waited.
         `weight`: how much a worker takes from it beside its others, in the order "weighted".
         `message_ttl`: how long a message may wait, where the call says no `expires`.
+        `rate_limit`, `concurrency`: so many of its tasks begin in a time ("100/m"), and run at once, over all workers.
         `broadcast`: each worker that takes from it runs every message once.
         Raises InvalidQueue.
         """
@@ -73,6 +79,7 @@ class Queue:
         values = {
             "name": name, "max_length": max_length, "when_full": when_full, "spill_to": spill_to, "broadcast": broadcast,
             "ageing_s": ageing_s, "weight": weight, "message_ttl_s": message_ttl_s,
+            "rate_limit": rate_limit, "concurrency": concurrency,
             "exchange": _exchange_name(exchange), "routing_key": routing_key or name,
         }  # fmt: skip
         for field, value in values.items():
@@ -125,6 +132,12 @@ def broadcasts_in(queues: Mapping[str, Queue]) -> frozenset[str]:
     return frozenset([queue.name for queue in queues.values() if queue.broadcast])
 
 
+def terms_of(queue: Queue) -> Terms | None:
+    """Return the limits of a queue; None: it has none."""
+    terms = Terms(parse_rate(queue.rate_limit), queue.concurrency)
+    return None if terms == Terms() else terms
+
+
 def copies_of(queue: str, worker: str) -> str:
     """Return the queue in which the copies for one worker wait."""
     return f"{queue}{COPY_MARK}{worker.replace(',', '.')}"[:_LONGEST_NAME]
@@ -145,6 +158,12 @@ def _refused(queue: Queue) -> str | None:
         return f"spill_to: {reason}"
     if not _is_whole(queue.weight) or not 1 <= queue.weight <= 1000:
         return f"weight is a whole number from 1 to 1000, not {queue.weight!r}"
+    if queue.concurrency is not None and (not _is_whole(queue.concurrency) or queue.concurrency < 1):
+        return f"concurrency is a whole number of 1 or more, not {queue.concurrency!r}; to stop a queue, pause it"
+    try:
+        parse_rate(queue.rate_limit)
+    except ValueError as error:
+        return str(error)
     if queue.broadcast and queue.max_length is not None:
         return "a broadcast queue has no max_length: its copies wait for one worker each"
     if queue.broadcast and queue.ageing_s is not None:
@@ -182,6 +201,8 @@ _OPTIONS = frozenset(
         "ageing",
         "weight",
         "message_ttl",
+        "rate_limit",
+        "concurrency",
     }
 )
 _WITHOUT_EFFECT = frozenset(

@@ -88,6 +88,27 @@ class ArgumentSpec:
         bound.apply_defaults()
         return dict(bound.arguments)
 
+    def names(self) -> frozenset[str] | None:
+        """Return the names of all parameters; None: it takes others by name as well, or does not tell."""
+        code = getattr(self._function, "__code__", None)
+        if code is None or code.co_flags & _CO_VARKEYWORDS:
+            return None
+        return frozenset(code.co_varnames[self._skip : code.co_argcount + code.co_kwonlyargcount])
+
+    def value_of(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Return the argument of that name, or its default. Raises LookupError: it is not given."""
+        if name in kwargs:
+            return kwargs[name]
+        names = self._positional_names()
+        at = names.index(name) if name in names else len(args)
+        if at < len(args):
+            return args[at]
+        defaults = getattr(self._function, "__defaults__", None) or ()
+        from_end = at - len(names)
+        if name in names and -from_end <= len(defaults):
+            return defaults[from_end]
+        return (getattr(self._function, "__kwdefaults__", None) or {})[name]
+
     # -- internals -----------------------------------------------------------------------------------------
 
     def _fit(self, args: Sequence[Any]) -> bool:

@@ -13,6 +13,7 @@ from faena.errors import InvalidArguments, UnknownQueue
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Link, Message
 from faena.model.queue import COPY_MARK, Queue, refused_name, refused_when_full
 from faena.tasks.context import Request
+from faena.tasks.flow import Flow
 from faena.tasks.options import SendOptions, check_send_options, seconds
 
 
@@ -47,6 +48,7 @@ class Sender(Struct, frozen=True):
     zone: tzinfo
     route: Callable[[Call], Mapping[str, Any]] | None = None  # task_routes
     declared: Declared | None = None  # None: nothing is said of queues that a sender has to mind
+    flow: Flow | None = None  # limits; None: there are none
 
 
 def build_message(call: Call, sender: Sender, *, now_s: float, new_id: str, parent: Request | None) -> Message:
@@ -63,15 +65,17 @@ def build_message(call: Call, sender: Sender, *, now_s: float, new_id: str, pare
     if parent is not None and parent.message is not None and parent_id is None:
         parent_id, root_id = parent.id, root_id or parent.root_id
     if not options:
+        lane = None if sender.flow is None else _lane(call, sender.default_queue, sender.flow)
         message = Message(
             new_id, call.task, sender.default_queue, body, serializer, sender.default_priority, now_s,
-            root_id=root_id, parent_id=parent_id, origin=sender.origin,
+            root_id=root_id, parent_id=parent_id, origin=sender.origin, lane=lane,
         )  # fmt: skip
         return message if sender.declared is None else _minded(message, sender.declared)
+    queue = _checked_queue(call.task, options.get("queue") or sender.default_queue)
     message = Message(
         id=_checked_id(call.task, options.get("task_id")) or new_id,
         task=call.task,
-        queue=_checked_queue(call.task, options.get("queue") or sender.default_queue),
+        queue=queue,
         body=body,
         content=serializer,
         priority=_checked_priority(call.task, options.get("priority"), sender.default_priority),
@@ -88,6 +92,7 @@ def build_message(call: Call, sender: Sender, *, now_s: float, new_id: str, pare
         on_failure=_links(options.get("link_error"), sender),
         origin=sender.origin,
         result_expires_s=seconds(options.get("result_expires")),
+        lane=None if sender.flow is None else _lane(call, queue, sender.flow),
     )
     if options.get("when_full") is not None:
         _check_when_full(call.task, options, message.queue, sender.declared)
@@ -115,6 +120,13 @@ def _minded(message: Message, declared: Declared) -> Message:
     if queue is None or queue.message_ttl_s is None or message.expires_at_s is not None:
         return message
     return replace(message, expires_at_s=max(message.sent_at_s, message.due_at_s or 0.0) + queue.message_ttl_s)
+
+
+def _lane(call: Call, queue: str, flow: Flow) -> str | None:
+    try:
+        return flow.lane_of(call.task, queue, call.args, call.kwargs)
+    except Exception as error:
+        raise InvalidArguments(call.task, f"no key of its limits can be made of the arguments: {error!r}") from error
 
 
 def due_at_s(task: str, options: Mapping[str, Any], now_s: float, zone: tzinfo) -> float | None:

@@ -225,7 +225,11 @@ class _Builder:
         elif task is not None and task.typing and draft.takes is Takes.NOTHING:
             task.arguments.check(signature.args, signature.kwargs)
         call = Call(signature.task, signature.args, signature.kwargs, plain)
-        draft.message = build_message(call, context.sender, now_s=context.now_s, new_id=draft.id, parent=None)
+        made = build_message(call, context.sender, now_s=context.now_s, new_id=draft.id, parent=None)
+        flow = context.sender.flow
+        if flow is not None and draft.takes is not Takes.NOTHING and flow.is_keyed(made.task):
+            made = replace(made, lane=None)  # its arguments are complete only in the worker, which says where it waits
+        draft.message = made
         self._link(draft, signature.options)
         out = self._tolerated(draft.number, signature.policy, entry) if apart else draft.number
         return Shape(draft.number, draft.id, signature.task, self._ignored(task, draft.message), None, (), out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -69,6 +69,11 @@ class TaskOptions(TypedDict, total=False):
     store_errors_even_if_ignored: bool | None
     result_expires: float | timedelta | None
     dead_letter: bool | None
+    rate_limit: str | float | None  # "100/m"; of the task, or of each key
+    concurrency: int | None  # so many run at once over all workers; of the task, or of each key
+    limit_key: str | Callable[..., Any] | None  # an argument's name, or a function of the arguments
+    fair_key: str | Callable[..., Any] | None  # likewise: those with other keys take turns with them
+    limits: Sequence[Any]  # further ones, of faena.Limit
     throws: tuple[type[BaseException], ...]
     typing: bool
     returns_signature: bool  # a signature that it returns runs in its place

@@ -7,7 +7,7 @@ behaviour: the hooks below do nothing by themselves and cost nothing unless they
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast
@@ -22,6 +22,7 @@ from faena.tasks.call import Call, due_at_s
 from faena.tasks.canvas import Canvas, Group
 from faena.tasks.context import Request, current_request
 from faena.tasks.dispatcher import Dispatcher
+from faena.tasks.flow import Limit, TaskFlow
 from faena.tasks.options import CLAIM_OPTIONS, TASK_OPTIONS, SendOptions, seconds
 from faena.tasks.result import AsyncResult as _AsyncResult
 from faena.tasks.result import EagerResult
@@ -73,6 +74,11 @@ class Task(Generic[P, R]):
     store_errors_even_if_ignored: bool | None = None
     result_expires: float | timedelta | None = None
     dead_letter: bool | None = None
+    rate_limit: str | float | None = None
+    concurrency: int | None = None
+    limit_key: str | Callable[..., Any] | None = None
+    fair_key: str | Callable[..., Any] | None = None
+    limits: Sequence[Limit] = ()
     throws: tuple[type[BaseException], ...] = ()
     typing: bool = True
     returns_signature: bool = False
@@ -344,6 +350,12 @@ class Task(Generic[P, R]):
 
     # -- internals -----------------------------------------------------------------------------------------
 
+    @property
+    def has_flow(self) -> bool:
+        """Whether it says anything of limits."""
+        own = (self.rate_limit, self.concurrency, self.limit_key, self.fair_key)
+        return bool(self.limits) or any(each is not None for each in own)
+
     def retry_policy_for(self, error: BaseException) -> RetryPolicy | None:
         """Return the policy for an exception that `autoretry_for` names; None: the failure is final."""
         if not self.autoretry_for or isinstance(error, self.dont_autoretry_for):
@@ -393,6 +405,8 @@ class Task(Generic[P, R]):
         self.rule = self._rule()
         if self.batch is not None:
             self._declare_batch(self.batch)
+        if self.has_flow:
+            TaskFlow(self)
         given: Any = self.autoretry_for
         if isinstance(given, type):
             self.autoretry_for = (given,)

@@ -33,6 +33,7 @@ from faena.scheduler.ticking import Ticker
 from faena.worker.broadcasting import Broadcasts
 from faena.worker.choice import chosen
 from faena.worker.core import Core
+from faena.worker.limits import Limiter
 from faena.worker.options import CoreOptions
 from faena.worker.refusals import Refusals
 from faena.worker.slots import Slots
@@ -59,6 +60,8 @@ def run_pending(
     consumer = link.broker.consumer(holder, broadcasts.with_copies(choice.queues), choice.taking)
     settler = link.backend.joint(link.broker, holder) or FourSteps(link.broker, consumer, link.backend)
     refusals = Refusals(app.conf.worker_revokes_expire)
+    limiter = Limiter(app, runner)
+    run(limiter.load(link))
     events: list[Event] = []
     gathered: dict[str, list[Delivery]] = {}  # of batch tasks, by name
     ticker = Ticker(app)
@@ -86,6 +89,9 @@ def run_pending(
             if broadcasts.concerns(item) and (copied := broadcasts.copied(item, ())) is not None:
                 run(settler.complete([copied[0]]))
                 events.append(copied[1])
+                continue
+            if limiter.is_any and (to_its_lane := limiter.sent_back(item)) is not None:
+                run(settler.complete([to_its_lane]))
                 continue
             task = app.tasks.get(item.message.task)
             if task is not None and task.batch is not None:

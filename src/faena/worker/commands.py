@@ -109,6 +109,9 @@ class CommandServer:
                 return {"ok": "withdrawn"}
             case "autoscale":
                 return self._autoscale(arguments)
+            case "limits":
+                await self._ask_all("limits", arguments)
+                return {"ok": "new limits set"}
             case "pool_grow":
                 return self._resize(_number(arguments, "n"))
             case "pool_shrink":

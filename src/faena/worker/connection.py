@@ -205,6 +205,13 @@ class Connection:
         except BROKEN as error:
             log.warning("the states of %d tasks were not recorded: %s", len(records), error)
 
+    async def do(self, work: Callable[[Link], Awaitable[None]]) -> None:
+        """Do `work` with what is open; if that fails, it is done when the connection is made anew."""
+        try:
+            await work((await self._ready()).link)
+        except BROKEN as error:
+            log.warning("%s", error)
+
     async def link(self) -> Link:
         """Return the open broker and backend."""
         return (await self._ready()).link

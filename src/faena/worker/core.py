@@ -44,7 +44,8 @@ from faena.worker.connection import BROKEN, Connection
 from faena.worker.coroutines import Coroutines, hard_limit_of
 from faena.worker.describe import described, described_runs, lost, released
 from faena.worker.event_loop import loop_factory
-from faena.worker.lanes import Finished, Lanes
+from faena.worker.lanes import Finished, Lanes, drain
+from faena.worker.limits import Limiter
 from faena.worker.loans import Loans
 from faena.worker.options import CoreOptions
 from faena.worker.refusals import Refusals
@@ -104,16 +105,17 @@ class Core:
         tasks = app.tasks.values()
         self._has_coroutines = any(task.is_coroutine for task in tasks)
         self._has_functions = not all(task.is_coroutine for task in tasks)
+        self._limits = Limiter(app, self._runner)
         self._loans = Loans(
-            app, options, self._runner, self.lanes, has_main=main_lane, call=self.call, look=lambda: self._busy.set()
-        )
+            app, options, self._runner, self.lanes, self._limits,
+            has_main=main_lane, call=self.call, look=lambda: self._busy.set(),
+        )  # fmt: skip
         self._begun: set[str] = set()  # must not run twice, and the broker knows that they have begun
         self._started_records: deque[ResultRecord] = deque()
         self._refusals = Refusals(app.conf.worker_revokes_expire)
         self.done_count = self.failed_count = 0
         self._stopping: str | None = None
-        self._is_fetching = True
-        self._dirty = False
+        self._is_fetching, self._dirty = True, False
         self._in_flight = 0  # finished, and being settled now
         self._is_plain = False  # the last messages were all functions: there need not be room for coroutines
         self._plain_is_full = False  # a function came for which there is no room; see _limit
@@ -313,6 +315,9 @@ class Core:
             if type(item.input) is Outdated:
                 back.append(Completion(Ack(item)))
                 continue
+            if self._limits.is_any and (to_its_lane := self._limits.sent_back(item)) is not None:
+                back.append(to_its_lane)
+                continue
             task = self.app.tasks.get(item.message.task)
             is_coroutine = task is not None and task.is_coroutine
             if self._stopping or (len(coroutines) >= free if is_coroutine else full):
@@ -411,11 +416,11 @@ class Core:
             while self.lanes.done:
                 await self._flush()
             if self._started_records:
-                await self._connection.record(_drain(self._started_records, _FLUSH_MOST))
+                await self._connection.record(drain(self._started_records, _FLUSH_MOST))
             self._finish_if_idle()
 
     async def _flush(self) -> None:
-        finished = _drain(self.lanes.done, _FLUSH_MOST)
+        finished = drain(self.lanes.done, _FLUSH_MOST)
         self._in_flight = len(finished)
         if self._alone and any(item[2].message.id == self._alone for item in finished):
             self._alone = None
@@ -438,7 +443,7 @@ class Core:
 
     def _collect(self) -> None:
         """Tell and count what the main thread has settled by itself."""
-        if settled := _drain(self._loans.settled, _FLUSH_MOST):
+        if settled := drain(self._loans.settled, _FLUSH_MOST):
             self._tell([item[1] if ours else lost(item[1]) for item, ours in settled])
             self._count([item for item, _ in settled])
             self._measure()
@@ -569,7 +574,12 @@ class Core:
             return Ended(delivery, Revoked("was revoked"), self.app.tasks.get(delivery.message.task))
         return None
 
+    def look_at_limits(self) -> None:
+        if self._coroutines.group is not None:
+            self._coroutines.group.create_task(self._connection.do(self._limits.load))
+
     async def _load_orders(self, link: Link) -> None:
+        await self._limits.load(link)
         await self._refusals.load(link)
         self.lanes.time_limits = self._refusals.time_limits
 
@@ -584,13 +594,3 @@ class Core:
             if record is not None:
                 self._started_records.append(record)
                 self.call(self._to_flush.set)
-
-
-def _drain(source: deque[Any], most: int) -> list[Any]:
-    found: list[Any] = []
-    try:
-        while len(found) < most:
-            found.append(source.popleft())
-    except IndexError:
-        pass
-    return found

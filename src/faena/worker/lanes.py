@@ -322,3 +322,14 @@ def _mark_copy(lanes: ReferenceType[Lanes]) -> None:
     found = lanes()
     if found is not None:
         found.is_copy = True
+
+
+def drain(source: deque[Any], most: int) -> list[Any]:
+    """Take out what another thread puts in."""
+    found: list[Any] = []
+    try:
+        while len(found) < most:
+            found.append(source.popleft())
+    except IndexError:
+        pass
+    return found

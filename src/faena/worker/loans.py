@@ -29,6 +29,7 @@ from faena.model.message import Until
 from faena.model.queue import broadcasts_in
 from faena.worker.connection import BROKEN, UNWRITABLE, Opened
 from faena.worker.lanes import Finished, Lane, Lanes
+from faena.worker.limits import Limiter
 
 if TYPE_CHECKING:
     from faena.app.app import Faena
@@ -100,12 +101,14 @@ class Loans:
         options: CoreOptions,
         runner: Runner,
         lanes: Lanes,
+        limiter: Limiter,
         *,
         has_main: bool,
         call: Callable[..., None],
         look: Callable[[], None],
     ) -> None:
         self._app, self._lanes, self._call, self._look = app, lanes, call, look
+        self._limiter = limiter
         self._runner, self._holder, self._taking = runner, options.holder, options.taking
         self._queues: Sequence[str] = options.queues
         self.settled: deque[tuple[Finished, bool]] = deque()  # by the main thread, and not told yet
@@ -209,12 +212,14 @@ class Loans:
                 self._lanes.wake_io(True)
 
     def _is_simple(self, item: Delivery | Malformed) -> bool:
-        """Whether it is a function, acknowledged after its run, above suspicion and no part of a workflow."""
+        """Whether it is a function, acknowledged after its run, above suspicion, no part of a workflow, and may run now."""
         if not isinstance(item, Delivery) or item.verdict is not None or item.message.member is not None:
             return False
         claim = item.message.claim
         if claim is not None and claim.until is Until.START and not self._locates():
             return False  # the I/O thread releases its key first
+        if self._limiter.is_any and self._limiter.lacking(item) is not None:
+            return False
         task = self._app.tasks.get(item.message.task)
         return task is None or (not task.is_coroutine and task.batch is None and self._runner.acks_late(task))
 

@@ -29,6 +29,7 @@ from faena.worker.autoscale import Bounds
 from faena.worker.choice import chosen, warn_of_slips
 from faena.worker.connection import BROKEN
 from faena.worker.core import Core
+from faena.worker.limits import refuse_unless_limited
 from faena.worker.options import CoreOptions
 from faena.worker.own_commands import run_command
 from faena.worker.questions import answer
@@ -257,6 +258,7 @@ def _load(boot: Boot) -> Faena:
 
 def _hello(app: Faena, boot: Boot) -> Hello:
     conf = app.conf
+    refuse_unless_limited(app)
     broker_url, backend_url = app.links.urls()
     queues = chosen(app, boot.queues, boot.exclude_queues).queues
     if boot.index == 0:

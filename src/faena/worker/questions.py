@@ -42,6 +42,8 @@ def answer(core: Core, name: str, arguments: dict[str, Any]) -> Any:
             return core.consume(arguments["queues"])
         case "order":
             return core.obey(msgspec.convert(arguments["order"], Order))
+        case "limits":
+            return core.look_at_limits()
         case "withdraw":
             return core.withdraw(str(arguments["kind"]), [str(name) for name in arguments["names"]])
     known = ("active", "reserved", "registered", "conf", "stats")

@@ -18,7 +18,7 @@ def purge(session: Session, *, queues: Queues = (), force: Force = False, json: 
     if not queues:
         raise UsageError("name the queues with -Q; `faena queues` lists them")
     broker = session.link.broker
-    counts = {each.name: each.waiting + (each.delayed or 0) for each in run(broker.queues.status())}
+    counts = {each.name: each.waiting + each.limited + (each.delayed or 0) for each in run(broker.queues.status())}
     total = sum(counts.get(name, 0) for name in queues)
     listed = ", ".join(f"{name} ({counts.get(name, 0)})" for name in queues)
     confirm(session.out, f"Throw away {total} messages: {listed}?", force=force)

@@ -34,12 +34,13 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
     if json:
         session.out.json([{**_as_dict(each, consumers), **_declared_as_dict(declared.get(each.name))} for each in found])
         return 0
-    now_s = time.time()
+    now_s, are_limited = time.time(), any(each.limited for each in found)
     has_options = any(_options_text(declared.get(each.name)) for each in found)
     session.out.table(
         (
             "queue",
             "waiting",
+            *(["limited"] if are_limited else []),
             "delayed",
             "held",
             "dead",
@@ -52,6 +53,7 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
             (
                 each.name,
                 each.waiting,
+                *([each.limited] if are_limited else []),
                 "?" if each.delayed is None else each.delayed,
                 "?" if each.held is None else each.held,
                 each.dead,
@@ -62,7 +64,7 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
             )
             for each in found
         ],
-        right="waiting delayed held dead oldest workers",
+        right="waiting limited delayed held dead oldest workers",
         empty="no queue holds anything",
     )
     return 0
@@ -175,6 +177,7 @@ def _as_dict(status: QueueStatus, consumers: dict[str, list[str]]) -> dict[str, 
     return {
         "name": status.name,
         "waiting": status.waiting,
+        "limited": status.limited,
         "delayed": status.delayed,
         "held": status.held,
         "dead": status.dead,

@@ -89,7 +89,6 @@ class Messages:
         self._declared: set[str] = set()
         self._dead: dict[int | str, DeadLetter] = {}
         self.lanes = Lanes()
-        self._begun: dict[int, tuple[tuple[int, int], str]] = {}  # acknowledged early, and runs: seq -> claim, id
         self._next_seq, self._next_key = count(1).__next__, count(1).__next__
         self._next_holder, self._next_receive = count(1).__next__, count(1).__next__
 
@@ -179,11 +178,7 @@ class Messages:
         seq, claim = settlement.delivery.grip
         entry = self._entries.get(seq)
         if entry is None or entry.claim != claim:
-            return self._settle_begun(seq, claim), None
-        if entry.lane is not None and isinstance(settlement, Ack) and settlement.begins:
-            self._remove(entry)
-            self._begun[seq] = claim, entry.id
-            return True, None
+            return False, None
         del self._held[claim[0]][seq]
         entry.claim = None
         if entry.lane is not None:
@@ -253,20 +248,16 @@ class Messages:
         self._holders.pop(holder, None)
         held = self._held.pop(holder, {})
         judged = dict(verdicts)
-        back = []
         for entry in held.values():
             if entry.lane is not None:
                 self.lanes.give_back(entry.id, refund=False)
-            if self._begun.pop(entry.seq, None) is not None:
-                continue
-            back.append(entry.queue)
             verdict = judged.get(entry.id)
             if verdict is not None:
                 entry.verdict = verdict
                 entry.crashes += verdict.kind is VerdictKind.CRASHED
             entry.claim, entry.redelivered_at_s = None, now_s
             self._line_up(entry)
-        return back
+        return [entry.queue for entry in held.values()]
 
     def check_holder(self, holder: int) -> None:
         if holder not in self._holders:
@@ -391,15 +382,6 @@ class Messages:
             heappush(self._ready.setdefault(entry.queue, []), (entry.rank, entry.seq))
         else:
             heappush(self._delayed.setdefault(entry.queue, []), (entry.due_s, entry.seq))
-
-    def _settle_begun(self, seq: int, claim: tuple[int, int]) -> bool:
-        """Give back what a message held that was acknowledged early; say whether it was one of this claim."""
-        claimed_by, task_id = self._begun.get(seq, (None, ""))
-        if claimed_by != claim:
-            return False
-        del self._begun[seq], self._held[claim[0]][seq]
-        self.lanes.give_back(task_id, refund=False)
-        return True
 
     def _remove(self, entry: _Entry) -> None:
         del self._entries[entry.seq], self._by_id[entry.id]

@@ -3,6 +3,11 @@
     value    8 bytes   3 bytes   1 byte   2 bytes   queue   message (MessagePack)
              stamp     number    rank     length
 
+Under limits the rank is 16, and before the message stands what a fetch decides by:
+
+    1 byte            8 bytes           2 bytes   lane
+    rank by priority  when it expires   length
+
 The stamp is put before by the server when the message comes, the number tells the messages of one call apart: together they
 are a message's place in its list. A value of a zero byte and the name of a list is a tombstone: it was cancelled.
 """
@@ -12,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from struct import pack
 from typing import Any
 
 import msgspec
@@ -27,8 +33,10 @@ encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode
 decode_verdict = msgspec.msgpack.Decoder(Verdict).decode
 
+_LIMITED = 16  # the rank of what is under limits
 _HEAD, _STAMP = 14, 8  # what stands before the name of the queue, and how much of that the server puts there
 ROW = 5  # words of a message
+_LANE_HEAD = 11
 
 
 def rank_of(message: Message) -> int:
@@ -46,7 +54,15 @@ def row_of(message: Message, largest_bytes: int, number: int = 0) -> tuple[str, 
         left_s = message.due_at_s - time.time()  # a distance: clocks of two machines need not agree
         if left_s > 0:
             due = f"{left_s * 1000:.3f}"
+    if message.lane is not None:
+        rank, head = _LIMITED, _limited_head_of(rank, head, message)
     return message.queue, rank, due, message.id, (number & 0xFFFFFF).to_bytes(3, "big") + head + body
+
+
+def _limited_head_of(rank: int, head: bytes, message: Message) -> bytes:
+    lane = (message.lane or "").encode()
+    expires_ms = 0.0 if message.expires_at_s is None else message.expires_at_s * 1000
+    return b"%c%b%b%b" % (_LIMITED, head[1:], pack(">BdH", rank, expires_ms, len(lane)), lane)
 
 
 @lru_cache(1024)
@@ -80,11 +96,18 @@ def body_of(value: bytes) -> bytes:
 
 def body_in(value: bytes) -> memoryview:
     """Return the message in a value that has no stamp yet."""
-    return memoryview(value)[_HEAD - _STAMP + (value[4] << 8 | value[5]) :]
+    begin = _HEAD - _STAMP + (value[4] << 8 | value[5])
+    return memoryview(value)[_past_lane(value, begin) if value[3] == _LIMITED else begin :]
 
 
 def _body_of(value: bytes) -> memoryview:
-    return memoryview(value)[_HEAD + (value[12] << 8 | value[13]) :]
+    begin = _HEAD + (value[12] << 8 | value[13])
+    return memoryview(value)[_past_lane(value, begin) if value[11] == _LIMITED else begin :]
+
+
+def _past_lane(value: bytes, begin: int) -> int:
+    """Return where the message begins in a value under limits, whose lane begins at `begin`."""
+    return begin + _LANE_HEAD + (value[begin + 9] << 8 | value[begin + 10])
 
 
 def deliveries_of(claim: bytes, reply: Sequence[Any]) -> list[Delivery | Malformed]:
@@ -92,12 +115,14 @@ def deliveries_of(claim: bytes, reply: Sequence[Any]) -> list[Delivery | Malform
     ids, values, known, _ = reply
     batch: list[Delivery | Malformed] = []
     for at, value in enumerate(values):
-        begin = _HEAD + (value[12] << 8 | value[13])
+        begin = end = _HEAD + (value[12] << 8 | value[13])
+        if value[11] == _LIMITED:
+            begin = _past_lane(value, end)
         grip = (ids[at], claim)
         try:
             message = decode(memoryview(value)[begin:])
         except (msgspec.DecodeError, TypeError) as error:
-            batch.append(Malformed(grip, value[_HEAD:begin].decode(), value[begin:], str(error)))
+            batch.append(Malformed(grip, value[_HEAD:end].decode(), value[begin:], str(error)))
             continue
         if known and known[at]:
             batch.append(Delivery(message, grip, *_known_of(known[at])))

@@ -22,19 +22,20 @@ class RedisQueues:
 
     async def status(self) -> Sequence[QueueStatus]:
         found = []
-        for name, waiting, delayed, held, dead, paused, heads in await self._driver.run("queues", "status"):
+        for name, waiting, delayed, held, dead, paused, heads, limited in await self._driver.run("queues", "status"):
             moments = [
                 max(message.sent_at_s, message.due_at_s or 0.0)
                 for value in heads
                 if (message := message_of(value)) is not None
             ]
-            found.append(QueueStatus(name.decode(), waiting, delayed, held, dead, bool(paused), min(moments, default=None)))
+            oldest_s = min(moments, default=None)
+            found.append(QueueStatus(name.decode(), waiting, delayed, held, dead, bool(paused), oldest_s, limited=limited))
         return sorted(found, key=lambda each: each.name)
 
     async def browse(self, queue: str, limit: int, offset: int = 0) -> Sequence[tuple[Place, Message]]:
-        values, waiting = await self._driver.run("queues", "browse", queue, limit, offset)
+        values, waiting, limited = await self._driver.run("queues", "browse", queue, limit, offset)
         return [
-            (Place.WAITING if at < waiting else Place.DELAYED, message)
+            (Place.WAITING if at < waiting else Place.LIMITED if at < waiting + limited else Place.DELAYED, message)
             for at, value in enumerate(values)
             if (message := message_of(value)) is not None
         ]

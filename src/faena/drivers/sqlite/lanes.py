@@ -24,6 +24,7 @@ from faena.drivers.sqlite.statements import statements_of
 from faena.model.limit import (
     LEAST_PAUSE_S,
     MOST_TRIES,
+    ROUNDING_S,
     Change,
     Declared,
     LimitStatus,
@@ -136,7 +137,7 @@ def take(connection: Connection, queue: int, limit: int, claim: int) -> tuple[li
     """Hand out up to `limit` messages of a queue that their limits allow now; return their rows, in their order."""
     effects, now_s = Effects(connection), time.time()
     _line_up_arrived(effects, queue)
-    for (name,) in connection.execute(LANES.due, (now_s,)).fetchall():
+    for (name,) in connection.execute(LANES.due, (now_s + ROUNDING_S,)).fetchall():
         connection.execute(LANES.not_due, (name,))
         _call_next(effects, name)
     rows: list[tuple[Any, ...]] = []
@@ -211,19 +212,18 @@ def _admit(effects: Effects, lane: int, name: str, seq: int, claim: int, now_s: 
 # -- back --------------------------------------------------------------------------------------------------
 
 
-def give_back(effects: Effects, claim: int, seq: int, *, refund: bool) -> bool:
-    """Give back what a message in hand holds; `refund`: its tokens, too, for it has not begun. False: it is not in hand."""
+def give_back(effects: Effects, claim: int, seq: int, *, refund: bool) -> None:
+    """Give back what a message in hand holds; `refund`: its tokens, too, for it has not begun."""
     connection = effects.connection
     found = connection.execute(LANES.give_back, (claim, seq)).fetchone()
     if found is None:
-        return False
+        return
     number, lane, takes = found
     for limit in limits_of(lane) if takes else ():
         connection.execute(LANES.return_permit, (limit, number))
         if refund and (terms := effects.terms_of(limit)).rate_per_s:
             connection.execute(LANES.refund, (terms.interval_s, limit))
         _call_next(effects, limit)
-    return True
 
 
 def line_up_again(effects: Effects, seq: int) -> None:

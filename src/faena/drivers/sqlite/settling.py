@@ -43,8 +43,7 @@ def settle(driver: Driver, settlements: Sequence[Settlement]) -> list[bool]:
 
     def one_by_one(connection: Connection) -> tuple[list[bool], Counter[int]]:
         done = [steps.settle_one(connection, each, touched, largest_bytes) for each in settlements]
-        ended = [is_ours and not _begins(each) for is_ours, each in zip(done, settlements, strict=True)]
-        return done, _end_claims(connection, driver, grips, ended)
+        return done, _end_claims(connection, driver, grips, done)
 
     done, settled = database.write(one_by_one)
     steps.count_down(settled, driver.outstanding)
@@ -172,11 +171,7 @@ def _merged(tickets: results.Tickets, more: results.Tickets | None) -> results.T
 
 
 def _are_acks(settlements: Sequence[Settlement]) -> bool:
-    return all(type(each) is Ack and not each.begins for each in settlements)
-
-
-def _begins(settlement: Settlement) -> bool:
-    return isinstance(settlement, Ack) and settlement.begins
+    return all(type(each) is Ack for each in settlements)
 
 
 def _ack_all(connection: Connection, driver: Driver, settlements: Sequence[Settlement], settled: Counter[int]) -> set[str]:

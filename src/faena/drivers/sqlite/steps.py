@@ -275,15 +275,13 @@ def settle_one(connection: Connection, settlement: Settlement, touched: set[str]
 def _settle_limited(connection: Connection, settlement: Settlement, touched: set[str], largest_bytes: int) -> bool:
     """Do the same for what may hold permits: it gives them back."""
     effects, (seq, claim) = lanes.Effects(connection), settlement.delivery.grip
-    if isinstance(settlement, Ack) and settlement.begins:
-        return _settle_one(connection, settlement, touched, largest_bytes)
     is_unbegun = isinstance(settlement, Release) and settlement.message is None
-    was_in_hand = lanes.give_back(effects, claim, seq, refund=is_unbegun)
+    lanes.give_back(effects, claim, seq, refund=is_unbegun)
     is_ours = _settle_one(connection, settlement, touched, largest_bytes)
     if is_ours and is_unbegun and places.is_lined_up(seq):
         lanes.line_up_again(effects, seq)
     touched.update(effects.names())
-    return is_ours or (was_in_hand and isinstance(settlement, Ack))
+    return is_ours
 
 
 def _settle_one(connection: Connection, settlement: Settlement, touched: set[str], largest_bytes: int) -> bool:

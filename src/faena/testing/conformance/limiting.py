@@ -106,28 +106,6 @@ class Limiting:
         assert await nothing_more(consumer)
 
     @staged
-    async def test_what_is_acknowledged_before_it_runs_holds_its_permit_until_it_has_run(self, stage: Stage) -> None:
-        broker, consumer, _ = await _under(stage, t=ONE_AT_A_TIME)
-        await broker.publish(several("1 2"))
-        (first,) = await take(consumer, 1)
-        assert list(await consumer.settle([Ack(first, begins=True)])) == [True]
-        assert list(await broker.locate(["1"])) == [None] and await nothing_more(consumer)
-        assert list(await consumer.settle([Ack(first)])) == [True]
-        assert ids(await take(consumer, 1)) == ["2"]
-        assert list(await consumer.settle([Ack(first)])) == [False]
-
-    @staged
-    async def test_what_was_acknowledged_early_holds_no_permit_once_its_holder_has_ended(self, stage: Stage) -> None:
-        broker, consumer, holder = await _under(stage, t=ONE_AT_A_TIME)
-        await broker.publish(several("1 2"))
-        (first,) = await take(consumer, 1)
-        await consumer.settle([Ack(first, begins=True)])
-        assert await broker.leases.recover(holder, {}) == 0
-        other, _ = await stage.consumer(broker)
-        assert ids(await take(other, 1)) == ["2"]
-        assert list(await broker.locate(["1"])) == [None]
-
-    @staged
     async def test_a_rate_lets_one_after_the_other_begin(self, stage: Stage) -> None:
         broker, consumer, _ = await _under(stage, t=SELDOM)
         await broker.publish(several("1 2 3"))
@@ -405,3 +383,10 @@ class Limiting:
             seen |= set(ids(batch))
             await consumer.settle([Ack(each) for each in batch])
         assert await nothing_more(consumer)
+
+    @staged
+    async def test_what_waits_under_limits_takes_room_in_a_queue_with_a_bound(self, stage: Stage) -> None:
+        broker, consumer, _ = await _under(stage, t=ONE_AT_A_TIME)
+        assert list(await broker.offer(several("1 2"), {"default": 3}, whole=False)) == []
+        await take(consumer, 1)
+        assert list(await broker.offer(several("3 4 5"), {"default": 3}, whole=False)) == ["5"]

@@ -1,4 +1,4 @@
---! place takeout
+--! clock moment wake lanes place takeout
 -- Take waiting and delayed messages out for good; return their values.
 -- KEYS: prefix   ARGV: ids
 local values = redis.call('HMGET', P .. 'm', unpack(ARGV))
@@ -11,4 +11,5 @@ for i = 1, #ARGV do
     take_out(id, value)
   end
 end
+wake_touched()
 return found

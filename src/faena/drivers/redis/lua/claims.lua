@@ -1,4 +1,4 @@
---! clock moment wake push place takeout claims
+--! clock moment wake lanes push place takeout claims
 -- Which task has which key. A message is eight words: key, until, milliseconds it counts, and those of a row (see push).
 -- KEYS: prefix   ARGV: verb, arguments
 -- take: 1 if the messages are here, messages; returns for each nothing, or who has its key
@@ -56,6 +56,7 @@ elseif verb == 'replace' then
   take_out(id, value)
   keep_claim(key, {id, ARGV[3], claimant[3], now_s, 1}, ARGV[4])
   push_one(5)
+  wake_touched()
   return 1
 end
 

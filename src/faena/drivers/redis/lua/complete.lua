@@ -1,4 +1,4 @@
---! clock moment wake push back known record workflow journal claims
+--! clock moment wake lanes push back known record workflow journal claims
 -- Let go of deliveries, keep their results, send what follows: each wholly, and only if its delivery is still ours. The
 -- fence is the claim in the holder's hash: repeated, or after the holder was ended, it changes nothing.
 -- KEYS: prefix, held   ARGV for each, in a row:
@@ -28,8 +28,9 @@ while at <= words do
 end
 local claims = redis.call('HMGET', held, unpack(ids))
 local answers, gone, unheld, entries, rows = {}, {}, {}, {}, {}
-local any_known = redis.call('EXISTS', P .. 'x') == 1
-local done, dead = {}, {}
+local any_known, any_limited = redis.call('EXISTS', P .. 'x', P .. 'la') > 0, false
+if any_known then any_known, any_limited = redis.call('EXISTS', P .. 'x') == 1, redis.call('EXISTS', P .. 'la') == 1 end
+local done = {}
 
 local function change(id, from)
   -- Another message takes its place; what was counted goes on, what was said of the last attempt does not.
@@ -106,6 +107,7 @@ for i = 1, count do
   local id, kind = ids[i], ARGV[from + 2]
   if answers[i] == '1' then
     local back_at = further_at[i] and look_further(id, further_at[i])
+    if any_limited then give_back(id, kind == 'r') end
     if back_at and kind == 'a' then
       change(id, back_at)
     elseif kind == 'a' then
@@ -144,5 +146,6 @@ if #unheld > 0 then
   end
   push(rows)
   tell()
+  if any_limited then wake_touched() end
 end
 return table.concat(answers)

@@ -1,4 +1,4 @@
---! clock wake ripen rising
+--! clock wake ripen rising lanes admit
 -- Hand out up to `limit` messages to a holder whose lease stands: in the order of the queues given, the higher priority
 -- first. What is handed out is marked in the holder's hash with the claim, which no other fetch has.
 -- KEYS: prefix, held, ten lists and the delayed of each queue   ARGV: holder, claim, limit, queues; and, where messages of any
@@ -8,8 +8,13 @@ local held, claim, left = KEYS[2], ARGV[2], tonumber(ARGV[3])
 local queues = (#KEYS - 2) / 11
 if not redis.call('ZSCORE', P .. 'leases', ARGV[1]) then return redis.error_reply('LEASELOST ' .. ARGV[1]) end
 local ids, values, next_due, marks = {}, {}, -1, {}
-local lists = redis.call('EXISTS', unpack(KEYS, 3))
-if lists == 0 then return {ids, values, false, -1} end
+local lists, lane_keys = redis.call('EXISTS', unpack(KEYS, 3)), {P .. 'ld'}
+for number = 1, queues do
+  lane_keys[2 * number] = P .. 'lr:' .. ARGV[3 + number]
+  lane_keys[2 * number + 1] = P .. 'q:16:' .. ARGV[3 + number]
+end
+local any_limited = redis.call('EXISTS', unpack(lane_keys)) > 0
+if lists == 0 and not any_limited then return {ids, values, false, -1} end
 look_at_clock()  -- not before: who waits for nothing costs the server next to nothing
 local any_paused = redis.call('EXISTS', P .. 'paused') == 1
 
@@ -38,26 +43,33 @@ local function take(key)
   end
 end
 
+local function hand_out(id, value)
+  local at = #ids + 1
+  ids[at], values[at] = id, value
+  marks[2 * at - 1], marks[2 * at] = id, claim
+end
+
+local limited_first = any_limited and tonumber(string.sub(claim, -1), 16) % 2 == 1  -- with the others, turn by turn
+if any_limited then look_at_due() end
 local open = {}
 for number = 1, queues do
   local queue, at = ARGV[3 + number], 3 + 11 * (number - 1)
   if not (any_paused and redis.call('SISMEMBER', P .. 'paused', queue) == 1) then
     open[#open + 1] = number
-    if lists == 1 then  -- most often it is that of the usual priority, and then there is nothing else to look at
+    if lists == 1 and not any_limited then  -- most often it is that of the usual priority, and then there is nothing else to look at
       take(KEYS[at + 5])
       if #ids > 0 then break end
     end
     local due = ripen(queue)
     if due >= 0 and (next_due < 0 or due < next_due) then next_due = due end
+    if limited_first and left > 0 then left = left - take_limited(queue, left, hand_out) end
     local ageing_ms = ARGV[3 + queues + number]
     if left > 0 and ageing_ms and ageing_ms ~= '0' then
       local lists = rising(at)
       while left > 0 do
         local id, value = lists.take(ageing_ms)
         if not id then break end
-        local place = #ids + 1
-        ids[place], values[place] = id, value
-        marks[2 * place - 1], marks[2 * place] = id, claim
+        hand_out(id, value)
         left = left - 1
       end
     elseif left > 0 then
@@ -65,6 +77,10 @@ for number = 1, queues do
         take(KEYS[at + rank])
         if left <= 0 then break end
       end
+    end
+    any_limited = any_limited or has_ripened[16]
+    if any_limited and not limited_first and left > 0 then
+      left = left - take_limited(queue, left, hand_out)
     end
   end
 end
@@ -76,13 +92,25 @@ end
 if left <= 0 then
   for i = 1, #open do
     local at = 3 + 11 * (open[i] - 1)
-    if redis.call('EXISTS', unpack(KEYS, at, at + 9)) > 0 then wake(ARGV[3 + open[i]]) end
+    local of_limits = any_limited and redis.call('EXISTS', lane_keys[2 * open[i]], lane_keys[2 * open[i] + 1]) or 0
+    if of_limits + redis.call('EXISTS', unpack(KEYS, at, at + 9)) > 0 then wake(ARGV[3 + open[i]]) end
   end
 end
 if #ids > 0 and next_due >= 0 and next_due < 5000 then
   -- whoever takes a message stops watching the clock: let another one do it
   for i = 1, #open do
     if redis.call('EXISTS', KEYS[13 + 11 * (open[i] - 1)]) == 1 then wake(ARGV[3 + open[i]]) end
+  end
+end
+if any_limited then
+  wake_touched()
+  local first = redis.call('ZRANGE', P .. 'ld', 0, 0, 'WITHSCORES')
+  if first[1] then
+    local due = math.max(0, math.ceil(first[2] - now_ms))
+    if next_due < 0 or due < next_due then next_due = due end
+    if #ids > 0 then
+      for i = 1, #open do wake(ARGV[3 + open[i]]) end
+    end
   end
 end
 return {ids, values, known, next_due}

@@ -1,4 +1,5 @@
 -- Move what has become due, at most 1000 at a time, behind those that wait; return milliseconds until the next is due, or -1.
+local has_ripened = {}  -- by rank
 local function ripen(queue)
   local key = P .. 'd:' .. queue
   local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
@@ -24,7 +25,10 @@ local function ripen(queue)
   end
   redis.call('ZREM', key, unpack(ids))
   if #fields > 0 then redis.call('HSET', P .. 'm', unpack(fields)) end
-  for rank, list in pairs(lists) do redis.call('RPUSH', P .. 'q:' .. rank .. ':' .. queue, unpack(list)) end
+  for rank, list in pairs(lists) do
+    has_ripened[rank] = true
+    redis.call('RPUSH', P .. 'q:' .. rank .. ':' .. queue, unpack(list))
+  end
   first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   if not first[1] then return -1 end
   return math.max(0, math.ceil(first[2] - now_ms))

@@ -2,7 +2,8 @@
 -- stays there with a tombstone for a value, and the fetch that meets it removes both.
 local function take_out(id, value)
   local queue = queue_of(value)
-  if redis.call('ZREM', P .. 'd:' .. queue, id) == 1 then
+  local is_limited = string.byte(value, 12) == 16
+  if redis.call('ZREM', P .. 'd:' .. queue, id) == 1 or is_limited and leave(queue, id, value) then
     redis.call('HDEL', P .. 'm', id)
   else
     local list = string.byte(value, 12) .. ':' .. queue

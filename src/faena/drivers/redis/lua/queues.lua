@@ -1,4 +1,4 @@
---! clock moment wake ripen place
+--! clock moment wake lanes ripen place
 -- Looking at queues, and changing them as a whole.
 -- KEYS: prefix   ARGV: verb, arguments
 local verb, queue = ARGV[1], ARGV[2]
@@ -34,9 +34,22 @@ elseif verb == 'purge' then
     redis.call('HDEL', P .. 'x', unpack(ids))
     return {purged, 1}
   end
-  for rank = 0, 9 do
+  for _, rank in ipairs({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16}) do
     local ids = redis.call('LPOP', P .. 'q:' .. rank .. ':' .. queue, 1000)
     if ids then return remove(ids) end
+  end
+  local lane = redis.call('HSCAN', P .. 'lw:' .. queue, 0)[2][1]
+  while lane do
+    local key, ids = P .. 'll:' .. queue .. '\0' .. lane, {}
+    local popped = redis.call('ZPOPMIN', key, 1000)
+    for i = 1, #popped, 2 do ids[#ids + 1] = string.sub(popped[i], 12) end
+    if redis.call('EXISTS', key) == 0 then end_lane(queue, lane) end
+    wake_touched()
+    if #ids > 0 then
+      redis.call('HINCRBY', P .. 'lc', queue, -#ids)
+      return remove(ids)
+    end
+    lane = redis.call('HSCAN', P .. 'lw:' .. queue, 0)[2][1]
   end
   local ids = redis.call('ZRANGE', P .. 'd:' .. queue, 0, 999)
   if #ids > 0 then
@@ -45,7 +58,7 @@ elseif verb == 'purge' then
   end
   return {0, 0}
 elseif verb == 'browse' then
-  -- returns values, and how many of them wait
+  -- returns values, how many of them wait, and how many wait under limits
   ripen(queue)
   local limit, skip, found = tonumber(ARGV[3]), tonumber(ARGV[4]), {}
   local function walk(read)
@@ -76,11 +89,24 @@ elseif verb == 'browse' then
     end
   end
   local waiting = #found
+  local lanes = redis.call('HKEYS', P .. 'lw:' .. queue)
+  table.sort(lanes)
+  for _, lane in ipairs(lanes) do
+    if #found >= limit then break end
+    walk(function(from)
+      local members = redis.call('ZRANGE', P .. 'll:' .. queue .. '\0' .. lane, from, from + 499)
+      for i = 1, #members do members[i] = string.sub(members[i], 12) end
+      return members
+    end)
+  end
+  walk(function(from) return redis.call('LRANGE', P .. 'q:16:' .. queue, from, from + 499) end)
+  local limited = #found - waiting
   walk(function(from) return redis.call('ZRANGE', P .. 'd:' .. queue, from, from + 499) end)
-  return {found, waiting}
+  return {found, waiting, limited}
 end
 
--- status: for each queue name, waiting, delayed, held, dead, paused, and the first value of each of its lists
+-- status: for each queue name, waiting, delayed, held, dead, paused, the first value of each of its
+-- lists, and how many wait under limits
 local names = redis.call('ZRANGE', P .. 'queues', 0, -1, 'WITHSCORES')
 for _, name in ipairs(redis.call('SMEMBERS', P .. 'paused')) do
   if not redis.call('ZSCORE', P .. 'queues', name) then
@@ -127,12 +153,14 @@ for i = 1, #names, 2 do
   local due = redis.call('ZCOUNT', key, '-inf', string.format('%.3f', now_ms))
   if due > 0 then heads[#heads + 1] = redis.call('HGET', P .. 'm', redis.call('ZRANGE', key, 0, 0)[1]) end
   local delayed = redis.call('ZCARD', key) - due
+  local limited = redis.call('LLEN', P .. 'q:16:' .. name) - tonumber(redis.call('HGET', P .. 'tombs', '16:' .. name) or 0)
+    + tonumber(redis.call('HGET', P .. 'lc', name) or 0)
   local paused = redis.call('SISMEMBER', P .. 'paused', name)
-  local of_it = waiting + due + delayed + (held[name] or 0) + (dead[name] or 0)
+  local of_it = waiting + limited + due + delayed + (held[name] or 0) + (dead[name] or 0)
   if of_it == 0 and paused == 0 and tonumber(names[i + 1]) < now_ms - DECLARED_KEPT_MS then
     redis.call('ZREM', P .. 'queues', name)
   else
-    found[#found + 1] = {name, waiting + due, delayed, held[name] or 0, dead[name] or 0, paused, heads}
+    found[#found + 1] = {name, waiting + due, delayed, held[name] or 0, dead[name] or 0, paused, heads, limited}
   end
 end
 return found

@@ -20,7 +20,7 @@ CREATE TABLE lined_up (
     PRIMARY KEY (lane, rank, seq)
 ) WITHOUT ROWID;
 
--- What is in hand, and the permits that it holds. It may be here without its message: one that was acknowledged early.
+-- What is in hand, and the permits that it holds.
 CREATE TABLE admitted (
     number INTEGER PRIMARY KEY,
     claim INTEGER NOT NULL,

@@ -1,0 +1,162 @@
+"""`faena limits`: how many of a task begin in a time, and run at once; and stopping a task for a while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from msgspec import UNSET, UnsetType
+
+from faena._lib.arguments import Argument, Option
+from faena._lib.drive import run
+from faena.app.limits import AppLimits, family_for
+from faena.cli.options import Json
+from faena.cli.output import ago
+from faena.cli.session import Session
+from faena.errors import FaenaError, UsageError
+from faena.model.limit import LimitStatus, Obstacle, Refusal, Terms, rate_text
+
+Name = Annotated[str, Argument("Name of a task, or queue:NAME, limit:NAME.")]
+Names = Annotated[Sequence[str], Argument("Names of tasks, or queue:NAME, limit:NAME.")]
+Rate = Annotated[str, Option("-r", "--rate", metavar="RATE", help="Such as 10/s, 100/m, 1000/h; none for no limit.")]
+Concurrency = Annotated[
+    str, Option("-c", "--concurrency", metavar="N", help="So many at once, over all workers; none for no limit.")
+]
+
+
+def list_limits(session: Session, *, json: Json = False) -> int:
+    """Show every limit that is declared or set, what runs and what waits under it."""
+    found = _limits(session).list()
+    if json:
+        session.out.json([_as_dict(each) for each in found])
+        return 0
+    session.out.table(
+        ("limit", "rate", "concurrency", "running", "lanes waiting", "state"),
+        [
+            (
+                each.name,
+                rate_text(each.terms.rate_per_s),
+                "none" if each.terms.concurrency is None else each.terms.concurrency,
+                each.running,
+                each.waiting,
+                _state(each),
+            )
+            for each in found
+        ],
+        right="concurrency running lanes waiting",
+        empty="no limit is declared or set",
+    )
+    return 0
+
+
+def set_limit(session: Session, name: Name, *, rate: Rate = "", concurrency: Concurrency = "") -> int:
+    """Let another rate or concurrency be in force for all workers, at once; it goes before what the code says."""
+    if not rate and not concurrency:
+        raise UsageError("say what to set: --rate 10/s, --concurrency 3, or both")
+    terms = _limits(session).set(
+        name,
+        rate=UNSET if not rate else None if rate == "none" else rate,
+        concurrency=_number(concurrency),
+    )
+    session.out.remark(f"{family_for(name)}: {_text(terms)}; undo it with: faena limits reset {name}")
+    return 0
+
+
+def reset(session: Session, names: Names) -> int:
+    """Let what the code says be in force again."""
+    for name in names:
+        terms = _limits(session).reset(name)
+        session.out.remark(f"{family_for(name)}: {_text(terms)}")
+    return 0
+
+
+def pause(session: Session, names: Names) -> int:
+    """Let nothing more of these tasks begin, on any worker, until they are resumed; sending goes on."""
+    for name in names:
+        _limits(session).pause(name)
+        session.out.remark(f"{family_for(name)} is paused; go on with: faena limits resume {name}")
+    return 0
+
+
+def resume(session: Session, names: Names) -> int:
+    """Let these tasks begin again."""
+    for name in names:
+        terms = _limits(session).resume(name)
+        session.out.remark(f"{family_for(name)} is running: {_text(terms)}")
+    return 0
+
+
+def why(session: Session, task_id: Annotated[str, Argument("Id of a task.")], *, json: Json = False) -> int:
+    """Say which limit keeps a task waiting, and until when."""
+    found = _limits(session).obstacles(task_id)
+    if found is None:
+        place = run(session.link.broker.locate([task_id]))[0]
+        raise FaenaError(f"task {task_id} waits under no limit; it is {place or 'in no queue'}")
+    if json:
+        session.out.json([_obstacle_as_dict(each) for each in found])
+        return 0
+    for each in found:
+        session.out.line(_obstacle_text(each))
+    if not found:
+        session.out.line("its limits allow it; those before it come first")
+    return 0
+
+
+COMMANDS = {"list": list_limits, "set": set_limit, "reset": reset, "pause": pause, "resume": resume, "why": why}
+DEFAULT = "list"
+
+
+def _limits(session: Session) -> AppLimits:
+    return session.connected_app.limits
+
+
+def _number(text: str) -> int | UnsetType | None:
+    if not text:
+        return UNSET
+    if text == "none":
+        return None
+    if not text.isdecimal():
+        raise UsageError(f"--concurrency takes a number, or none, not '{text}'")
+    return int(text)
+
+
+def _state(status: LimitStatus) -> str:
+    words = ["paused"] if status.terms.is_paused else []
+    if status.change is not None:
+        words.append("set at run time")
+    return ", ".join(words) or "declared"
+
+
+def _text(terms: Terms) -> str:
+    concurrency = "none" if terms.concurrency is None else terms.concurrency
+    text = f"rate {rate_text(terms.rate_per_s)}, concurrency {concurrency}"
+    return f"{text}, paused" if terms.is_paused else text
+
+
+def _obstacle_text(obstacle: Obstacle) -> str:
+    match obstacle.reason:
+        case Refusal.PAUSED:
+            return f"{obstacle.limit} is paused"
+        case Refusal.CONCURRENCY:
+            return f"{obstacle.limit} allows no more at once than the {obstacle.in_use} that run"
+        case Refusal.RATE:
+            return f"{obstacle.limit} lets the next begin in {ago(max(0.0, (obstacle.until_s or 0.0) - time.time()))}"
+    raise AssertionError(obstacle)
+
+
+def _obstacle_as_dict(obstacle: Obstacle) -> dict[str, Any]:
+    return {"limit": obstacle.limit, "reason": str(obstacle.reason), "until_s": obstacle.until_s, "in_use": obstacle.in_use}
+
+
+def _as_dict(status: LimitStatus) -> dict[str, Any]:
+    return {
+        "name": status.name,
+        "rate_per_s": status.terms.rate_per_s,
+        "concurrency": status.terms.concurrency,
+        "paused": status.terms.is_paused,
+        "running": status.running,
+        "waiting": status.waiting,
+        "declared": status.declared is not None,
+        "changed": status.change is not None,
+    }
