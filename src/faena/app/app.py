@@ -20,7 +20,7 @@ from faena.app.limits import AppLimits
 from faena.app.links import Link, Links
 from faena.app.publishing import apublish, publish
 from faena.app.results import AppResults
-from faena.app.routing import declared_in, queues_named_in, router_from
+from faena.app.routing import declared_in, mind_bounds, queues_named_in, router_from
 from faena.app.workflows import AppWorkflows
 from faena.codecs.registry import Codecs
 from faena.config.settings import Settings
@@ -322,7 +322,7 @@ class Faena:
         """Send messages, minding the bounds of their queues; or let them wait with others of a block."""
         if self.buffers is not None and self.buffers.take(messages, options):
             return
-        if self._mind_bounds(messages):
+        if (sender := self._sender) is not None and sender.declared is not None and mind_bounds(messages, sender.declared):
             from faena.app.bounded import publish_bounded
 
             publish_bounded(self, messages, options)
@@ -332,19 +332,12 @@ class Faena:
     async def apublish(self, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
         if self.buffers is not None and await self.buffers.atake(messages, options):
             return
-        if self._mind_bounds(messages):
+        if (sender := self._sender) is not None and sender.declared is not None and mind_bounds(messages, sender.declared):
             from faena.app.bounded import apublish_bounded
 
             await apublish_bounded(self, messages, options)
         else:
             await apublish(self.links, self.conf, messages, options)
-
-    def _mind_bounds(self, messages: Sequence[Message]) -> bool:
-        declared = self.sender.declared
-        return declared is not None and any(
-            (queue := declared.special.get(message.queue)) is not None and queue.max_length is not None
-            for message in messages
-        )
 
     def send_canvas(self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
         if isinstance(canvas, Signature) and not needs_workflow(canvas, options):

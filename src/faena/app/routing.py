@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, TypeAlias
 
 from faena.errors import InvalidSetting, did_you_mean
+from faena.model.message import Message
 from faena.model.queue import Queue, is_special
 from faena.tasks.call import Call, Declared
 
@@ -35,6 +36,12 @@ def router_from(routes: Any, queues: Mapping[str, Queue]) -> Route | None:
     if not routes:
         return None
     return partial(_first_of, list(_Reader(queues).steps(routes)))
+
+
+def mind_bounds(messages: Iterable[Message], declared: Declared) -> bool:
+    """Whether any of these goes to a queue that has a bound."""
+    queues = [declared.special.get(message.queue) for message in messages]
+    return any(queue is not None and queue.max_length is not None for queue in queues)
 
 
 def declared_in(queues: Mapping[str, Queue], creates_missing: bool) -> Declared | None:
