@@ -13,7 +13,7 @@ from faena.app.links import Link
 from faena.config.secrets import mask_text
 from faena.model.control import Order, OrderKind, RevokeRule
 from faena.model.delivery import Found, Place, QueueStatus
-from faena.model.explanation import Explanation, Facts, Needed, NodeFacts, WorkerFacts, explain
+from faena.model.explanation import Explanation, Facts, Needed, NodeFacts, Why, WorkerFacts, explain
 from faena.model.limit import Obstacle
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord
@@ -23,18 +23,30 @@ if TYPE_CHECKING:
     from faena.app.app import Faena
 
 _ANSWER_WITHIN_S = 1.0
+_MAY_HAVE_MOVED_ON = frozenset({Why.HELD, Why.LOST})  # between two looks; so they are looked at once more
+_AGAIN_AFTER_S = 0.3
 _NAMED = 5  # of the tasks that one waits for
 _LOOKED_AT = 1000  # nodes of a workflow, on the way to them
 
 
 def explain_task(app: Faena, task_id: str) -> Explanation:
     """Say what is so of a task, and why it is not running."""
-    return explain(run(_facts(app, app.links.blocking(), task_id)))
+    explanation = explain(run(_facts(app, app.links.blocking(), task_id)))
+    if explanation.why in _MAY_HAVE_MOVED_ON:
+        time.sleep(_AGAIN_AFTER_S)
+        explanation = explain(run(_facts(app, app.links.blocking(), task_id)))
+    return explanation
 
 
 async def aexplain_task(app: Faena, task_id: str) -> Explanation:
     """Do as `explain_task`, without blocking the event loop."""
-    return explain(await _facts(app, await app.links.asyncio(), task_id))
+    explanation = explain(await _facts(app, await app.links.asyncio(), task_id))
+    if explanation.why in _MAY_HAVE_MOVED_ON:
+        import asyncio  # who comes here has it
+
+        await asyncio.sleep(_AGAIN_AFTER_S)
+        explanation = explain(await _facts(app, await app.links.asyncio(), task_id))
+    return explanation
 
 
 async def _facts(app: Faena, link: Link, task_id: str) -> Facts:
