@@ -12,6 +12,7 @@ from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.drivers.memory import state as memory
 from faena.errors import InvalidArguments, InvalidTask
+from faena.model.delivery import Place
 from faena.model.result import State
 from faena.testing.worker import InProcessWorker, run_pending
 
@@ -376,6 +377,33 @@ def test_a_task_that_is_parked_keeps_its_key(app):
     run_pending(app)
     assert app.ran == [5]
     assert waits.delay(1).id != first.id
+
+
+def test_a_call_that_its_limits_hold_back_has_its_key_and_is_replaced_as_any_other(app):
+    mail = declared(app, rate_limit="1/h", unique=Unique(key="user", on_conflict="replace"))
+    mail.delay(1)
+    run_pending(app)
+    held_back = mail.delay(2, "old")
+    assert run_pending(app) == []
+    assert mail.apply_async((2, "none"), unique=Unique(key="user")).is_duplicate
+    assert mail.delay(2, "new").id == held_back.id
+    link = app.connection()
+    assert list(run(link.broker.locate([held_back.id]))) == [Place.LIMITED]
+    (found,) = run(link.broker.cancel([held_back.id]))
+    assert json.loads(found.body) == [[2, "new"], {}]
+    assert not mail.delay(2).is_duplicate
+
+
+def test_calls_of_a_batch_under_a_limit_run_as_many_at_a_time_as_it_allows(app):
+    @app.task(batch=(10, 0.05), concurrency=2)
+    def count(calls):
+        app.ran.append(len(calls))
+
+    results = [count.delay(number) for number in range(6)]
+    with InProcessWorker(app):
+        assert [each.get(timeout=20) for each in results] == [None] * 6
+    assert sum(app.ran) == 6
+    assert max(app.ran) <= 2
 
 
 def test_a_call_whose_client_died_before_it_was_published_is_taken_over_in_time(app):
