@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("faena.scheduler")
 
+ENDED_KEPT_S = 7 * 86400.0
+"""One that was added at run time goes so long after its last tick: single moments may be added without end."""
+
 _AT_ONCE = 200
 _LOOK_AGAIN_S = 60.0  # at a schedule that cannot be read here
 _LEFT_MOST = 1000
@@ -70,13 +73,17 @@ class Ticker:
         self, link: Link, standing: Standing, now_s: float, sent_at_s: float | None, *, is_running: bool
     ) -> Change:
         schedule = standing.schedule
+        if standing.state == "ended":  # for long enough
+            return Change(schedule.name, standing.revision, None)
         turn = take_turn(standing, now_s, zone_of, is_running=is_running)
         if turn.cancels:
             await self._app.control.revoke_through(link, [turn.cancels], terminate=True)
         messages = [message_of(schedule, tick_s, tick_id(schedule.name, tick_s), now_s) for tick_s in turn.ticks]
         if sent_at_s is not None:
             messages = [_moved(message, sent_at_s - now_s) for message in messages]
-        return Change(schedule.name, standing.revision, _renewed(turn.standing), turn.wakes_at_s, tuple(messages))
+        is_nobodys_any_more = turn.standing.state == "ended" and not turn.standing.app
+        wakes_at_s = now_s + ENDED_KEPT_S if is_nobodys_any_more else turn.wakes_at_s
+        return Change(schedule.name, standing.revision, _renewed(turn.standing), wakes_at_s, tuple(messages))
 
 
 async def send_left_over(link: Link, grace_s: float, limit: int) -> int:

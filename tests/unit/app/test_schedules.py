@@ -115,10 +115,13 @@ def test_a_moment_runs_once_and_is_over(app, clock):
         assert run_pending(app) == []
         clock.advance(60)
         run_pending(app)
-        clock.advance(timedelta(days=400))
+        clock.advance(timedelta(days=6))
         run_pending(app)
         assert moments(app) == ["2024-01-01T11:30"]
         assert app.schedules.get("once").state == "ended"
+        clock.advance(timedelta(days=2))
+        run_pending(app)
+        assert (moments(app), list(app.schedules.list())) == (["2024-01-01T11:30"], [])
 
 
 def test_what_was_missed_while_nobody_was_there_runs_once(app, clock):
