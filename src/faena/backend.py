@@ -302,8 +302,8 @@ class Claims(Protocol):
 class Vigil(Protocol):
     """Waits for changes of schedules that somebody else makes. One user; a change before the wait ends it at once."""
 
-    async def wait(self, timeout_s: float) -> None:
-        """Return when a schedule has changed, or may have, or the time is up. May be cancelled."""
+    async def wait(self, timeout_s: float) -> bool:
+        """Return True as soon as a schedule has changed, or may have; False when the time is up. May be cancelled."""
         ...
 
     async def close(self) -> None: ...

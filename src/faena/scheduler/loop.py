@@ -37,6 +37,7 @@ LEASE_S = 5.0
 _LETTING_GO_S, _OVER_S = 1.0, -1.0
 _GRACE_S = 10.0  # what was to be published, and was not, this long ago: whoever was to do it is gone
 _AT_ONCE = 1000
+_RENEW_AFTER, _ASK_AFTER, _DUTIES_AFTER = 0.6, 0.5, 1.2  # parts of a lease
 _SHORTEST_REST_S = 0.002
 
 _BROKEN = (BrokerError, BackendError, StorageError, OSError)
@@ -55,6 +56,8 @@ class Scheduler:
         self._clock: Callable[[], float] = time.time if app is None else app.clock
         self._vigil: tuple[Link, Vigil] | None = None
         self._renew_at_s = self._duties_at_s = 0.0
+        self._due_s: float | None = None  # the next tick, as long as there is no news
+        self._has_news = True
         self.is_leader = False
         self._strays = Strays()
 
@@ -75,31 +78,42 @@ class Scheduler:
         try:
             link = await self._link()
             if time.monotonic() >= self._renew_at_s:
-                self._renew_at_s = time.monotonic() + self._lease_s / 2  # from before it was asked for
-                self.is_leader = await link.backend.lead(ROLE, self._owner, self._lease_s)
+                asked_s = time.monotonic()
+                was_leader, self.is_leader = self.is_leader, await link.backend.lead(ROLE, self._owner, self._lease_s)
+                self._has_news |= self.is_leader and not was_leader
+                self._renew_at_s = asked_s + self._lease_s * (_RENEW_AFTER if self.is_leader else _ASK_AFTER)
                 await self._declare(link)
             if not self.is_leader:
                 await self._end_vigil()
                 return
             if time.monotonic() >= self._duties_at_s:
-                self._duties_at_s = time.monotonic() + self._lease_s
+                self._duties_at_s = time.monotonic() + self._lease_s * _DUTIES_AFTER
                 await do_duties(link)
                 await self._strays.look(link)
                 if self._copies is not None:
                     await self._copies.sweep(link)
             if self._ticker is not None:
                 await self._keep_vigil(link)
-                while time.monotonic() < self._renew_at_s and await self._ticker.send_due(link, self._clock()):
-                    pass
+                await self._send_due(link, self._ticker)
         except _BROKEN as error:
             self._fail(error)
         except Exception as error:
             self._fail(error)
             log.debug("where it came from", exc_info=error)
 
+    async def _send_due(self, link: Link, ticker: Ticker) -> None:
+        """Send what is due, until the lease has to be renewed, and remember when there is more."""
+        if not self._has_news and (self._due_s is None or self._due_s > self._clock()):
+            return
+        self._has_news = True
+        while await ticker.send_due(link, self._clock()):
+            if time.monotonic() >= self._renew_at_s:
+                return
+        self._due_s, self._has_news = await link.backend.schedules.next_due_s(), False
+
     def _fail(self, error: Exception) -> None:
         self.is_leader = False
-        self._renew_at_s = time.monotonic() + self._lease_s / 2
+        self._renew_at_s = time.monotonic() + self._lease_s * _ASK_AFTER
         log.warning("the scheduler waits: %s", error)
 
     async def _declare(self, link: Link) -> None:
@@ -117,12 +131,12 @@ class Scheduler:
         if not self.is_leader or self._vigil is None:
             await asyncio.sleep(left_s)
             return
-        link, vigil = self._vigil
+        if self._has_news:  # there is more to send
+            return
+        if self._due_s is not None:
+            left_s = max(_SHORTEST_REST_S, min(left_s, self._due_s - self._clock()))
         try:
-            due_s = await link.backend.schedules.next_due_s()
-            if due_s is not None:
-                left_s = max(_SHORTEST_REST_S, min(left_s, due_s - self._clock()))
-            await vigil.wait(left_s)
+            self._has_news = await self._vigil[1].wait(left_s)
         except _BROKEN as error:
             await self._end_vigil()
             self._fail(error)
@@ -131,6 +145,7 @@ class Scheduler:
         if self._vigil is None or self._vigil[0] is not link:
             await self._end_vigil()
             self._vigil = (link, link.backend.schedules.vigil())
+            self._has_news = True
 
     async def _end_vigil(self) -> None:
         vigil, self._vigil = self._vigil, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from faena.backend import Vigil
@@ -86,8 +87,10 @@ class _Vigil:
         with state.lock:
             state.bells.hang(self._bell, _KEYS)
 
-    async def wait(self, timeout_s: float) -> None:
+    async def wait(self, timeout_s: float) -> bool:
+        began_s = time.monotonic()
         await self._bell.rest(timeout_s)
+        return time.monotonic() - began_s < timeout_s
 
     async def close(self) -> None:
         with self._state.lock:

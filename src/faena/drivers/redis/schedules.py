@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from math import inf
 
 import msgspec
 
@@ -64,6 +62,8 @@ class RedisSchedules:
         return made
 
     async def unpublished(self, before_s: float, limit: int) -> Sequence[Message]:
+        if not await self._driver.command("EXISTS", f"{self._driver.prefix}sx"):  # nearly always, and asked all the time
+            return ()
         values = await self._driver.run("schedules", "unpublished", f"{before_s:.6f}", limit)
         return [decode(body_in(value)) for value in values if value is not None]
 
@@ -97,14 +97,9 @@ class _Vigil:
     def __init__(self, driver: Driver) -> None:
         self._driver, self._waiter = driver, Waiter(driver)
 
-    async def wait(self, timeout_s: float) -> None:
-        if timeout_s <= 0:
-            return
-        prefix, moment = self._driver.prefix, f"{time.time():.6f}"
+    async def wait(self, timeout_s: float) -> bool:
         try:
-            await self._waiter.run_after(
-                [f"{prefix}sv"], timeout_s, inf, None, "schedules", (prefix,), ("due", moment, 0)
-            )  # fmt: skip
+            return await self._waiter.token(f"{self._driver.prefix}sv", timeout_s)
         except BaseException:
             self._waiter.close()  # it may still wait on the server
             raise

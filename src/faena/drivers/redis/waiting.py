@@ -69,6 +69,19 @@ class Waiter:
             self._break_off()
             raise
 
+    async def token(self, key: str, wait_s: float) -> bool:
+        """Wait for a token at `key`, and take it; False: the time is over."""
+        await self.connected()
+        assert self._wire is not None
+        data = pack(("BLPOP", key, f"{max(0.001, wait_s):.3f}"))
+        deadline = time.monotonic() + wait_s + self._driver.location.timeout_s
+        (reply,) = await self._wire.replies(self._sent(data, 1, deadline))
+        if isinstance(reply, ReplyError):
+            error = self._driver.error_of(reply)
+            self.close()
+            raise error
+        return reply is not None
+
     async def _after(
         self,
         wake: Sequence[str],

@@ -114,15 +114,14 @@ class _Vigil:
         self._driver = driver
         self._listener: Listener | None = driver.signals.listen([_FIFO])
 
-    async def wait(self, timeout_s: float) -> None:
+    async def wait(self, timeout_s: float) -> bool:
         listener = self._listener
         if listener is None:
-            return
-        rest_s = min(timeout_s, _NET_S if listener.is_pushed else _POLL_S)
-        if self._driver.io == "blocking":
-            listener.wait(rest_s)
-        else:
-            await listener.await_token(rest_s)
+            return True
+        net_s = _NET_S if listener.is_pushed else _POLL_S
+        rest_s = min(timeout_s, net_s)
+        is_told = listener.wait(rest_s) if self._driver.io == "blocking" else await listener.await_token(rest_s)
+        return is_told or net_s <= timeout_s
 
     async def close(self) -> None:
         listener, self._listener = self._listener, None

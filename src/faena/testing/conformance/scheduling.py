@@ -150,11 +150,11 @@ class Scheduling:
         backend, other = await stage.backend(), await stage.backend()
         vigil = backend.schedules.vigil()
         made = standing("a")
-        await vigil.wait(0.01)
+        assert not await vigil.wait(0.01)
 
         async def keep() -> float:
             begun_s = time.monotonic()
-            await vigil.wait(PATIENCE_S)
+            assert await vigil.wait(PATIENCE_S)
             return time.monotonic() - begun_s
 
         beside = stage.beside(keep)
@@ -166,7 +166,7 @@ class Scheduling:
         silent = [changed(made, replace(made, revision=new_id()))]
         assert list(await other.schedules.change(silent, ELSEWHERE, tells=False)) == [True]
         begun_s = time.monotonic()
-        await vigil.wait(0.05)
+        assert not await vigil.wait(0.05)
         assert time.monotonic() - begun_s >= 0.04
         await vigil.close()
 
@@ -182,7 +182,7 @@ class Scheduling:
         task.cancel()
         assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
         await add(backend, standing("a"))
-        await vigil.wait(0.01)
+        assert await vigil.wait(PATIENCE_S)
         await vigil.close()
 
 
