@@ -146,6 +146,10 @@ def _template(
     message = build_message(call, app.sender, now_s=0.0, new_id="", parent=None)
     if before is not None and "link" not in sending and "link_error" not in sending:
         message = replace(message, on_success=before.on_success, on_failure=before.on_failure)
+    if message.ignore_result is None:  # known to whoever sends the ticks, too
+        of_task = None if registered is None else registered.ignore_result
+        if app.conf.task_ignore_result if of_task is None else of_task:
+            message = replace(message, ignore_result=True)
     return replace(message, origin=name_of_app(app)), options
 
 

@@ -36,6 +36,7 @@ ENDED_KEPT_S = 7 * 86400.0
 _AT_ONCE = 200
 _LOOK_AGAIN_S = 60.0  # at a schedule that cannot be read here
 _LEFT_MOST = 1000
+_UNSEEN_S = 12 * 3600.0  # results are kept for longer, unless somebody says otherwise
 _FEW = 5  # ticks of one turn: each gets a line in the log
 
 
@@ -53,7 +54,7 @@ class Ticker:
         due = await link.backend.schedules.due(now_s, _AT_ONCE)
         if not due:
             return 0
-        running = await _running(link, due)
+        running = await _running(link, due, now_s)
         changes: list[Change] = []
         for standing in due:
             try:
@@ -135,20 +136,29 @@ async def _publish(link: Link, messages: Sequence[Message]) -> None:
             await _publish(link, [message])
 
 
-async def _running(link: Link, due: Sequence[Standing]) -> set[str]:
+async def _running(link: Link, due: Sequence[Standing], now_s: float) -> set[str]:
     """Return the ids of the tasks before, where that matters, that have not ended."""
-    ids = [each.last_id for each in due if each.last_id and each.schedule.overlap != "allow"]
+    asked = [each for each in due if each.last_id and each.schedule.overlap != "allow"]
+    ids = [each.last_id for each in asked]
     if not ids:
         return set()
     records = await link.backend.read(ids)
     waiting = {record.id for record in records if record is not None and record.state == State.WAITING}
     if not link.broker.capabilities.locates:
-        over = {record.id for record in records if record is not None and record.is_terminal}
-        return {task_id for task_id in ids if task_id not in over}
+        return {
+            each.last_id
+            for each, record in zip(asked, records, strict=True)
+            if (not record.is_terminal if record is not None else _may_run_unseen(each, now_s))
+        }
     places = await link.broker.locate(ids)
     if None in places and link.backend.joint(link.broker, "") is None:  # taken, and on its way to the broker
         waiting |= {message.id for message in await link.backend.schedules.unpublished(time.time() + 1, _LEFT_MOST)}
     return waiting | {task_id for task_id, place in zip(ids, places, strict=True) if place not in (None, Place.DEAD)}
+
+
+def _may_run_unseen(standing: Standing, now_s: float) -> bool:
+    """Whether a task of which nothing is known may not have ended, for a broker that cannot say what it has."""
+    return not standing.schedule.message.ignore_result and now_s - (standing.last_s or 0.0) < _UNSEEN_S
 
 
 def _renewed(standing: Standing) -> Standing:

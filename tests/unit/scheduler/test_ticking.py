@@ -197,3 +197,30 @@ def test_a_tick_that_is_on_its_way_to_the_broker_has_not_ended(tmp_path, monkeyp
         assert (waiting(app), app.schedules.get("s").left_out) == ([], 1)
         assert run(do_duties(app.connection(), grace_s=-1.0)) == 1
         assert waiting(app) == ids("s", 60)
+
+
+@pytest.mark.parametrize(
+    ("record", "ignored", "passed", "is_sent"),
+    [
+        (None, False, 60, False),
+        (State.STARTED, False, 60, False),
+        (State.SUCCESS, False, 60, True),
+        (None, True, 60, True),  # nothing will be known of its end
+        (None, False, 86_400, True),  # what is known of its end is not kept for ever
+    ],
+)
+def test_where_the_broker_cannot_say_what_it_has_results_tell_what_has_ended(
+    tmp_path, monkeypatch, record, ignored, passed, is_sent
+):
+    with an_app(tmp_path, together=False) as app:
+        app.clock = lambda: START
+        broker = app.connection().broker
+        blind = replace(broker.capabilities, locates=False)
+        monkeypatch.setattr(type(broker), "capabilities", property(lambda _: blind))
+        app.schedules.add("s", "tick.run", passed, overlap="skip", options={"ignore_result": ignored})
+        send(app, passed)
+        (first,) = ids("s", passed)
+        if record is not None:
+            run(app.connection().backend.record([ResultRecord(first, "tick.run", record)]))
+        send(app, 2 * passed)
+        assert (tick_id("s", START + 2 * passed) in waiting(app)) is is_sent
