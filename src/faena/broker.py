@@ -161,6 +161,13 @@ class DeadLetters(Protocol):
 
     async def find(self, task_id: str) -> DeadLetter | None: ...
 
+    async def replace(self, task_id: str, message: Message) -> bool:
+        """Put another message of that id into the letter, for the queue that it names; False: there is no such letter.
+
+        Raises MessageTooLarge.
+        """
+        ...
+
     async def requeue(
         self, queue: str | None = None, ids: Sequence[str] | None = None, reason: DeadReason | None = None
     ) -> int:

@@ -48,6 +48,7 @@ from faena.tasks.task import Task as _Task
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from faena.app.buffering import Buffer, Buffers
+    from faena.app.dead_letters import AppDeadLetters
     from faena.app.declared import DeclaredSchedules
     from faena.app.decorators import BatchTaskDecorator, BoundTaskDecorator, TaskDecorator
     from faena.app.schedules import AppSchedules
@@ -414,6 +415,13 @@ class Faena:
         from faena.app.declared import DeclaredSchedules
 
         return DeclaredSchedules(self)
+
+    @cached_property
+    def dead_letters(self) -> AppDeadLetters:
+        """What nobody will run unless somebody asks for it: look at it, change it, put it back, throw it away."""
+        from faena.app.dead_letters import AppDeadLetters  # what few programs need
+
+        return AppDeadLetters(self)
 
     @cached_property
     def codecs(self) -> Codecs:

@@ -200,14 +200,14 @@ class AppWorkflows:
 
     def rerun(self, workflow: str, begun_at: Sequence[int] | None = None) -> None:
         app, link = self._app, self._app.links.blocking()
-        ready = run(self._rerun(link, workflow, begun_at))
+        ready = run(self.begin_again(link, workflow, begun_at))
         if ready:
             publish(app.links, app.conf, ready, {})
             run(link.backend.workflows.published(_members(ready)))
 
     async def arerun(self, workflow: str, begun_at: Sequence[int] | None = None) -> None:
         app, link = self._app, await self._app.links.asyncio()
-        ready = await self._rerun(link, workflow, begun_at)
+        ready = await self.begin_again(link, workflow, begun_at)
         if ready:
             await apublish(app.links, app.conf, ready, {})
             await link.backend.workflows.published(_members(ready))
@@ -236,7 +236,8 @@ class AppWorkflows:
                     "(cancelling with terminate ends it)",
                 )  # fmt: skip
 
-    async def _rerun(self, link: Link, workflow: str, begun_at: Sequence[int] | None) -> Sequence[Message]:
+    async def begin_again(self, link: Link, workflow: str, begun_at: Sequence[int] | None) -> Sequence[Message]:
+        """Let a workflow run again from these nodes on; return what is to be published. Raises WorkflowError."""
         before_s = self._app.clock()
         nodes = await link.backend.workflows.nodes(workflow)
         chosen = [node for node in nodes if begun_at is None or node.number in begun_at]

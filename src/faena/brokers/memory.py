@@ -247,6 +247,10 @@ class _DeadLetters:
             found = self._state.messages.letters(ids=[task_id])
             return found[-1] if found else None
 
+    async def replace(self, task_id: str, message: Message) -> bool:
+        with self._state.lock:
+            return self._state.messages.replace_letter(task_id, message)
+
     async def requeue(
         self, queue: str | None = None, ids: Sequence[str] | None = None, reason: DeadReason | None = None
     ) -> int:

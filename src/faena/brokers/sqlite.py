@@ -369,6 +369,12 @@ class _DeadLetters:
     async def find(self, task_id: str) -> DeadLetter | None:
         return await self._driver.read(partial(dead_letters.find, task_id=task_id))
 
+    async def replace(self, task_id: str, message: Message) -> bool:
+        largest_bytes = self._driver.location.largest_message_bytes
+        return await self._driver.write(
+            partial(dead_letters.replace, task_id=task_id, message=message, largest_bytes=largest_bytes)
+        )
+
     async def requeue(
         self, queue: str | None = None, ids: Sequence[str] | None = None, reason: DeadReason | None = None
     ) -> int:

@@ -36,6 +36,7 @@ from faena.errors import (
 from faena.model.claim import released_by
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Release, Settlement
 from faena.model.event import Event, EventKind
+from faena.model.history import past_attempt, with_attempt
 from faena.model.journal import Parked
 from faena.model.message import Link, Message
 from faena.model.result import Failure, ResultRecord, State
@@ -187,15 +188,18 @@ class Completer:
 
     def _settle_failed(self, attempt: Attempt | Ended, error: BaseException, failure: Failure) -> Settlement:
         delivery, task = attempt.delivery, attempt.task
-        detail = _text_of(failure)
+        reason = DeadReason.FAILED
         if isinstance(error, WorkerLostError):
-            return Bury(delivery, DeadReason.CRASHED, detail)
-        if isinstance(error, NotRegistered) and task is None:
-            return Bury(delivery, DeadReason.UNKNOWN_TASK, detail)
-        if isinstance(attempt, Ended) and isinstance(error, CodecError):
-            return Bury(delivery, DeadReason.MALFORMED, detail)
-        wanted = task.dead_letter if task is not None and task.dead_letter is not None else self._rules.dead_letter
-        return Bury(delivery, DeadReason.FAILED, detail) if wanted else Ack(delivery)
+            reason = DeadReason.CRASHED
+        elif isinstance(error, NotRegistered) and task is None:
+            reason = DeadReason.UNKNOWN_TASK
+        elif isinstance(attempt, Ended) and isinstance(error, CodecError):
+            reason = DeadReason.MALFORMED
+        else:
+            wanted = task.dead_letter if task is not None and task.dead_letter is not None else self._rules.dead_letter
+            if not wanted:
+                return Ack(delivery)
+        return Bury(delivery, reason, _text_of(failure), self._with_attempt(delivery.message, failure, is_last=True))
 
     def _retried(self, attempt: Attempt | Ended, outcome: Retried) -> tuple[Completion, Event]:
         delivery, now_s = attempt.delivery, self._clock()
@@ -204,6 +208,8 @@ class Completer:
         except CodecError as error:
             return self._failed(attempt, error)
         failure = self._capture(outcome.error) if outcome.error is not None else None
+        if failure is not None:
+            message = self._with_attempt(message, failure, is_last=False)
         record = None
         if not self._ignores(attempt.task, delivery.message):
             record = self._record(attempt, State.RETRY, now_s, failure=failure, retries=message.retries)
@@ -284,6 +290,12 @@ class Completer:
 
     def _capture(self, error: BaseException) -> Failure:
         return capture(error, lambda value: self._codecs.encode(self._rules.result_serializer, value))
+
+    def _with_attempt(self, message: Message, failure: Failure, *, is_last: bool) -> Message:
+        past = past_attempt(failure, self._clock(), self._rules.hostname, message.task, is_last=is_last)
+        if is_last:
+            message = msgspec.structs.replace(message, retries=0)  # as it runs when somebody puts it back
+        return with_attempt(message, past)
 
     def _follow(self, message: Message, links: tuple[Link, ...], first: Any, now_s: float) -> tuple[Message, ...]:
         return tuple(self._linked(message, link, index, first, now_s) for index, link in enumerate(links))

@@ -85,6 +85,7 @@ class Bury(Struct, frozen=True, gc=False):
     delivery: Delivery | Malformed
     reason: DeadReason
     detail: str = ""
+    message: Message | None = None  # what is kept in its place: the same, with the history of its attempts
 
 
 BEGUN = Verdict(VerdictKind.BEGUN)

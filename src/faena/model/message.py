@@ -52,6 +52,16 @@ class Claim(Struct, frozen=True, gc=False, array_like=True):
     expires_at_s: float  # it counts for nothing from then on: the end of a window, else the last resort
 
 
+class PastAttempt(Struct, frozen=True, gc=False, array_like=True):
+    """An attempt that has failed. `worker` is the name of who ran it."""
+
+    at_s: float
+    worker: str
+    error: str
+    fingerprint: str = ""
+    traceback: str = ""
+
+
 class Message(Struct, frozen=True, gc=False, array_like=True):
     """One call of a task, on its way. Encoded as a MessagePack array: fields are only ever appended, with a default.
 
@@ -81,3 +91,4 @@ class Message(Struct, frozen=True, gc=False, array_like=True):
     member: Member | None = None
     claim: Claim | None = None
     lane: str | None = None  # where it waits under limits, see `faena.model.limit`; None: under none
+    history: tuple[PastAttempt, ...] = ()  # attempts that have failed, the last ones; see `faena.model.history`

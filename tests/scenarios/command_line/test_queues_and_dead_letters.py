@@ -111,3 +111,25 @@ def test_a_dead_letter_that_is_not_there(project):
     assert project.refused("dead", "show", "x", code=1) == (
         "faena: no dead letter of task x; list them with: faena dead list"
     )
+
+
+def test_dead_letters_are_grouped_changed_and_put_back_in_bulk(project):
+    ids = [project.ok("call", "tasks.fail", f"order {number} is gone") for number in (1, 2)]
+    other = project.ok("call", "tasks.fail", "elsewhere")
+    with project.worker():
+        wait_for_dead(project, 3)
+    listed = rows(project.ok("dead", "groups"))
+    assert [row[0] for row in listed[1:]] == ["2", "1"]
+    fingerprint = listed[1][1]
+    assert {each["id"] for each in project.json("dead", "list", "--fingerprint", fingerprint)} == set(ids)
+    assert project.json("dead", "list", "--task", "other.*") == []
+    (attempt,) = project.json("dead", "show", other)["attempts"]
+    assert attempt["error"] == "ValueError: elsewhere"
+    assert "attempt 1" in project.ok("dead", "show", other)
+    assert "--args is no JSON" in project.refused("dead", "edit", other, "--args", "[1")
+    assert "--args is a JSON list" in project.refused("dead", "edit", other, "--args", "{}")
+    assert "say what is to be changed" in project.refused("dead", "edit", other)
+    assert project.ok("dead", "edit", other, "--args", '["again"]', "-Q", "later", "--requeue") == "changed\n1 put back"
+    assert [each["id"] for each in project.json("queues", "show", "later")] == [other]
+    assert project.ok("dead", "requeue", "--fingerprint", fingerprint[:8], "--task", "tasks.*") == "2 put back"
+    assert project.json("dead") == []

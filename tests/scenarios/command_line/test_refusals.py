@@ -21,8 +21,8 @@ import pytest
         (("call",), "did not receive required positional arguments: 'task'"),
         (("call", "tasks.quiet", "-w"), "task 'tasks.quiet' keeps no result to wait for (ignore_result)"),
         (("purge",), "name the queues with -Q"),
-        (("dead", "requeue"), "say which: ids, -Q QUEUE, or --all"),
-        (("dead", "purge"), "say which: ids, -Q QUEUE, or --all"),
+        (("dead", "requeue"), "say which: ids, -Q QUEUE, --task, --reason, --fingerprint, --older-than, or --all"),
+        (("dead", "purge"), "say which: ids, -Q QUEUE, --task, --reason, --fingerprint, --older-than, or --all"),
         (("queues", "pauze", "default"), "'pauze'"),
         (("inspct",), "'inspct'"),
         (("config", "task_tim_limit"), "unknown setting 'task_tim_limit'; did you mean 'task_time_limit'?"),
@@ -99,7 +99,7 @@ def test_a_broker_may_be_used_without_any_app(project, tmp_path_factory):
 
 
 def test_a_full_disk_takes_nothing_and_says_so(project):
-    few_pages = {"FAENA_BROKER_TRANSPORT_OPTIONS": '{"max_pages": 60}'}
+    few_pages = {"FAENA_BROKER_TRANSPORT_OPTIONS": '{"max_pages": 85}'}
     project.ok("call", "tasks.greet", "small", **few_pages)
     done = project.run("call", "tasks.greet", "x" * 100_000, FAENA_TASK_PUBLISH_TIMEOUT="0.1", **few_pages)
     assert (done.returncode, done.stdout) == (1, "")

@@ -197,8 +197,10 @@ class Messages:
                 entry.verdict = entry.redelivered_at_s = None
                 self._line_up(entry)
                 return True, entry.queue
-            case Bury(reason=reason, detail=detail):
+            case Bury(reason=reason, detail=detail, message=message):
                 self._remove(entry)
+                if message is not None:
+                    entry.body = encode(message)
                 self._bury(entry, reason, detail, now_s)
                 return True, None
         raise AssertionError(f"no settlement: {settlement!r}")
@@ -369,6 +371,13 @@ class Messages:
                 del self._dead[letter.key]
                 back.append(letter.queue)
         return back
+
+    def replace_letter(self, task_id: str, message: Message) -> bool:
+        for key, letter in reversed(self._dead.items()):
+            if letter.message is not None and letter.message.id == task_id:
+                self._dead[key] = replace(letter, queue=message.queue, message=message)
+                return True
+        return False
 
     def remove_letters(self, letters: Iterable[DeadLetter]) -> int:
         return sum(self._dead.pop(letter.key, None) is not None for letter in letters)

@@ -10,10 +10,11 @@ from aiormq.abc import AbstractChannel
 from faena.drivers.rabbitmq import topology
 from faena.drivers.rabbitmq.declaring import close_quietly, message_count, registered
 from faena.drivers.rabbitmq.location import Location
-from faena.drivers.rabbitmq.messages import letter_of, row_of
+from faena.drivers.rabbitmq.messages import dead_row_of, letter_of, row_of
 from faena.drivers.rabbitmq.publisher import Publisher
 from faena.drivers.rabbitmq.session import Session
-from faena.model.delivery import DeadLetter, DeadReason
+from faena.model.delivery import Bury, DeadLetter, DeadReason, Delivery
+from faena.model.message import Message
 
 _LOOKING_S = 60.0
 _LOOKS, _BETWEEN_LOOKS_S = 50, 0.01
@@ -37,6 +38,17 @@ class RabbitDeadLetters:
             if letter.message is not None and letter.message.id == task_id:
                 return letter
         return None
+
+    async def replace(self, task_id: str, message: Message) -> bool:
+        letter = await self.find(task_id)
+        if letter is None or letter.message is None:
+            return False
+        delivery = Delivery(letter.message, None, letter.deliveries, letter.crashes)
+        row = dead_row_of(self._location, Bury(delivery, letter.reason, letter.detail, message))
+        await self._publisher.publish([row])  # first: a crash in between leaves both, of which the later is listed
+        for name in {letter.queue, message.queue}:
+            await self._visit(name, lambda each: _is_older(each, letter))
+        return True
 
     async def requeue(
         self, queue: str | None = None, ids: Sequence[str] | None = None, reason: DeadReason | None = None
@@ -123,6 +135,11 @@ def _once_each(letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
         if letter.message is not None:
             seen.add(letter.message.id)
     return kept
+
+
+def _is_older(each: DeadLetter, letter: DeadLetter) -> bool:
+    assert letter.message is not None
+    return each.message is not None and each.message.id == letter.message.id and each.buried_at_s <= letter.buried_at_s
 
 
 def _takes_none(_: DeadLetter) -> bool:

@@ -57,7 +57,7 @@ def dead_row_of(location: Location, bury: Bury) -> Row:
     if isinstance(delivery, Malformed):
         task_id, queue, body, deliveries, crashes = "", delivery.queue, delivery.raw, 1, 0
     else:
-        message = delivery.message
+        message = bury.message or delivery.message
         task_id, queue, body = message.id, message.queue, _encode(message)
         deliveries, crashes = delivery.deliveries, delivery.crashes
     headers: dict[str, Any] = {

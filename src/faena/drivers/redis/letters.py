@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from faena.drivers.redis.driver import Driver
-from faena.drivers.redis.messages import body_of, message_of
+from faena.drivers.redis.messages import body_of, message_of, row_of
 from faena.model.delivery import DeadLetter, DeadReason
+from faena.model.message import Message
 
 _AT_ONCE = 500
 
@@ -26,6 +27,10 @@ class RedisDeadLetters:
     async def find(self, task_id: str) -> DeadLetter | None:
         row = await self._driver.run("letters", "find", task_id)
         return None if row is None else _letter(row)
+
+    async def replace(self, task_id: str, message: Message) -> bool:
+        queue, _, _, _, value = row_of(message, self._driver.location.largest_message_bytes)
+        return bool(await self._driver.run("letters", "replace", task_id, queue, value))
 
     async def requeue(
         self, queue: str | None = None, ids: Sequence[str] | None = None, reason: DeadReason | None = None

@@ -161,6 +161,7 @@ def settlement_words(settlement: Settlement, location: Location) -> Words:
         case Release(message=message) if message is not None:
             queue, rank, due, _, value = row_of(message, location.largest_message_bytes)
             return [task_id, claim, "c", queue, rank, due, value]
-        case Bury(reason=reason, detail=detail):
-            return [task_id, claim, "b", str(reason), detail, round(location.dead_letters_kept_s * 1000)]
+        case Bury(reason=reason, detail=detail, message=message):
+            value = b"" if message is None else row_of(message, location.largest_message_bytes)[4]
+            return [task_id, claim, "b", str(reason), detail, round(location.dead_letters_kept_s * 1000), value]
     raise AssertionError(f"no settlement: {settlement!r}")

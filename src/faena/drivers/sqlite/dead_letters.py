@@ -8,8 +8,9 @@ from typing import Any
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.results import ids_json
 from faena.drivers.sqlite.statements import statements_of
-from faena.drivers.sqlite.steps import insert_one, message_in, rank_of
+from faena.drivers.sqlite.steps import insert_one, message_in, rank_of, row_of
 from faena.model.delivery import DeadLetter, DeadReason
+from faena.model.message import Message
 
 _DEAD = statements_of("dead")
 
@@ -43,6 +44,11 @@ def requeue(
             connection.execute(_DEAD.remove, (key,))
             back.append(name)
     return back
+
+
+def replace(connection: Connection, task_id: str, message: Message, largest_bytes: int) -> bool:
+    queue, _, _, _, body = row_of(message, largest_bytes)
+    return connection.execute(_DEAD.replace, (queue, body, task_id)).rowcount == 1
 
 
 def purge(connection: Connection, queue: str | None, ids: Sequence[str] | None, before_s: float | None) -> int:

@@ -299,12 +299,13 @@ def _settle_one(connection: Connection, settlement: Settlement, touched: set[str
                 return False
             touched.add(message.queue)
             return True
-        case Bury(delivery=delivery, reason=reason, detail=detail):
+        case Bury(delivery=delivery, reason=reason, detail=detail, message=message):
             row = connection.execute(MESSAGES.take_out, delivery.grip).fetchone()
             if row is None:
                 return False
             task_id, number, deliveries, crashes, body = row
-            letter = (task_id, number, str(reason), detail, time.time(), deliveries, crashes, body)
+            kept = body if message is None else encode(message)
+            letter = (task_id, number, str(reason), detail, time.time(), deliveries, crashes, kept)
             connection.execute(MESSAGES.bury, letter)
             return True
     raise AssertionError(f"no settlement: {settlement!r}")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from faena.broker import Broker
 from faena.errors import NotSupported
 from faena.model.delivery import Ack, Bury, DeadReason, Found, Place, QueueStatus, Verdict, VerdictKind
+from faena.model.message import PastAttempt
 from faena.testing.conformance.stage import Stage, expect_places, ids, message, messages, nothing_more, staged, take
 
 
@@ -181,6 +183,40 @@ class Looking:
         await broker.publish([message(id="twice")])
         assert await broker.dead_letters.requeue() == 0
         assert await broker.dead_letters.find("twice") is not None
+
+    @staged
+    async def test_a_letter_keeps_the_message_that_it_was_buried_with(self, stage: Stage) -> None:
+        broker = await stage.broker()
+        consumer, _ = await stage.consumer(broker, "a")
+        await broker.publish([message(id="1", queue="a")])
+        (delivery,) = await take(consumer, 1)
+        past = PastAttempt(1_700_000_000.5, "faena@here", "ValueError: no ñ", "0123456789ab", "Traceback ...\n")
+        told = replace(delivery.message, history=(past,))
+        assert list(await consumer.settle([Bury(delivery, DeadReason.FAILED, "no", told)])) == [True]
+        letter = await broker.dead_letters.find("1")
+        assert letter is not None
+        assert (letter.message, letter.detail) == (told, "no")
+        assert await broker.dead_letters.requeue() == 1
+        assert [each.message for each in await take(consumer, 1)] == [told]
+
+    @staged
+    async def test_a_letter_is_changed_and_put_back_as_it_is_then(self, stage: Stage) -> None:
+        broker = await stage.broker()
+        await self._bury(stage, broker, ("1", "a", DeadReason.FAILED), ("2", "a", DeadReason.FAILED))
+        before = await broker.dead_letters.find("1")
+        assert before is not None
+        assert before.message is not None
+        changed = replace(before.message, queue="b", body=b"[[3], {}]", priority=8)
+        assert await broker.dead_letters.replace("1", changed)
+        assert not await broker.dead_letters.replace("nobody", changed)
+        after = await broker.dead_letters.find("1")
+        assert after is not None
+        assert (after.message, after.queue, after.reason, after.detail) == (changed, "b", before.reason, before.detail)
+        assert len(await broker.dead_letters.list(None, 10)) == 2
+        assert await broker.dead_letters.requeue(ids=["1"]) == 1
+        consumer, _ = await stage.consumer(broker, "b")
+        assert [each.message for each in await take(consumer, 1)] == [changed]
+        assert await broker.dead_letters.find("1") is None
 
     @staged
     async def test_letters_are_purged_by_queue_id_and_age(self, stage: Stage) -> None:

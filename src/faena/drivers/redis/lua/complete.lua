@@ -2,7 +2,7 @@
 -- Let go of deliveries, keep their results, send what follows: each wholly, and only if its delivery is still ours. The
 -- fence is the claim in the holder's hash: repeated, or after the holder was ended, it changes nothing.
 -- KEYS: prefix, held   ARGV for each, in a row:
---   id, claim, kind: a (acknowledge) | r (put back) | c, queue, rank, due, value (put back changed) | b, reason, detail, milliseconds it is kept (bury)
+--   id, claim, kind: a (acknowledge) | r (put back) | c, queue, rank, due, value (put back changed) | b, reason, detail, milliseconds it is kept, value ('' for the same) (bury)
 --   result ('' for none), its milliseconds to live ('' for ever)
 --   number of messages that follow, five for each (see push)
 --   number of further things, each with its kind, the number of its words, and these: e, an event of a workflow | s, a
@@ -11,7 +11,7 @@
 -- Returns a text of 0 and 1: whether each was ours.
 local held = KEYS[2]
 local begins, results_at, further_at, ids, count, at, words = {}, {}, {}, {}, 0, 1, #ARGV
-local LENGTH = {a = 3, r = 3, c = 7, b = 6}
+local LENGTH = {a = 3, r = 3, c = 7, b = 7}
 while at <= words do
   count = count + 1
   local result = at + LENGTH[ARGV[at + 2]]
@@ -49,6 +49,7 @@ end
 
 local function bury(id, from)
   local value = redis.call('HGET', P .. 'm', id)
+  if ARGV[from + 3] ~= '' then value = string.sub(value, 1, 8) .. ARGV[from + 3] end
   local returned, crashes = known_of(id)
   local last = redis.call('ZRANGE', P .. 'deads', -1, -1, 'WITHSCORES')[2]
   local order = math.max(now_ms * 1000, last and last + 1 or 0)

@@ -2,7 +2,7 @@
 -- Dead letters. KEYS: prefix   ARGV: verb, arguments
 -- list: queue ('' for all), reason, before (seconds), from (place among all, the latest first), most to look at
 --   returns ids with their letters, and how many were looked at
--- find: id     remove: ids     requeue: ids; one whose id is in a queue again stays dead, and so does what is no message
+-- find: id     replace: id, queue, value without its stamp     remove: ids     requeue: ids; one whose id is in a queue again stays dead, and so does what is no message
 local verb = ARGV[1]
 local function letter_of(id, packed)
   local letter = cmsgpack.unpack(packed)
@@ -14,6 +14,14 @@ end
 if verb == 'find' then
   local packed = redis.call('HGET', P .. 'dead', ARGV[2])
   return packed and letter_of(ARGV[2], packed) or false
+elseif verb == 'replace' then
+  local packed = redis.call('HGET', P .. 'dead', ARGV[2])
+  if not packed then return 0 end
+  local letter = cmsgpack.unpack(packed)
+  letter[1], letter[7] = ARGV[3], string.sub(letter[7], 1, 8) .. ARGV[4]
+  redis.call('HSET', P .. 'dead', ARGV[2], cmsgpack.pack(letter))
+  register(ARGV[3])
+  return 1
 elseif verb == 'list' then
   local from = tonumber(ARGV[5])
   local ids = redis.call('ZREVRANGE', P .. 'deads', from, from + ARGV[6] - 1)

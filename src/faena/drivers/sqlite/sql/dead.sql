@@ -14,6 +14,9 @@ SELECT key, id, queue, body FROM dead
 WHERE reason <> 'malformed' AND (?1 IS NULL OR queue = ?1) AND (?2 IS NULL OR reason = ?2)
     AND (?3 IS NULL OR id IN (SELECT value FROM json_each(?3))) ORDER BY key
 
+-- name: replace
+UPDATE dead SET queue = ?1, body = ?2 WHERE key = (SELECT max(key) FROM dead WHERE id = ?3)
+
 -- name: remove
 DELETE FROM dead WHERE key = ?
 
