@@ -25,6 +25,7 @@ from faena._lib.ids import new_id
 from faena.app.declared import name_of_app
 from faena.app.links import Link
 from faena.app.zones import zone_of
+from faena.errors import NotSupported
 from faena.model.schedule import Change, Manifest, Schedule, Standing, begun
 from faena.model.timing import Every
 
@@ -52,6 +53,14 @@ class Declarer:
         if self._is_done or (time.monotonic() < self._again_at_s and not at_once):
             return
         schedules, manifest = self._declared or self._read()
+        try:
+            await self._keep(link, schedules, manifest, at_once=at_once)
+        except NotSupported:  # there is no backend: said once is enough, and nothing need be said where nothing is declared
+            self._is_done = True
+            if schedules:
+                raise
+
+    async def _keep(self, link: Link, schedules: Sequence[Schedule], manifest: Manifest, *, at_once: bool) -> None:
         if schedules:
             await link.backend.schedules.declare(manifest, KNOWN_S)
         others = [each for each in await link.backend.schedules.manifests(manifest.app) if each.key != manifest.key]

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 from faena import Faena
 from faena._lib.drive import run
 from faena._lib.ids import new_id
+from faena.backends.absent import AbsentBackend
 from faena.drivers.memory.state import forget
+from faena.errors import NotSupported
 from faena.model.schedule import Manifest
 from faena.scheduler import declaring
 from faena.scheduler.declaring import Declarer
@@ -157,3 +159,19 @@ def test_the_key_of_a_manifest_is_what_it_declares():
     one, other = Manifest("shop", {"a": "1", "b": "2"}), Manifest("shop", {"b": "2", "a": "1"})
     assert one.key == other.key
     assert one.key != replace(one, digests={"a": "1"}).key
+
+
+class _Link:
+    """A link whose broker keeps no results, so that there is no backend."""
+
+    backend = AbsentBackend("amqp://localhost")
+
+
+def test_without_a_backend_what_is_declared_is_refused_once_and_nothing_else_is_said(url):
+    quiet = Declarer(version(url))
+    run(quiet.keep(_Link()))
+    run(quiet.keep(_Link()))
+    loud = Declarer(version(url, a=10))
+    with pytest.raises(NotSupported, match="set `result_backend`"):
+        run(loud.keep(_Link()))
+    run(loud.keep(_Link()))

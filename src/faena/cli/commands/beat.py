@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from faena._lib.arguments import CommandSpec, Option, command_from
+from faena._lib.drive import run
 from faena.cli.commands.worker import _log_to, _refuse_second
 from faena.cli.session import Session
 from faena.cli.setting_options import with_settings
@@ -35,6 +36,7 @@ def beat(
     app = session.connected_app
     app.conf.override({**session.overrides, **settings})
     app.declared.schedules()  # what is wrong with them shows now
+    run(session.link.backend.schedules.next_due_s())  # and what is wrong with the backend
     if pidfile:
         _refuse_second(pidfile)
     if logfile:
