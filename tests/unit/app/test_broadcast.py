@@ -118,3 +118,10 @@ def test_copies_for_workers_that_are_gone_end_when_their_time_is_over(shop):
 def test_an_app_without_broadcasts_has_nothing_to_sweep(shop):
     shop.conf.task_queues = ["default"]
     assert run(Copies(shop, every_s=0.0).sweep(None)) == 0
+
+
+def test_copies_may_be_sent_where_only_declared_queues_may_be_used(shop):
+    shop.conf.task_create_missing_queues = False
+    result = shop.tasks["reload"].delay(5)
+    run_pending(shop)
+    assert result.get(timeout=1) == [5]
