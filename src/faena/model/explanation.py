@@ -257,7 +257,9 @@ def _of_limited(facts: Facts) -> Explanation:
     reasons = [_held_back(obstacle, facts.now_s) for obstacle in facts.obstacles]
     if not reasons:
         reasons = ["It waits behind others of the same limits, which come first."]
-    return _said(facts, Why.LIMITED, reasons, ["what runs now: faena inspect active"])
+    return _said(
+        facts, Why.LIMITED, reasons, ["every limit, and how it stands: faena limits", "what runs now: faena inspect active"]
+    )
 
 
 def _held_back(obstacle: Obstacle, now_s: float) -> str:

@@ -26,6 +26,10 @@ def fail(text):
 def shaky():
     raise OSError("not now")
 
+@app.task(rate_limit="1/h")
+def rare(n):
+    return n
+
 @app.task(bind=True)
 def waits(self, event):
     mark(f"waits {event}")
@@ -94,6 +98,18 @@ def test_what_runs_waits_failed_or_sleeps(any_site, until):
 
     let_go(site, "a")
     assert [each.get(timeout=10) for each in behind] == [0, 1, 2]
+
+
+def test_what_a_limit_holds_back_names_the_limit(any_site, until):
+    site = any_site
+    site.app(APP)
+    present(site, until, "-c", "2")
+    first, second = site.send("rare", 1), site.send("rare", 2)
+    assert first.get(timeout=10) == 1
+    found, text = why(site, second)
+    assert (found, text.partition(": the next")[0]) == ("limited", "The rate of the limit task:app.rare is used up")
+    assert faena(site, "control", "rate-limit", "app.rare", "none").returncode == 0
+    assert second.get(timeout=10) == 2
 
 
 def test_the_steps_of_a_workflow_say_what_they_wait_for(any_site, until):

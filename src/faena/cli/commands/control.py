@@ -247,10 +247,25 @@ def _value(text: str) -> Any:
         return text
 
 
+def rate_limit(
+    session: Session,
+    task: Annotated[str, Argument("Name of the task.")],
+    rate: Annotated[str, Argument("Such as 10/s, 100/m, 1000/h; none for no limit.")],
+) -> int:
+    """Change how many runs of a task begin in a time, over all workers, at once; more: faena limits."""
+    app = session.connected_app
+    if app.tasks and task not in app.tasks:
+        raise NotRegistered(task, app.tasks, where=f"app '{app.main or 'faena'}'")
+    app.control.rate_limit(task, None if rate == "none" else rate)
+    session.out.remark(f"it stands, until it is changed; as declared: faena limits reset {task}")
+    return 0
+
+
 COMMANDS = {
     "revoke": revoke,
     "withdraw": withdraw,
     "time-limit": time_limit,
+    "rate-limit": rate_limit,
     "shutdown": shutdown,
     "restart": restart,
     "pool-grow": pool_grow,
