@@ -198,3 +198,23 @@ def test_without_a_backend_tasks_run_and_what_needs_one_says_so(place, monkeypat
     finally:
         module.app.close()
         sys.modules.pop("shop")
+
+
+def test_schedules_are_kept_in_the_backend_and_send_to_it(shop, start):
+    start()
+    shop.app.schedules.add("fast", "shop.add", 0.5, args=[1, 2], overlap="skip")
+    until(lambda: shop.app.schedules.get("fast").sent >= 3)
+    standing = shop.app.schedules.pause("fast")
+    assert shop.app.AsyncResult(standing.last_id).get(timeout=20) == 3
+
+
+def test_without_a_backend_a_schedule_is_refused(shop, place, monkeypatch):
+    monkeypatch.delenv("BACKEND")
+    done = subprocess.run(
+        [FAENA, "-A", "shop", "schedule", "add", "s", "shop.add", "--every", "5", "-a", "[1, 2]"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "set `result_backend`" in done.stderr
+    done = subprocess.run([FAENA, "-A", "shop", "beat"], capture_output=True, text=True, timeout=60)
+    assert "set `result_backend`" in done.stderr
