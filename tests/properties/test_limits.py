@@ -63,6 +63,14 @@ class Oracle:
                 self.paid[limit] = max(now_s, self.paid[limit]) + 1 / rate
         self.running[task_id] = lane
 
+    def set_terms(self, family, terms, now_s):
+        self.terms[family] = terms
+        rate = (terms or Terms()).rate_per_s
+        longest_s = max(1, int((rate or 0) * 0.25)) / rate if rate else 0
+        for limit in self.paid:
+            if family_of(limit) == family:
+                self.paid[limit] = min(self.paid[limit], now_s + longest_s)
+
     def give_back(self, task_id, refund):
         for limit in limits_of(self.running.pop(task_id)):
             if refund and limit in self.paid:
@@ -104,8 +112,8 @@ def test_whatever_happens_the_law_hands_out_what_may_be_and_nothing_else(steps):
             case "wait", by_s:
                 now_s += by_s
             case "terms", family, terms:
-                lanes.set_terms(family, terms)
-                oracle.terms[family] = terms
+                lanes.set_terms(family, terms, now_s)
+                oracle.set_terms(family, terms, now_s)
         assert len(lanes) == len(oracle.waiting)
 
 
@@ -118,7 +126,7 @@ def test_whatever_happens_the_law_hands_out_what_may_be_and_nothing_else(steps):
 def test_a_rate_is_kept_within_two_per_cent_and_keys_get_the_same(rate, keys, turn_s):
     per_s = parse_rate(rate)
     lanes, now_s, taken = Lanes(), 5000.0, Counter()
-    lanes.set_terms("f", Terms(per_s))
+    lanes.set_terms("f", Terms(per_s), now_s)
     for number in range(int(per_s * 70) + 2 * keys):
         key = number % keys if number % 3 else 0  # one sends far more than the others
         lanes.line_up("q", lane_of(["f"], f"k{key}"), 5, number, f"{number}")
@@ -174,7 +182,7 @@ def test_a_rate_is_read_as_it_is_written(number, unit):
 def parked_behind_one_that_runs(*lanes_of):
     """Return lanes of one message each, all parked at limit `a`, which allows one at a time; "0" runs."""
     lanes = Lanes()
-    lanes.set_terms("a", Terms(None, 1))
+    lanes.set_terms("a", Terms(None, 1), 1.0)
     for number, lane in enumerate([lane_of(["a"], "first"), *lanes_of]):
         lanes.line_up("q", lane, 5, number, f"{number}")
     assert lanes.take("q", 1.0).id == "0" and lanes.take("q", 1.0) is None
@@ -183,7 +191,7 @@ def parked_behind_one_that_runs(*lanes_of):
 
 def test_a_lane_that_another_limit_refuses_passes_on_the_room_that_was_offered_to_it():
     lanes = parked_behind_one_that_runs(lane_of(["a", "b"]), lane_of(["a"]))
-    lanes.set_terms("b", Terms(is_paused=True))
+    lanes.set_terms("b", Terms(is_paused=True), 1.0)
     lanes.give_back("0", refund=False)
     assert lanes.take("q", 1.0).id == "2"
 
@@ -197,16 +205,16 @@ def test_a_lane_that_ends_passes_on_the_room_that_was_offered_to_it():
 
 def test_a_lane_that_was_served_passes_on_the_room_that_is_left():
     lanes = parked_behind_one_that_runs(*[lane_of(["a"], key) for key in "xyz"])
-    lanes.set_terms("a", Terms(None, 1, is_paused=True))
+    lanes.set_terms("a", Terms(None, 1, is_paused=True), 1.0)
     assert lanes.take("q", 1.0) is None
     lanes.give_back("0", refund=False)
-    lanes.set_terms("a", Terms(None, 3))
+    lanes.set_terms("a", Terms(None, 3), 1.0)
     assert [lanes.take("q", 1.0).id for _ in "xyz"] == ["1", "2", "3"]
 
 
 def test_what_has_expired_is_handed_out_at_once_and_takes_nothing():
     lanes = Lanes()
-    lanes.set_terms("a", Terms(1.0, 1))
+    lanes.set_terms("a", Terms(1.0, 1), 1.0)
     lanes.line_up("q", lane_of(["a"]), 5, 1, "late", 0.5)
     lanes.line_up("q", lane_of(["a"]), 5, 2, "in time", 9.0)
     assert [lanes.take("q", 1.0).id for _ in "12"] == ["late", "in time"]
@@ -215,7 +223,7 @@ def test_what_has_expired_is_handed_out_at_once_and_takes_nothing():
 def test_fetching_in_vain_looks_at_few_lanes_however_many_wait():
     lanes = Lanes()
     for family in "ab":
-        lanes.set_terms(family, Terms(is_paused=True))
+        lanes.set_terms(family, Terms(is_paused=True), 1.0)
     for number in range(2000):
         lanes.line_up("q", lane_of(["a", "b"], f"{number}"), 5, number, f"{number}")
     lanes.take("q", 1.0)

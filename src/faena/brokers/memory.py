@@ -298,7 +298,7 @@ class _Limits:
         in_force = state.limits.in_force()
         for family in {*in_force, *state.messages.lanes.terms}:
             if state.messages.lanes.terms.get(family) != in_force.get(family):
-                state.messages.lanes.set_terms(family, in_force.get(family))
+                state.messages.lanes.set_terms(family, in_force.get(family), state.clock())
         ring(state, set())
         return in_force
 

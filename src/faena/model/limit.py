@@ -251,6 +251,11 @@ def paid_after(terms: Terms, paid_until_s: float, now_s: float) -> float:
     return max(now_s, paid_until_s) + terms.interval_s
 
 
+def paid_under(terms: Terms, paid_until_s: float, now_s: float) -> float:
+    """Return until when is paid for where other terms come into force: nobody waits longer than they say."""
+    return min(paid_until_s, now_s + terms.tolerance_s + terms.interval_s)
+
+
 # -- lanes ---------------------------------------------------------------------------------------------------
 
 
@@ -388,8 +393,11 @@ class Lanes:
 
     # -- terms ---------------------------------------------------------------------------------------------
 
-    def set_terms(self, family: str, terms: Terms | None) -> None:
+    def set_terms(self, family: str, terms: Terms | None, now_s: float) -> None:
         """Let other terms be in force; all that is parked there is tried anew."""
+        for limit, paid_until_s in self._paid_until_s.items():
+            if family_of(limit) == family:
+                self._paid_until_s[limit] = paid_under(terms or _FREE, paid_until_s, now_s)
         if terms is None:
             self.terms.pop(family, None)
         else:

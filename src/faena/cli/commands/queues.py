@@ -143,7 +143,7 @@ def _consumers(session: Session) -> dict[str, list[str]]:
 def _is_left_over(status: QueueStatus, consumers: Mapping[str, Sequence[str]], declared: Mapping[str, Queue]) -> bool:
     """Whether it is the empty queue of a worker's copies of a broadcast, and that worker is gone."""
     queue = declared.get(status.name.partition(COPY_MARK)[0])
-    is_empty = not (status.waiting or status.delayed or status.held or status.dead or status.paused)
+    is_empty = not (status.waiting or status.limited or status.delayed or status.held or status.dead or status.paused)
     return queue is not None and queue.broadcast and queue.name != status.name and is_empty and status.name not in consumers
 
 

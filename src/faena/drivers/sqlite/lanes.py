@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Any
 
 import msgspec
@@ -35,6 +36,7 @@ from faena.model.limit import (
     limits_of,
     next_token_s,
     paid_after,
+    paid_under,
     shown,
 )
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
@@ -321,6 +323,7 @@ def write_declared(effects: Effects, before: Declared, after: Declared) -> None:
         if before.terms_of(family) != after.terms_of(family):
             effects.touched.update([row[0] for row in connection.execute(LANES.call_family, (family,)).fetchall()])
             connection.execute(LANES.forget_due, (family,))
+            connection.execute(LANES.pay_under, (family, paid_under(after.terms_of(family), inf, time.time())))
 
 
 def statuses(connection: Connection) -> Sequence[LimitStatus]:

@@ -238,6 +238,15 @@ class Limiting:
         assert await nothing_more(consumer)
 
     @staged
+    async def test_under_a_higher_rate_nobody_waits_for_what_the_lower_one_said(self, stage: Stage) -> None:
+        broker, consumer, _ = await _under(stage, t=SELDOM)
+        await broker.publish(several("1 2 3"))
+        await take(consumer, 1)
+        assert await nothing_more(consumer)
+        await broker.limits.change("task:t", Change(rate_per_s=5.0))
+        assert ids([*await take(consumer, 1), *await take(consumer, 1)]) == ["2", "3"]
+
+    @staged
     async def test_who_waits_is_woken_by_other_terms(self, stage: Stage) -> None:
         broker, consumer, _ = await _under(stage, t=Terms(is_paused=True))
         await broker.publish(several("1"))

@@ -47,9 +47,7 @@ local function admit(queue, lane, member, id, takes)
     redis.call('SADD', P .. 'lh:' .. limit, id)
     local terms = terms_of(limit)
     if terms and terms.interval then
-      local paid_ms = math.max(now_ms, tonumber(redis.call('GET', P .. 'lt:' .. limit) or 0)) + terms.interval
-      local left_ms = string.format('%.0f', math.ceil(paid_ms - now_ms))
-      redis.call('SET', P .. 'lt:' .. limit, string.format('%.3f', paid_ms), 'PX', left_ms)
+      pay_until(limit, terms, math.max(now_ms, paid_until(limit, terms)) + terms.interval)
     end
   end
   local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')

@@ -3,7 +3,8 @@
 --   ll:<queue>\0<lane>    ids that wait there, after the stamp of each, by rank       lw:<queue>  lanes: turn; where it is parked
 --   lr:<queue>  lanes to be tried (the ring), by rank and turn                        lc  how many are lined up, by queue
 --   lp:<limit>\0<queue>   lanes that are parked there, likewise                       lq:<limit>  its queues      lP  limits
---   lh:<limit>  ids of those that run                  lt:<limit>  until when (ms) the tokens that were taken are paid for
+--   lh:<limit>  ids of those that run                  lt:<limit>  until when (ms) the tokens that were taken are paid for; at what
+--                                                      interval: under another one nobody waits for longer than that says
 --   ld  limits by when to look at what is parked there la  id: '1' if it took something, and the lane, of what is in hand
 --   lf  terms in force by family: interval (ms, '' for none); tolerance (ms); concurrency ('' for none); 1 if it is paused
 local RANK, MOST_TRIES, LEAST_PAUSE_MS = 35184372088832, 200, 20
@@ -113,6 +114,23 @@ local function leave(queue, id, value)
   return true
 end
 
+local function pay_until(limit, terms, paid_ms)
+  if paid_ms <= now_ms then return redis.call('DEL', P .. 'lt:' .. limit) end
+  local left_ms = string.format('%.0f', math.ceil(paid_ms - now_ms))
+  redis.call('SET', P .. 'lt:' .. limit, string.format('%.3f;%.3f', paid_ms, terms.interval), 'PX', left_ms)
+end
+
+local function paid_until(limit, terms)
+  local paid_ms, interval = string.match(redis.call('GET', P .. 'lt:' .. limit) or '', '^(.-);(.*)$')
+  if not paid_ms then return 0 end
+  paid_ms = tonumber(paid_ms)
+  if interval ~= string.format('%.3f', terms.interval) then
+    paid_ms = math.min(paid_ms, now_ms + terms.tolerance + terms.interval)
+    pay_until(limit, terms, paid_ms)
+  end
+  return paid_ms
+end
+
 local function obstacle(limit)
   -- returns why a limit refuses, when it will not any more (ms), and how many run under it
   local terms = terms_of(limit)
@@ -123,8 +141,8 @@ local function obstacle(limit)
     if running >= terms.concurrency then return 'concurrency', nil, running end
   end
   if terms.interval then
-    local paid_ms = redis.call('GET', P .. 'lt:' .. limit)
-    if paid_ms and paid_ms - terms.tolerance > now_ms then return 'rate', paid_ms - terms.tolerance, 0 end
+    local due_ms = paid_until(limit, terms) - terms.tolerance
+    if due_ms > now_ms then return 'rate', due_ms, 0 end
   end
 end
 
@@ -137,15 +155,7 @@ local function give_back(id, refund)
   for _, limit in ipairs(limits_of(string.sub(kept, 2))) do
     redis.call('SREM', P .. 'lh:' .. limit, id)
     local terms = refund and terms_of(limit)
-    local paid_ms = terms and terms.interval and redis.call('GET', P .. 'lt:' .. limit)
-    if paid_ms then
-      paid_ms = paid_ms - terms.interval
-      if paid_ms > now_ms then
-        redis.call('SET', P .. 'lt:' .. limit, string.format('%.3f', paid_ms), 'PX', math.ceil(paid_ms - now_ms))
-      else
-        redis.call('DEL', P .. 'lt:' .. limit)
-      end
-    end
+    if terms and terms.interval then pay_until(limit, terms, paid_until(limit, terms) - terms.interval) end
     call_next(limit)
   end
 end

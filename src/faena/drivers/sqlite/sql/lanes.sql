@@ -98,6 +98,10 @@ UPDATE lanes SET parked = NULL WHERE number = (
 -- name: call_family
 UPDATE lanes SET parked = NULL WHERE parked = ?1 OR (parked > ?1 || char(31) AND parked < ?1 || char(32)) RETURNING queue
 
+-- name: pay_under
+UPDATE rates SET paid_until = min(paid_until, ?2)
+WHERE name = ?1 OR (name > ?1 || char(31) AND name < ?1 || char(32))
+
 -- name: forget_due
 UPDATE rates SET due = NULL WHERE due IS NOT NULL AND (name = ?1 OR (name > ?1 || char(31) AND name < ?1 || char(32)))
 
