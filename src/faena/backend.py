@@ -254,6 +254,10 @@ class Journal(Protocol):
         """Take out what waits, without waking it; return what was there."""
         ...
 
+    async def postpone(self, ids: Sequence[str], due_at_s: float) -> None:
+        """Let those of these that wait run at that moment in any case, and not when it was said before."""
+        ...
+
     async def waiting(self, ids: Sequence[str] | None, limit: int) -> Sequence[Parked]:
         """Return tasks that wait: those of these ids, or (None) any, up to so many."""
         ...

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.conformance.rabbitmq_places import remove_all
 
+from faena._lib.drive import run as run_coroutine
 from faena._lib.ids import new_id
 from faena.drivers.rabbitmq.location import locate
 from faena.errors import NotSupported
@@ -179,6 +180,46 @@ def test_what_a_killed_worker_held_is_run_by_another(shop, start, place):
     (place / "go").touch()
     assert result.get(timeout=30) == "went"
     assert len(set(pids.read_text().splitlines())) == 2
+
+
+@pytest.fixture
+def impatient(place, monkeypatch):
+    """The server is said to take back what is not acknowledged within this time; a lease is short."""
+    monkeypatch.setenv("BROKER", os.environ["BROKER"] + "&consumer_timeout_s=1.5")
+    monkeypatch.setenv("FAENA_WORKER_LEASE", "1")
+
+
+def in_custody(shop):
+    return run_coroutine(shop.app.connection().backend.journal.waiting(None, 10))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
+def test_a_task_that_runs_longer_than_the_server_waits_is_kept_in_the_backend_and_ends_once(shop, start, place):
+    start()
+    result = shop.waits.delay(str(place / "pids"))
+    until(lambda: in_custody(shop))
+    time.sleep(5)  # longer than it is kept there, were it not put off: time itself is what is tried
+    assert [each.message.id for each in in_custody(shop)] == [result.id]
+    (place / "go").touch()
+    assert result.get(timeout=30) == "went"
+    until(lambda: not in_custody(shop))
+    assert len((place / "pids").read_text().splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
+def test_what_was_kept_for_a_worker_that_is_gone_is_run_by_another(shop, start, place):
+    first = start()
+    result = shop.waits.delay(str(place / "pids"))
+    until(lambda: in_custody(shop))
+    os.kill(first.pid, signal.SIGKILL)
+    os.kill(int((place / "pids").read_text()), signal.SIGKILL)
+    first.wait(10)
+    start()
+    until(lambda: len((place / "pids").read_text().splitlines()) == 2, 60)
+    (place / "go").touch()
+    assert result.get(timeout=30) == "went"
 
 
 @pytest.mark.slow

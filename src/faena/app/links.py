@@ -59,6 +59,10 @@ class Links:
         self._by_loop: weakref.WeakKeyDictionary[Any, Link] = weakref.WeakKeyDictionary()
         self._all: weakref.WeakSet[_Held] = weakref.WeakSet()
 
+    @property
+    def conf(self) -> Settings:
+        return self._conf
+
     def urls(self) -> tuple[str, str]:
         """Return the URLs of broker and backend as they are in force."""
         conf = self._conf

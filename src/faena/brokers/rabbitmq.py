@@ -27,8 +27,6 @@ from faena.model.message import Message
 from faena.model.turns import USUAL, Taking
 from faena.types import Io
 
-_CONSUMER_TIMEOUT_S = 1800.0  # RabbitMQ's default; clients cannot ask for it
-
 
 class RabbitmqBroker:
     """See `faena.broker.Broker`."""
@@ -39,7 +37,7 @@ class RabbitmqBroker:
         self._capabilities = Capabilities(
             durable=True,
             lease="connection",
-            longest_lease_s=_CONSUMER_TIMEOUT_S,
+            longest_lease_s=location.consumer_timeout_s,
             deduplicates=False,
             keeps_verdicts=False,
             priority_levels=PRIORITIES if is_classic else 1,

@@ -22,6 +22,9 @@ from faena.model.result import State
 _VERDICT, _BEGUN, _HANDED_OUT = "\0verdict/", "\0begun", "\0handed-out/"  # no step of a task is called so
 _KEPT_S = 7 * 86400.0
 
+RETURNED = "faena-returned"
+"""The header of a message that was not the broker's for a while (`faena.worker.custody`), and has run before."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Verdict).decode
 
@@ -45,7 +48,7 @@ async def note_begun(journal: Journal, deliveries: Sequence[Delivery]) -> None:
 
 async def with_verdicts(backend: Backend, batch: Sequence[Delivery | Malformed]) -> Sequence[Delivery | Malformed]:
     """Add what is known of those that were handed out before. What has succeeded already is marked as outdated."""
-    again = [item for item in batch if isinstance(item, Delivery) and item.redelivered_at_s is not None]
+    again = [item for item in batch if isinstance(item, Delivery) and _was_handed_out(item)]
     if not again:
         return batch
     try:
@@ -61,6 +64,10 @@ async def with_verdicts(backend: Backend, batch: Sequence[Delivery | Malformed])
     except NotSupported:  # there is no backend
         return batch
     return [told.get(item.message.id, item) if isinstance(item, Delivery) else item for item in batch]
+
+
+def _was_handed_out(item: Delivery) -> bool:
+    return item.redelivered_at_s is not None or (item.message.headers is not None and RETURNED in item.message.headers)
 
 
 async def _told(journal: Journal, item: Delivery) -> Delivery:

@@ -25,6 +25,7 @@ from faena.model.inputs import Input
 from faena.model.message import Member, Until
 from faena.model.result import ResultRecord
 from faena.model.turns import USUAL, Taking
+from faena.worker.custody import Custody
 
 log = logging.getLogger("faena.worker")
 
@@ -33,6 +34,7 @@ T = TypeVar("T")
 BROKEN = (BrokerError, BackendError, StorageError, OSError)
 UNWRITABLE = (MessageTooLarge, CodecError, WorkflowError, ValueError, TypeError, OverflowError)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_LOOK_EVERY_S = 0.5
 
 
 class Opened:
@@ -76,6 +78,9 @@ class Connection:
         self._opening = asyncio.Lock()
         self._pause_s = _FIRST_PAUSE_S  # of receiving
         self._is_interrupted = False  # while there was no consumer to tell
+        self._lease_s = float(links.conf.worker_lease)
+        self._custody: Custody | None = None  # where the broker lends for a bounded time only
+        self._watching: asyncio.Task[None] | None = None
 
     async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
         """Return what `Consumer.receive` gives; nothing, after a pause, where the connection fails.
@@ -104,6 +109,8 @@ class Connection:
             self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
             return ()
         self._pause_s = _FIRST_PAUSE_S
+        if self._custody is not None:
+            self._custody.took(batch)
         if batch and opened.queues is not self._queues:  # others were named meanwhile
             batch = await self.wanted(batch)
         if opened is not self._opened:  # lost meanwhile, by somebody who could not close what we used
@@ -151,7 +158,11 @@ class Connection:
         """Carry the completions out, however long that takes."""
 
         async def work(opened: Opened) -> Sequence[bool]:
-            return await opened.settler.complete(list(completions))
+            if self._custody is None:
+                return await opened.settler.complete(list(completions))
+            answers = await opened.settler.complete([self._custody.prepared(each) for each in completions])
+            await self._custody.ended(opened.link, completions)
+            return answers
 
         try:
             return await self._persist(work)
@@ -217,6 +228,8 @@ class Connection:
         return (await self._ready()).link
 
     async def close(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
         opened, self._opened = self._opened, None
         if opened is not None:
             await _let_go(opened)
@@ -235,7 +248,20 @@ class Connection:
                     await _close(link)
                     raise
                 self._opened = Opened(link, self._holder, self._queues, self._taking)
+                if link.broker.capabilities.longest_lease_s is not None and self._custody is None:
+                    self._custody = Custody()
+                    self._watching = asyncio.get_running_loop().create_task(self._look_after_long_tasks(self._custody))
             return self._opened
+
+    async def _look_after_long_tasks(self, custody: Custody) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            opened = self._opened
+            if opened is not None:
+                try:
+                    await custody.look(opened.link, opened.consumer, self._lease_s)
+                except BROKEN as error:
+                    log.warning("taking a long task into custody: %s", error)
 
     async def _inputs_of(self, members: Sequence[Member]) -> Sequence[Input | None]:
         """Read what nodes are given; None: that of this one cannot be read, and its task fails with that alone."""
@@ -285,6 +311,8 @@ class Connection:
         log.warning("%s; trying again in %.1f s", error, pause_s)
         if opened is not None and opened is self._opened:
             self._opened = None
+            if self._custody is not None:
+                self._custody.lost_connection()
             await _let_go(opened)
         await asyncio.sleep(pause_s)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from faena.app.links import Link
 from faena.broker import Holder
 from faena.errors import BackendError, BrokerError, StorageError
+from faena.worker.custody import put_off
 from faena.worker.handle import ProcessHandle
 
 log = logging.getLogger("faena.worker")
@@ -50,7 +51,16 @@ class LeaseKeeper:
                     self._reaps_from_s = self._renewed_since_s + self._lease_s
             for holder in held.keys() - set(renewed):
                 held[holder].kill(signal.SIGKILL, "lease lost")  # what it runs was given to others
+            await self._put_off(held)
             await asyncio.sleep(self._lease_s / 3)
+
+    async def _put_off(self, held: Mapping[Holder, ProcessHandle]) -> None:
+        """Renew what is in custody of the backend, too (see `faena.worker.custody`)."""
+        running = [each.task_id for handle in held.values() for each in handle.slots.running()]
+        try:
+            await put_off(self._link, running, self._lease_s)
+        except _BROKEN as error:
+            log.warning("renewing what is in custody: %s", error)
 
     async def reap_forever(self) -> None:
         """Hand back what workers held that are gone."""

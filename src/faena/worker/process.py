@@ -29,6 +29,7 @@ from faena.worker.autoscale import Bounds
 from faena.worker.choice import chosen, warn_of_slips
 from faena.worker.connection import BROKEN
 from faena.worker.core import Core
+from faena.worker.custody import put_off
 from faena.worker.limits import refuse_unless_limited
 from faena.worker.options import CoreOptions
 from faena.worker.own_commands import run_command
@@ -188,6 +189,7 @@ class _Process:
         while True:
             try:
                 await link.broker.leases.renew([self._holder], lease_s)
+                await put_off(link, [each.task_id for each in self._slots.running()], lease_s)
             except BROKEN as error:
                 log.warning("renewing the lease: %s", error)
             self._end_with_what_does_not_end()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from faena.backend import JournalEnd
 from faena.model.journal import TO_GO_ON_S, Entry, Parked
 from faena.model.message import Message
@@ -67,6 +69,11 @@ class Journals:
             if parked is not None:
                 found.append(parked.message)
         return found
+
+    def postpone(self, ids: Iterable[str], due_at_s: float) -> None:
+        for task_id in ids:
+            if task_id in self._parked:
+                self._parked[task_id] = replace(self._parked[task_id], due_at_s=due_at_s)
 
     def waiting(self, ids: Iterable[str] | None, limit: int) -> list[Parked]:
         found = self._parked.keys() if ids is None else [task_id for task_id in ids if task_id in self._parked]

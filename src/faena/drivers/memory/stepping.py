@@ -152,6 +152,10 @@ class MemoryJournal:
         with self._state.lock:
             return self._state.journals.unpark(ids)
 
+    async def postpone(self, ids: Sequence[str], due_at_s: float) -> None:
+        with self._state.lock:
+            self._state.journals.postpone(ids, due_at_s)
+
     async def waiting(self, ids: Sequence[str] | None, limit: int) -> Sequence[Parked]:
         with self._state.lock:
             return self._state.journals.waiting(ids, limit)

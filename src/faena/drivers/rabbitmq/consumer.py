@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
-from typing import Any
+from typing import Any, assert_never
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
@@ -148,15 +148,16 @@ class RabbitConsumer:
                 self._look_after()
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
-        session = self._session
-        if session is None or not settlements:
-            return [False] * len(settlements)
         taps = {id(tap): tap for tap in self._taps}
         ours: list[bool] = []
         rows: list[Row] = []
         acks: dict[int, set[int]] = {}
         backs: dict[int, list[int]] = {}
         for settlement in settlements:
+            if settlement.delivery.grip is None:  # acknowledged before: in nobody's hand
+                ours.append(True)
+                rows += self._rows_of(settlement)
+                continue
             place, tag = settlement.delivery.grip
             tap = taps.get(place)
             is_ours = tap is not None and not tap.channel.is_closed and tag in tap.unsettled
@@ -164,19 +165,16 @@ class RabbitConsumer:
             ours.append(is_ours)
             if not is_ours:
                 continue
-            match settlement:
-                case Release(message=None):
-                    backs.setdefault(place, []).append(tag)
-                    continue
-                case Release(message=message) if message is not None:
-                    rows.append(row_of(self._location, message))
-                case Bury():
-                    rows.append(dead_row_of(self._location, settlement))
-                case Ack():
-                    pass
+            if isinstance(settlement, Release) and settlement.message is None:
+                backs.setdefault(place, []).append(tag)
+                continue
+            rows += self._rows_of(settlement)
             acks.setdefault(place, set()).add(tag)
         if rows:
             await self._publisher.publish(rows)  # first: a crash in between leaves it twice, and never not at all
+        session = self._session
+        if session is None or not (acks or backs):
+            return ours
         async with session.translating():
             for place, tags in acks.items():
                 await taps[place].acknowledge(tags)
@@ -268,6 +266,17 @@ class RabbitConsumer:
         if not closing.cancelled():
             closing.exception()  # it is told by the next call
         self._news.set()
+
+    def _rows_of(self, settlement: Settlement) -> list[Row]:
+        """Return what a settlement publishes."""
+        match settlement:
+            case Release(delivery=delivery, message=message):
+                return [row_of(self._location, message if message is not None else delivery.message)]
+            case Bury():
+                return [dead_row_of(self._location, settlement)]
+            case Ack():
+                return []
+        assert_never(settlement)
 
     def _take_interrupt(self) -> bool:
         was, self._is_interrupted = self._is_interrupted, False

@@ -17,7 +17,7 @@ from faena.errors import InvalidSetting
 
 _PORT, _TLS_PORT = 5672, 5671
 _TEXTS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-_SECONDS = ("timeout_s", "connect_timeout_s")
+_SECONDS = ("timeout_s", "connect_timeout_s", "consumer_timeout_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Location:
     queue_type: Literal["quorum", "classic"] = "quorum"
     timeout_s: float = 5.0  # of one call, connecting included
     connect_timeout_s: float = 2.0
+    consumer_timeout_s: float = 1800.0  # the server's consumer_timeout, for which clients cannot ask
     heartbeat_s: int = 0  # see docs/internals/broker-contract.md, "Who keeps the connection alive"
     largest_message_bytes: int = 16 * 1024 * 1024  # max_message_size of RabbitMQ 4; clients cannot ask for it
     ssl_ca_certs: str | None = None

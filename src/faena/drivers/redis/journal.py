@@ -81,6 +81,11 @@ class RedisJournal:
             found += _messages(await self._driver.run("journal", "unpark", *ids[at : at + _AT_ONCE]))
         return found
 
+    async def postpone(self, ids: Sequence[str], due_at_s: float) -> None:
+        left = f"{(due_at_s - time.time()) * 1000:.3f}"
+        for at in range(0, len(ids), _AT_ONCE):
+            await self._driver.run("journal", "postpone", left, *ids[at : at + _AT_ONCE])
+
     async def waiting(self, ids: Sequence[str] | None, limit: int) -> Sequence[Parked]:
         if ids is not None and not ids:
             return ()

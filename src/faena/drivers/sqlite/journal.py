@@ -83,6 +83,10 @@ class SqliteJournal:
 
         return await self._driver.write(work) if ids else ()
 
+    async def postpone(self, ids: Sequence[str], due_at_s: float) -> None:
+        if ids:
+            await self._driver.write(lambda sql: sql.execute(JOURNAL.postpone, (due_at_s, ids_json(ids))).rowcount)
+
     async def waiting(self, ids: Sequence[str] | None, limit: int) -> Sequence[Parked]:
         wanted = (None if ids is None else ids_json(ids), limit)
         rows = await self._driver.read(lambda sql: sql.execute(JOURNAL.waiting, wanted).fetchall())

@@ -121,6 +121,21 @@ class Remembering:
         assert await signal(backend, "go ñ") == ["1"]
 
     @staged
+    async def test_the_moment_of_those_that_wait_can_be_put_off_and_brought_forward(self, stage: Stage) -> None:
+        backend = await stage.backend()
+        now_s = time.time()
+        waits = [Parked(message(id="off"), "a", now_s - 1), Parked(message(id="forward"), "b", now_s + 600),
+                 Parked(message(id="as it was"), "c", now_s + 600)]  # fmt: skip
+        await backend.journal.park(waits)
+        await backend.journal.postpone([], now_s)
+        await backend.journal.postpone(["off", "unknown"], now_s + 600)
+        assert await due(backend) == []
+        await backend.journal.postpone(["forward"], now_s - 1)
+        assert await due(backend) == ["forward"]
+        await backend.journal.postpone(["forward"], now_s - 1)  # it was handed out: there is nothing to put off
+        assert await due(backend) == []
+
+    @staged
     async def test_who_waits_for_what_has_happened_is_not_kept(self, stage: Stage) -> None:
         backend = await stage.backend()
         await signal(backend, "go")

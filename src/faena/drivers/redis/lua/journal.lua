@@ -39,6 +39,13 @@ elseif verb == 'park' then  -- ten for each: id, and see `park`
   local answers = {}
   for at = 2, #ARGV, 10 do answers[#answers + 1] = park(ARGV[at], at + 1) and '1' or '0' end
   return table.concat(answers)
+elseif verb == 'postpone' then  -- milliseconds until it is due, ids
+  for at = 3, #ARGV do
+    if redis.call('HEXISTS', P .. 'parked', ARGV[at]) == 1 and not redis.call('ZSCORE', P .. 'pw', ARGV[at]) then
+      redis.call('ZADD', P .. 'pd', string.format('%.3f', now_ms + ARGV[2]), ARGV[at])
+    end
+  end
+  return 0
 elseif verb == 'due' then  -- milliseconds after which what was handed out is missed, most, whether to publish ('1')
   local missed = string.format('%.3f', now_ms - ARGV[2])
   local late = redis.call('ZRANGEBYSCORE', P .. 'pw', '-inf', missed, 'LIMIT', 0, ARGV[3])

@@ -37,6 +37,9 @@ UPDATE parked SET woken = ?, due = NULL WHERE task_id = ?
 -- name: parked
 SELECT task_id FROM parked WHERE task_id IN (SELECT value FROM json_each(?))
 
+-- name: postpone
+UPDATE parked SET due = ? WHERE woken IS NULL AND task_id IN (SELECT value FROM json_each(?))
+
 -- name: unpark
 DELETE FROM parked WHERE task_id = ? RETURNING body
 
