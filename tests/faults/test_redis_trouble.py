@@ -150,7 +150,7 @@ def test_a_completion_whose_reply_was_lost_is_carried_out_once(redis_of, set_of,
     ours, direct = set_of(proxy.url, timeout_s=0.5), set_of(server.url)
     ours.publish("1", "2")
     first, second = ours.take()
-    assert direct.complete(Completion(Ack(first))) == [False]  # so that the server knows the script
+    assert direct.complete(Completion(Release(first))) == [False]  # so that the server knows the script
     completions = [
         Completion(Ack(first), record("1"), (message("next"),)),
         Completion(Release(second, replace(second.message, retries=1)), record("2", "RETRY")),
@@ -293,7 +293,7 @@ def test_a_step_whose_reply_was_lost_is_taken_once(redis_of, set_of, proxy_to):
     flows = [chain(3), chain(2)]
     run(direct.backend.workflows.start(flows[0], direct.broker))
     (first,) = ours.take()
-    assert direct.complete(Completion(Ack(first))) == [False]  # so that the server knows the script
+    assert direct.complete(Completion(Release(first))) == [False]  # so that the server knows the script
     event = ending(flows[0], 0, b"1")
     proxy.swallows = True
     with pytest.raises(ServerUnavailable):

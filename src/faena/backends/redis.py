@@ -39,6 +39,7 @@ class RedisBackend:
         self._schedules = RedisSchedules(driver)
         self._claims = RedisClaims(driver)
         self._swept_to = "0"
+        self._led: dict[str, bytes] = {}  # by role: who got its lease here the last time
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> RedisBackend:
@@ -149,7 +150,20 @@ class RedisBackend:
         return gone
 
     async def lead(self, role: str, owner: str, lease_s: float) -> bool:
-        return bool(await self.driver.run("lead", role, owner, round(lease_s * 1000)))
+        lease_ms, name = round(lease_s * 1000), owner.encode()
+        if lease_ms > 0 and self._led.get(role) == name and await self._goes_on(role, lease_ms) == name:
+            return True
+        is_ours = bool(await self.driver.run("lead", role, owner, lease_ms))
+        if is_ours and lease_ms > 0:
+            self._led[role] = name
+        else:
+            self._led.pop(role, None)
+        return is_ours
+
+    async def _goes_on(self, role: str, lease_ms: int) -> bytes | None:
+        """Renew the lease of a role, whoever has it, and return who has: one command, where the script takes three."""
+        owner: bytes | None = await self.driver.command("GETEX", f"{self.driver.prefix}lead:{role}", "PX", lease_ms)
+        return owner
 
     def joint(self, broker: object, holder: str) -> JointSettler | None:
         driver = getattr(broker, "driver", None)

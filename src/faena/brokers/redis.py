@@ -255,16 +255,19 @@ class _Leases:
 
     async def open_holder(self, owner: str, lease_s: float) -> Holder:  # noqa: ARG002 - its name is not kept here
         holder = new_id()
-        self._no_end_before_s = -inf
+        self._ends_after(lease_s)
         await self._driver.run("lease", "open", round(lease_s * 1000), holder)
         return holder
 
     async def renew(self, holders: Sequence[Holder], lease_s: float) -> Sequence[Holder]:
         if not holders:
             return ()
-        self._no_end_before_s = -inf
+        self._ends_after(lease_s)
         kept = await self._driver.run("lease", "renew", round(lease_s * 1000), *holders)
         return [holder.decode() for holder in kept]
+
+    def _ends_after(self, lease_s: float) -> None:
+        self._no_end_before_s = min(self._no_end_before_s, time.monotonic() + lease_s)
 
     async def recover(self, holder: Holder, verdicts: Mapping[str, Verdict]) -> int:
         words: Words = []

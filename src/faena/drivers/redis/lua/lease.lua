@@ -19,12 +19,17 @@ if ARGV[1] == 'open' then
   redis.call('ZADD', P .. 'leases', until_ms, ARGV[3])
   return 1
 end
-local kept = {}
-for i = 3, #ARGV do
-  -- to remove takes no memory: after it, a full server lets the other write pass, too
-  if redis.call('ZREM', P .. 'leases', ARGV[i]) == 1 then
-    redis.call('ZADD', P .. 'leases', until_ms, ARGV[i])
-    kept[#kept + 1] = ARGV[i]
+local holders = {unpack(ARGV, 3)}
+local kept, words = {}, {}
+for i, standing in ipairs(redis.call('ZMSCORE', P .. 'leases', unpack(holders))) do
+  if standing then
+    kept[#kept + 1] = holders[i]
+    words[#words + 1] = until_ms
+    words[#words + 1] = holders[i]
   end
+end
+if #kept > 0 then
+  redis.call('ZREM', P .. 'leases', unpack(kept))  -- takes no memory: after it, a full server lets the other write pass, too
+  redis.call('ZADD', P .. 'leases', unpack(words))
 end
 return kept

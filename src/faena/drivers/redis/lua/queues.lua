@@ -5,7 +5,12 @@ local verb, queue = ARGV[1], ARGV[2]
 local DECLARED_KEPT_MS, QUEUES_KEPT_MS = 604800000, 2592000000
 
 if verb == 'declare' then
-  for i = 2, #ARGV do redis.call('ZADD', P .. 'queues', string.format('%.0f', now_ms), ARGV[i]) end
+  local words = {}
+  for i = 2, #ARGV do
+    words[#words + 1] = string.format('%.0f', now_ms)
+    words[#words + 1] = ARGV[i]
+  end
+  if #words > 0 then redis.call('ZADD', P .. 'queues', unpack(words)) end
   redis.call('PEXPIRE', P .. 'queues', QUEUES_KEPT_MS)
   return 1
 elseif verb == 'pause' then
