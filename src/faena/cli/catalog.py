@@ -16,7 +16,7 @@ CATALOG = {
     "worker": ("faena.cli.commands.worker", "Start a worker: run the tasks of an app."),
     "call": ("faena.cli.commands.call", "Send a task, and wait for its result if asked to."),
     "result": ("faena.cli.commands.result", "Show the state and the result of a task."),
-    "explain": ("faena.cli.commands.explain", "Say why a task is not running."),
+    "explain": ("faena.cli.commands.explain", "Say where a task is, why it is not running, and what to do about it."),
     "workflow": ("faena.cli.commands.workflow", "Show workflows; run them again, cancel them."),
     "schedule": ("faena.cli.commands.schedule", "Show schedules; add, change, pause, run and remove them."),
     "beat": ("faena.cli.commands.beat", "Send what schedules say, and do nothing else."),
