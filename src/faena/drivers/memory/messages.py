@@ -155,14 +155,11 @@ class Messages:
 
     def next_due(self, queues: Sequence[str]) -> float | None:
         """Return when the first delayed message of these queues is due, or a token that messages wait for; 0: now."""
-        if any(queue not in self._paused and self.lanes.has_more(queue) for queue in queues):
+        open_ones = [queue for queue in queues if queue not in self._paused]
+        if any(self.lanes.has_more(queue) for queue in open_ones):
             return 0.0
-        token_due_s = self.lanes.next_moment()
-        moments = [
-            entry.due_s
-            for queue in queues
-            if queue not in self._paused and (entry := self._first_delayed(queue)) is not None and entry.due_s
-        ]
+        token_due_s = self.lanes.next_moment() if open_ones else None  # it is looked at for a queue that is open
+        moments = [entry.due_s for queue in open_ones if (entry := self._first_delayed(queue)) is not None and entry.due_s]
         return min(moments if token_due_s is None else [*moments, token_due_s], default=None)
 
     def left_behind(self, queues: Iterable[str]) -> set[str]:

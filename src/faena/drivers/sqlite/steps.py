@@ -207,6 +207,7 @@ def look(connection: Connection, holder: int, queues: Sequence[str]) -> float | 
     check_holder(connection, holder)
     paused = _paused(connection)
     moments: list[float] = []
+    token_due_s: float | None = None  # looked at by `receive` for a queue that is not paused, and so only for one
     for queue in queues:
         number = None if queue in paused else known_number(connection, queue)
         if number is None:
@@ -218,9 +219,8 @@ def look(connection: Connection, holder: int, queues: Sequence[str]) -> float | 
             moments.append(due_s)
         if lanes.has_work(connection, number):
             return 0.0
-    token_due_s = lanes.next_due(connection)
-    if token_due_s is not None:
-        moments.append(token_due_s)
+        if token_due_s is None and (token_due_s := lanes.next_due(connection)) is not None:
+            moments.append(token_due_s)
     return min(moments, default=None)
 
 

@@ -340,6 +340,20 @@ class Limiting:
         assert ids(await take(consumer, 1)) == ["1"]
 
     @staged
+    async def test_a_token_that_is_due_for_nobody_lets_no_consumer_spin(self, stage: Stage) -> None:
+        broker, consumer, _ = await _under(stage, "default", "other", t=Terms(rate_per_s=4.0))
+        await broker.publish([*several("1 2"), *several("3 4", limit_name("task:t", 1), queue="other")])
+        await take(consumer, 2)
+        assert await nothing_more(consumer)
+        await broker.queues.pause("other")
+        for queue, wait_s in (("other", 0.7), ("default", 0.4)):
+            await broker.queues.purge("default" if queue == "other" else "other")
+            waiting, _ = await stage.consumer(broker, queue)
+            began_s = time.process_time()
+            assert not await waiting.receive(1, wait_s)
+            assert time.process_time() - began_s < 0.2
+
+    @staged
     async def test_a_delayed_message_comes_under_its_limits_when_it_is_due(self, stage: Stage) -> None:
         broker, consumer, _ = await _under(stage, t=ONE_AT_A_TIME)
         await broker.publish([limited(id="later", due_at_s=time.time() + 0.3), limited(id="now")])

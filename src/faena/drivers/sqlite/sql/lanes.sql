@@ -6,7 +6,7 @@ SELECT EXISTS (SELECT 1 FROM messages WHERE seq BETWEEN ?1 AND ?2)
     OR EXISTS (SELECT 1 FROM lanes WHERE queue = ?3 AND parked IS NULL)
 
 -- name: next_due
-SELECT min(due) FROM rates WHERE due IS NOT NULL
+SELECT min(due) FROM rates WHERE due IS NOT NULL AND EXISTS (SELECT 1 FROM lanes)
 
 -- name: arrived
 SELECT seq, body FROM messages WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?
