@@ -245,15 +245,16 @@ def _refuse_nothing(which: Which, everything: bool) -> None:
 
 
 def _described(which: Which) -> str:
-    if ids := which.get("ids"):
+    ids, queue, task = which.get("ids"), which.get("queue"), which.get("task")
+    if ids:
         return f"{len(list(ids))} dead letters"
-    parts = [f"of queue '{which['queue']}'"] if which.get("queue") else ["of all queues"]
-    if which.get("task"):
-        parts.append(f"of task '{which['task']}'")
-    if which.get("reason"):
-        parts.append(f"with reason '{which['reason']}'")
-    if which.get("fingerprint"):
-        parts.append(f"with fingerprint {which['fingerprint']}")
+    parts = [f"of queue '{queue}'"] if queue else ["of all queues"]
+    if task:
+        parts.append(f"of task '{task}'")
+    if reason := which.get("reason"):
+        parts.append(f"with reason '{reason}'")
+    if fingerprint := which.get("fingerprint"):
+        parts.append(f"with fingerprint {fingerprint}")
     return f"the dead letters {', '.join(parts)}"
 
 

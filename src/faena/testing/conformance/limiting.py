@@ -11,7 +11,7 @@ from faena.broker import Broker, Consumer, Holder
 from faena.model.delivery import Ack, Bury, DeadReason, Place, Release
 from faena.model.limit import Change, LimitStatus, Obstacle, Refusal, Terms, lane_of, limit_name
 from faena.model.message import Message
-from faena.testing.conformance.stage import SOON_S, Stage, ids, message, nothing_more, staged, take
+from faena.testing.conformance.stage import SOON_S, Stage, delivered, ids, message, nothing_more, staged, take
 
 ONE_AT_A_TIME = Terms(concurrency=1)
 SELDOM = Terms(rate_per_s=1 / 3600)
@@ -398,7 +398,7 @@ class Limiting:
         seen: set[str] = set()
         while len(seen) < 600:
             batch = await take(consumer, 1)
-            batch += list(await consumer.receive(100, 0))  # type: ignore[arg-type] # none is malformed
+            batch += delivered(await consumer.receive(100, 0))
             running: dict[str | None, int] = {}
             for each in batch:
                 running[each.message.lane] = running.get(each.message.lane, 0) + 1
