@@ -60,7 +60,7 @@ def kill(pid):
         pytest.param(
             int(os.environ.get("FAENA_TEST_KEYS", "50")),
             int(os.environ.get("FAENA_TEST_EACH", "12")),
-            int(os.environ.get("FAENA_TEST_KILLS", "20")),
+            int(os.environ.get("FAENA_TEST_KILLS", "6")),
             int(os.environ.get("FAENA_TEST_SEED", "7")),
             marks=pytest.mark.slow,
         ),
