@@ -3,11 +3,13 @@
 import asyncio
 import os
 import socket
+import time
 
 import pytest
 from pamqp.commands import Basic
 from tests.conformance.rabbitmq_places import prepare, publish_raw, remove_all
 
+from faena._lib.deadline import deadline
 from faena.backends.sqlite import SqliteBackend
 from faena.brokers.rabbitmq import RabbitmqBroker
 from faena.drivers.background import background
@@ -15,7 +17,7 @@ from faena.drivers.rabbitmq.location import locate
 from faena.drivers.rabbitmq.messages import Row
 from faena.drivers.rabbitmq.topology import queue_name
 from faena.testing.conformance import BrokerConformance, WorkflowConformance
-from faena.testing.conformance.stage import Stage, new_place
+from faena.testing.conformance.stage import Stage, messages, new_place, staged
 
 URL = os.environ.get("FAENA_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
 
@@ -85,3 +87,15 @@ class TestWorkflowsOnRabbitmqBesideSqlite(_OnALoop, WorkflowConformance):
 
     def connect_backend(self, place, io):
         return SqliteBackend.connect(f"sqlite:///{self.folder}/{place}.db", io=io)
+
+
+class TestSendingMuch(_OnALoop):
+    queue_type = "classic"
+
+    @staged
+    async def test_many_messages_may_take_longer_than_one_call_as_long_as_the_server_takes_them(self, stage):
+        broker = await stage.broker()
+        with deadline(time.monotonic() + 0.3):
+            await broker.publish(messages(4000))
+        (status,) = await broker.queues.status()
+        assert (status.name, status.waiting) == ("default", 4000)

@@ -53,7 +53,8 @@ class Publisher:
         for at in range(0, len(rows), _WINDOW):
             window = rows[at : at + _WINDOW]
             try:
-                outcomes = await self._publish_window(window)
+                # The deadline of the caller is for the first: what the server takes proves that it is there.
+                outcomes = await self._publish_window(window, self._location.timeout_s if at else None)
             except FaenaError as failed:
                 error = failed
                 break
@@ -70,17 +71,17 @@ class Publisher:
             raise PublishedInPart(accepted, len(rows)) from error
         raise error
 
-    async def _publish_window(self, rows: Sequence[Row]) -> list[BaseException | None]:
+    async def _publish_window(self, rows: Sequence[Row], timeout_s: float | None) -> list[BaseException | None]:
         """Return for each what went wrong; None: the server has it."""
         await self._prepare(rows)
-        outcomes = await self._send(rows)
+        outcomes = await self._send(rows, timeout_s)
         returned = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, PublishError)]
         if returned:  # somebody has deleted the queue
             session, again = await self.session(), [rows[at] for at in returned]
             for queue in {row.queue for row in again}:
                 forget(session, queue)
             await self._prepare(again)
-            for at, outcome in zip(returned, await self._send(again), strict=True):
+            for at, outcome in zip(returned, await self._send(again, timeout_s), strict=True):
                 outcomes[at] = outcome
         return outcomes
 
@@ -94,7 +95,7 @@ class Publisher:
             if row.due_at_s is not None:
                 await ensure_ladder(session, row.queue)
 
-    async def _send(self, rows: Sequence[Row]) -> list[BaseException | None]:
+    async def _send(self, rows: Sequence[Row], timeout_s: float | None) -> list[BaseException | None]:
         session = await self.session()
         if self._channel is None or self._channel.is_closed:
             self._channel = await session.channel(confirms=True)
@@ -111,7 +112,7 @@ class Publisher:
             except BROKEN as error:
                 outcomes[at] = error
 
-        async with session.translating():
+        async with session.translating(timeout_s):
             if len(rows) == 1:
                 await send(0, rows[0])
             else:
