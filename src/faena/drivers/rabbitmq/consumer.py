@@ -23,6 +23,7 @@ from typing import Any, assert_never
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
+from faena._lib.ids import new_id
 from faena.drivers.rabbitmq import topology
 from faena.drivers.rabbitmq.declaring import ensure_queue
 from faena.drivers.rabbitmq.location import Location
@@ -41,6 +42,7 @@ class Tap:
     """One queue's channel. Tags are counted by the channel: those that are not settled stand in `unsettled`, in order."""
 
     def __init__(self, queue: str, channel: AbstractChannel, on_news: Callable[[], None]) -> None:
+        self.id = new_id()  # of a later connection's another one: what was received by this one cannot be settled there
         self.queue, self.channel, self._on_news = queue, channel, on_news
         self.buffer: deque[DeliveredMessage] = deque()
         self.unsettled: dict[int, None] = {}
@@ -148,11 +150,11 @@ class RabbitConsumer:
                 self._look_after()
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
-        taps = {id(tap): tap for tap in self._taps}
+        taps = {tap.id: tap for tap in self._taps}
         ours: list[bool] = []
         rows: list[Row] = []
-        acks: dict[int, set[int]] = {}
-        backs: dict[int, list[int]] = {}
+        acks: dict[str, set[int]] = {}
+        backs: dict[str, list[int]] = {}
         for settlement in settlements:
             if settlement.delivery.grip is None:  # acknowledged before: in nobody's hand
                 ours.append(True)
@@ -188,7 +190,7 @@ class RabbitConsumer:
 
     async def begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
         """Say which are still ours. That they run is noted in the backend, by who calls (`keeps_verdicts`)."""
-        taps = {id(tap): tap for tap in self._taps if not tap.channel.is_closed}
+        taps = {tap.id: tap for tap in self._taps if not tap.channel.is_closed}
         return [place in taps and tag in taps[place].unsettled for place, tag in (each.grip for each in deliveries)]
 
     def interrupt(self) -> None:
@@ -237,7 +239,7 @@ class RabbitConsumer:
         for tap in self._taps[turn:] + self._taps[:turn]:
             while tap.buffer and len(batch) < limit:
                 found = tap.buffer.popleft()
-                delivery = delivery_of(found, tap.queue, (id(tap), found.delivery_tag))
+                delivery = delivery_of(found, tap.queue, (tap.id, found.delivery_tag))
                 if isinstance(delivery, Delivery) and _is_early(delivery):
                     early.append(delivery)
                 else:
