@@ -36,6 +36,7 @@ NAME = "faena:template"  # as ps and top show it; Linux keeps 15 bytes
 READY = b"ready"
 _SOON_NEEDED = (
     "faena.brokers.sqlite", "faena.backends.sqlite", "faena.brokers.redis", "faena.backends.redis", "uvloop",
+    "encodings.idna",  # for names of hosts
 )  # fmt: skip
 
 
