@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Protocol
@@ -19,6 +20,7 @@ log = logging.getLogger("faena.worker")
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _PATIENCE_S = 5.0  # with the template, which needs some milliseconds
+_QUIET_S = 1.0  # without a start, after which the template goes
 _UNKNOWN = 255  # the status of what somebody else has waited for
 
 
@@ -39,9 +41,15 @@ class ProcessStarter:
     def __init__(self, template: Template | None = None) -> None:
         self._template = template
         self._adopts = template is not None
+        self._rests = False  # the template was let go, and comes back when it is needed
+        self._started_at_s: float | None = None  # the last time; None: nothing is to be decided since then
 
     def start(self, index: int, link: socket.socket, slots_descriptor: int, slots: int) -> Started:
         """Start a process on its end of a socket pair. Raises OSError: the system has no means for it."""
+        self._started_at_s = time.monotonic()
+        if self._rests:
+            self._template = Template.fork_again() or Template.spawn()
+            self._rests = self._template is None
         if self._template is not None:
             try:
                 started = self._template.start(index, link, slots_descriptor, slots)
@@ -51,6 +59,18 @@ class ProcessStarter:
                 if started is not None:
                     return started
         return _spawn(link, slots_descriptor, slots)
+
+    def rest(self) -> None:
+        """Let the template go while nothing is started, if another one can be forked when it is needed.
+
+        It costs some 5 MiB: the old pages of all that the other processes have written to since.
+        """
+        if self._template is None or self._started_at_s is None or time.monotonic() < self._started_at_s + _QUIET_S:
+            return
+        self._started_at_s = None
+        if _has_one_thread():
+            self._template.close()
+            self._template, self._rests = None, True
 
     def reap_others(self, known: Collection[int]) -> None:
         """Wait for what has ended and is no process of ours: what tasks left behind comes to us, as to an init."""
@@ -69,6 +89,7 @@ class ProcessStarter:
 
     def close(self) -> None:
         """End the template."""
+        self._rests = False
         if self._template is not None:
             self._template.close()
             self._template = None
@@ -95,9 +116,18 @@ class Template:
     @classmethod
     def fork(cls) -> Template | None:
         """Fork one from this process, which has to have one thread. None: not on this system, or not now."""
-        if sys.platform != "linux" or len(os.listdir("/proc/self/task")) > 1 or not _adopt_orphans():
+        if sys.platform != "linux" or not _has_one_thread() or not _adopt_orphans():
             return None
         template.load()
+        return cls._fork()
+
+    @classmethod
+    def fork_again(cls) -> Template | None:
+        """Fork another one from this process, which has been at work since. None: it has threads by now, or not now."""
+        return cls._fork() if _has_one_thread() else None
+
+    @classmethod
+    def _fork(cls) -> Template | None:
         ours, theirs = _pair()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -178,6 +208,10 @@ class _Forked:
             else:
                 self._status = os.waitstatus_to_exitcode(status) if pid else None
         return self._status
+
+
+def _has_one_thread() -> bool:
+    return len(os.listdir("/proc/self/task")) == 1
 
 
 def _adopt_orphans() -> bool:

@@ -440,6 +440,7 @@ class Supervisor:
             for handle in self.processes:
                 if handle.state is not ProcessState.STARTING:
                     is_busy = self._enforcement.look(handle, now_s) or is_busy
+            self._starter.rest()
             await asyncio.sleep(_LOOK_EVERY_S if is_busy or self._enforcement.is_urgent else _LOOK_IDLE_S)
 
     def revoke(self, ids: Sequence[str], terminate: bool, signal_name: str, remember: bool) -> None:

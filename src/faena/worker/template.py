@@ -12,12 +12,16 @@ The process in between ends, which makes the worker process a child of the super
 of its descendants (prctl(2), PR_SET_CHILD_SUBREAPER). So it hears of each death with its exact status, as if it had forked
 the process itself.
 
+A supervisor that needs no more processes for now lets its template go, and forks another one from itself later: from within
+its event loop, of which the copy must keep nothing (`_be_alone`). That asks for a supervisor without threads.
+
 The template ends when the supervisor does. When it is killed itself, running processes notice nothing, and the supervisor
 starts another one (`python -m faena.worker.template DESCRIPTOR`) as soon as it needs one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import importlib
@@ -157,7 +161,13 @@ def _see_modules_as_if_started_here() -> None:
 
 def _be_alone(supervisor: socket.socket) -> None:
     """Let go of everything that belongs to the process that this one was forked from."""
+    signal.set_wakeup_fd(-1)  # first of all: it leads to the supervisor, which would take our signals for its own
+    gc.freeze()  # what it has open must not be closed by the collector later, when others have the numbers
     os.setpgid(0, 0)  # a terminal's Ctrl-C is for the supervisor
+    if sys.version_info < (3, 12):  # from then on asyncio does this itself
+        asyncio._set_running_loop(None)
+        asyncio.set_event_loop_policy(None)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in process.STOP_SIGNALS:
         signal.signal(number, lambda *_: None)  # the supervisor says when to end; not SIG_IGN, which is inherited
     nothing = os.open(os.devnull, os.O_RDONLY)
