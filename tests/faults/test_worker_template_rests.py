@@ -71,10 +71,10 @@ def end(how):
 def worker_of(site, redis_of, until):
     """A worker on Redis whose template has gone."""
 
-    def start(*words, **environ):
-        site.url = redis_of().url
+    def start(*words, host="127.0.0.1"):
+        site.url = redis_of().url.replace("127.0.0.1", host)
         site.app("import signal\n" + APP)
-        worker = site.worker(*words, **environ)
+        worker = site.worker(*words)
         until(lambda: worker.templates() == [])
         return worker
 
@@ -86,8 +86,9 @@ def pss_kib(pids):
     return sum(int(row[1]) for row in rows if row[0] == "Pss:")
 
 
-def test_a_process_forked_from_a_supervisor_at_work_finds_what_the_first_one_found(site, worker_of, until):
-    worker = worker_of("-c", "1")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])  # a name is looked up in a thread
+def test_a_process_forked_from_a_supervisor_at_work_finds_what_the_first_one_found(site, worker_of, until, host):
+    worker = worker_of("-c", "1", host=host)
     [first] = worker.processes()
     found = site.send("facts").get(timeout=10)
     os.kill(first, signal.SIGKILL)

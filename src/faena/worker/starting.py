@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import logging
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
 
@@ -21,6 +23,8 @@ log = logging.getLogger("faena.worker")
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _PATIENCE_S = 5.0  # with the template, which needs some milliseconds
 _QUIET_S = 1.0  # without a start, after which the template goes
+_LOOKUPS_AT_ONCE = 4
+_LOOKS = 3  # for threads that may have ended meanwhile
 _UNKNOWN = 255  # the status of what somebody else has waited for
 
 
@@ -42,11 +46,12 @@ class ProcessStarter:
         self._template = template
         self._adopts = template is not None
         self._rests = False  # the template was let go, and comes back when it is needed
-        self._started_at_s: float | None = None  # the last time; None: nothing is to be decided since then
+        self._started_at_s, self._looks_left = 0.0, 0
+        self._executor: ThreadPoolExecutor | None = None
 
     def start(self, index: int, link: socket.socket, slots_descriptor: int, slots: int) -> Started:
         """Start a process on its end of a socket pair. Raises OSError: the system has no means for it."""
-        self._started_at_s = time.monotonic()
+        self._started_at_s, self._looks_left = time.monotonic(), _LOOKS
         if self._rests:
             self._template = Template.fork_again() or Template.spawn()
             self._rests = self._template is None
@@ -65,12 +70,24 @@ class ProcessStarter:
 
         It costs some 5 MiB: the old pages of all that the other processes have written to since.
         """
-        if self._template is None or self._started_at_s is None or time.monotonic() < self._started_at_s + _QUIET_S:
+        if self._template is None or not self._looks_left or time.monotonic() < self._started_at_s + _QUIET_S:
             return
-        self._started_at_s = None
         if _has_one_thread():
             self._template.close()
             self._template, self._rests = None, True
+        else:
+            self._looks_left -= 1
+            self._end_idle_threads()
+
+    def keep_threads_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the threads that the loop looks names up in under control: they would not end by themselves."""
+        self._executor = ThreadPoolExecutor(_LOOKUPS_AT_ONCE)
+        loop.set_default_executor(self._executor)
+
+    def _end_idle_threads(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)  # what is being looked up comes to its end
+            self.keep_threads_in(asyncio.get_running_loop())
 
     def reap_others(self, known: Collection[int]) -> None:
         """Wait for what has ended and is no process of ours: what tasks left behind comes to us, as to an init."""

@@ -100,6 +100,7 @@ class Supervisor:
         """Work until told to stop. Returns 0 after a stop, 1 when the app cannot be loaded."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGCHLD, self._died.set)
+        self._starter.keep_threads_in(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self.restart_processes)
