@@ -241,7 +241,12 @@ class AppSchedules:
     def _missed(self, schedule: Schedule, start: datetime, end: datetime) -> Sequence[Message]:
         app = self._app
         zone = zone_of(getattr(schedule.timing, "zone", "") or app.conf.timezone)
-        ticks = ticks_between(schedule, moment_s(start, zone), moment_s(end, zone), MOST_BACKFILLED + 1, zone_of)
+        start_s, end_s = moment_s(start, zone), moment_s(end, zone)
+        if end_s < start_s:
+            raise InvalidSchedule(
+                f"a time ends after its beginning: {start.isoformat()} to {end.isoformat()} holds no tick"
+            )
+        ticks = ticks_between(schedule, start_s, end_s, MOST_BACKFILLED + 1, zone_of)
         if len(ticks) > MOST_BACKFILLED:
             raise InvalidSchedule(
                 f"schedule '{schedule.name}' has more than {MOST_BACKFILLED:,} ticks in that time; take a part of it"

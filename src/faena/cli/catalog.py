@@ -61,7 +61,10 @@ def group_for(words: Sequence[str]) -> tuple[CommandGroup, dict[tuple[str, ...],
 
 
 def with_default(words: Sequence[str]) -> list[str]:
-    """Return the words with the command that is meant where only its group is named: `queues --json`."""
+    """Return the words with the command that is meant where only its group is named: `queues --json`.
+
+    `list` is the command of a group that lists, whatever its own name is; and Celery's `_` in a command is our `-`.
+    """
     for index, word in enumerate(words):
         if word not in CATALOG or (index and words[index - 1] in _BEFORE_A_VALUE):
             continue
@@ -69,7 +72,10 @@ def with_default(words: Sequence[str]) -> list[str]:
 
         module = import_module(CATALOG[word][0])
         default = getattr(module, "DEFAULT", None)
-        after = words[index + 1 :]
+        after = list(words[index + 1 :])
+        if after and (meant := _as_spelled_here(after[0], module)) is not None:
+            after[0] = meant
+            words = [*words[: index + 1], *after]
         otherwise = getattr(module, "OTHERWISE", None)
         if otherwise and after and not after[0].startswith("-") and after[0] not in module.COMMANDS:
             return [*words[: index + 1], otherwise, *after]
@@ -79,3 +85,13 @@ def with_default(words: Sequence[str]) -> list[str]:
             return [*words[: index + 1], default, *after]
         break
     return list(words)
+
+
+def _as_spelled_here(word: str, module: Any) -> str | None:
+    commands = getattr(module, "COMMANDS", {})
+    if word in commands:
+        return None
+    if word == "list":
+        return getattr(module, "DEFAULT", None)
+    dashed = word.replace("_", "-")
+    return dashed if dashed in commands else None

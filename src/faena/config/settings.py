@@ -16,6 +16,7 @@ from faena.errors import InvalidQueue
 _NO_EXCHANGES = (
     "Taken for the sake of configurations written for Celery, and without effect: a message reaches a queue by its name."
 )
+MOST_PROCESSES = 1024  # of one worker: beyond it was a slip of the hand, and would take the machine along
 _LEVELS = {"warn": "WARNING", "fatal": "CRITICAL"}
 
 
@@ -278,7 +279,11 @@ class Settings(Layered):
     # -- workers -------------------------------------------------------------------------------------------
 
     worker_concurrency: int | None = setting(
-        None, minimum=1, formerly=("CELERYD_CONCURRENCY",), text="Processes of a worker. None: one for each CPU."
+        None,
+        minimum=1,
+        maximum=MOST_PROCESSES,
+        formerly=("CELERYD_CONCURRENCY",),
+        text="Processes of a worker. None: one for each CPU.",
     )
     worker_pool: Literal["processes", "threads", "solo"] = setting(
         "processes",
@@ -290,6 +295,7 @@ class Settings(Layered):
     worker_autoscale_max: int | None = setting(
         None,
         minimum=1,
+        maximum=MOST_PROCESSES,
         text="The most processes that a worker scales to by itself when tasks wait too long. None: it has "
         "`worker_concurrency` processes, whatever waits.",
     )

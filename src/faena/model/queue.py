@@ -110,8 +110,9 @@ def queues_of(declared: Any) -> dict[str, Queue]:
 
 def refused_name(name: Any) -> str | None:
     """Say why a queue cannot be called so; None: it can."""
-    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or "\0" in name or "," in name:
-        return f"a queue is named by a text of 1 to {_LONGEST_NAME} characters without a comma, not {name!r}"
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or "," in name:
+        said = repr(name) if len(str(name)) <= _LONGEST_NAME else f"one of {len(str(name))}"
+        return f"a queue is named by a printable text of 1 to {_LONGEST_NAME} characters without a comma, not {said}"
     return None
 
 

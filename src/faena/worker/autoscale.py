@@ -14,6 +14,7 @@ import math
 
 from msgspec import Struct
 
+from faena.config.settings import MOST_PROCESSES
 from faena.errors import ConfigurationError
 
 
@@ -31,6 +32,7 @@ class Bounds(Struct, frozen=True):
                 "a worker scales between a least and a most number of processes, "
                 f"1 or more, not {self.least} and {self.most}"
             )
+        refuse_too_many(self.most)
 
 
 class Load(Struct, frozen=True):
@@ -51,6 +53,14 @@ class Autoscale(Struct, frozen=True):
     since_s: float | None = None  # the first look
 
 
+def refuse_too_many(processes: int) -> None:
+    """Raise ConfigurationError where no machine should be asked to start so many: a slip of the hand fills it up."""
+    if processes > MOST_PROCESSES:
+        raise ConfigurationError(
+            f"a worker has {MOST_PROCESSES} processes at most, not {processes}; for more, start workers on other machines"
+        )
+
+
 def bounds_from(text: str) -> tuple[int, int]:
     """Read `10,2` as most and least; the least is 1 where it is not said. Raises ValueError."""
     first, _, second = text.replace(" ", "").partition(",")
@@ -60,6 +70,8 @@ def bounds_from(text: str) -> tuple[int, int]:
         raise ValueError("MOST,LEAST, such as 10,2") from None
     if not 1 <= least <= most:
         raise ValueError("MOST,LEAST, such as 10,2: numbers from 1 on, the larger first")
+    if most > MOST_PROCESSES:
+        raise ValueError(f"MOST,LEAST, such as 10,2: {MOST_PROCESSES} at most")
     return most, least
 
 

@@ -238,7 +238,7 @@ class CommandServer:
         most, least = arguments.get("max"), arguments.get("min")
         if most == 0:
             scaler.stop()
-            return {"ok": f"scales no more; {self._worker.wanted_processes()} processes"}
+            return {"ok": f"scales no more; {_processes(self._worker.wanted_processes())}"}
         before = scaler.bounds
         new_most = _number(arguments, "max") if most is not None else before.most if before else 0
         new_least = _number(arguments, "min") if least is not None else before.least if before else 1
@@ -255,7 +255,7 @@ class CommandServer:
             return {"ok": f"scales between {least} and {most} processes instead of {bounds.least} and {bounds.most}"}
         wanted = self._worker.wanted_processes()
         count = self._worker.resize(wanted + by)
-        said = "1 process" if count == 1 else f"{count} processes"
+        said = _processes(count)
         return {"ok": f"{said}, as before" if count == wanted else f"{said} instead of {wanted}"}
 
     async def _add_consumer(self, queue: str) -> dict[str, str]:
@@ -289,6 +289,10 @@ def _as_dict(answer: Answer | None) -> dict[str, Any]:
     if answer is None:
         return {"error": "no answer in time"}
     return {"error": answer.error} if answer.error is not None else {"value": answer.value}
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
 
 
 def _number(arguments: dict[str, Any], name: str) -> int:

@@ -29,6 +29,7 @@ from faena.errors import BackendError, BrokerError, ConfigurationError, FaenaErr
 from faena.model.control import WorkerInfo
 from faena.model.delivery import Verdict
 from faena.telemetry.logs import set_up_logging
+from faena.worker.autoscale import refuse_too_many
 from faena.worker.commands import CommandServer
 from faena.worker.drain import Phase, next_change_s, phase
 from faena.worker.enforcement import Enforcement
@@ -43,19 +44,7 @@ from faena.worker.recycle import pause_before_spawn_s, was_short
 from faena.worker.reload import check_reload, watch_forever
 from faena.worker.scaling import Scaler
 from faena.worker.starting import ProcessStarter, Template
-from faena.worker.wire import (
-    Answer,
-    Begin,
-    Boot,
-    BootFailed,
-    Hello,
-    Interrupt,
-    Leaving,
-    Revoke,
-    Stop,
-    Unrevoke,
-    receive,
-)
+from faena.worker.wire import Answer, Begin, Boot, BootFailed, Hello, Interrupt, Leaving, Revoke, Stop, Unrevoke, receive
 
 log = logging.getLogger("faena.worker")
 
@@ -63,6 +52,7 @@ _LOOK_EVERY_S = 0.25  # at the slots, while something runs that has a limit
 _LOOK_IDLE_S = 1.0
 _PAUSE_WITHOUT_MEANS_S = 5.0
 _PATIENCE_S, _LEAST_PATIENCE_S = 30.0, 0.25  # with the broker, about one process
+_SPAWN_AT_ONCE, _PAUSE_WHILE_GROWING_S = 8, 0.01  # each takes some milliseconds, in which nothing else is done
 _BOOT_SLOTS = 1024  # the slots are made before the process knows how many it needs
 _BROKEN = (BrokerError, BackendError, StorageError, OSError)
 
@@ -87,6 +77,7 @@ class Supervisor:
         self._exit_code = 0
         self._keeper: LeaseKeeper | None = None  # from the first hello on
         self._spawning: set[int] = set()
+        self._is_growing = False
         self._size: int | None = None  # how many processes there shall be, where that was said since the start
         self._queues: tuple[str, ...] | None = None  # likewise
         self._asides: set[asyncio.Task[None]] = set()  # of one process each; a stop does not wait for them
@@ -111,8 +102,7 @@ class Supervisor:
                 if self._options.reload:
                     tasks.append(group.create_task(watch_forever(self._workdir, self.restart_processes)))
                     await asyncio.sleep(0)  # it watches before the first process reads a file: no change is missed
-                for index in range(self._foreseen_processes()):
-                    self._spawn(index)
+                self._spawn_missing()
                 await self._ended.wait()
                 for task in (*tasks, *self._asides):
                     task.cancel()
@@ -239,9 +229,7 @@ class Supervisor:
             self._first = handle
         else:
             await self._ready.wait()  # the first one's hello is being looked at
-            if handle.index >= self.wanted_processes():
-                handle.state = ProcessState.LEAVING
-                handle.kill(signal.SIGKILL, "more than the app wants")
+            if self._is_too_many(handle):
                 return
         try:
             if first:
@@ -265,10 +253,18 @@ class Supervisor:
             self._greet(hello)
             self._ready.set()
             self._spawn_missing()
-        if self._stop_began_s is None:
-            handle.say(Begin(handle.holder, self._queues or ()))
-        else:
+        if self._stop_began_s is not None:
             handle.kill(signal.SIGKILL, "stop")
+        elif not self._is_too_many(handle):  # fewer may be wanted than before its lease was opened
+            handle.say(Begin(handle.holder, self._queues or ()))
+
+    def _is_too_many(self, handle: ProcessHandle) -> bool:
+        """End a process that has not begun and is not wanted any more."""
+        if handle.index < self.wanted_processes():
+            return False
+        handle.state = ProcessState.LEAVING
+        handle.kill(signal.SIGKILL, "more than are wanted")
+        return True
 
     def _foreseen_processes(self) -> int:
         """Return how many processes to start before the app is known: all, where the command line says how many."""
@@ -293,8 +289,17 @@ class Supervisor:
         return set(range(wanted)) - present - self._spawning
 
     def _spawn_missing(self) -> None:
-        for index in sorted(self._missing()):
-            self._spawn(index)
+        if not self._is_growing:
+            self._is_growing = True
+            self._aside(self._grow())
+
+    async def _grow(self) -> None:
+        """Start a few, and the others between what else there is to do: signals and questions are not kept waiting."""
+        while self._stop_began_s is None and (missing := sorted(self._missing())):
+            for index in missing[:_SPAWN_AT_ONCE]:
+                self._spawn(index)
+            await asyncio.sleep(_PAUSE_WHILE_GROWING_S)
+        self._is_growing = False
 
     def _begin_scaling(self, settings: dict[str, Any]) -> None:
         most, least = settings["worker_autoscale_max"], settings["worker_autoscale_min"]
@@ -306,12 +311,13 @@ class Supervisor:
     def resize(self, count: int) -> int:
         """Let there be so many processes, at least one; return how many. Those taken away finish what they run first.
 
-        Raises FaenaError: this worker has one process, whatever is asked.
+        Raises FaenaError: this worker has one process, whatever is asked; or so many are too many.
         """
         assert self.hello is not None
         pool = self.hello.settings["worker_pool"]
         if pool in ONE_PROCESS:
             raise FaenaError(f"the pool of this worker is '{pool}', which is one process; start it with --pool processes")
+        refuse_too_many(count)
         self._size = max(1, count)
         if self._stop_began_s is None:
             self._spawn_missing()

@@ -76,6 +76,13 @@ def test_delayed_tasks_are_listed_from_the_broker(working):
     assert task_id in [each["task_id"] for each in working.json("inspect", "revoked")]
 
 
+def test_the_queue_of_a_revocation_is_a_capital_q_as_everywhere(working):
+    done = working.run("control", "revoke", "--task", "nobody.*", "-Q", "slow", "-q")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [each["name"] for each in working.json("inspect", "orders")] == ["task nobody.* in queue slow"]
+    working.ok("control", "withdraw", "task nobody.* in queue slow")
+
+
 def test_a_running_task_is_stopped_by_terminate(working, held):
     done = working.run("control", "revoke", held[0], "--terminate")
     assert (done.returncode, done.stderr) == (0, "1 revoked\n")

@@ -48,6 +48,29 @@ def test_a_paused_queue_hands_out_nothing_until_it_is_resumed(working):
     working.ok("result", task_id, "--timeout", "10")
 
 
+def test_a_name_that_stands_for_nothing_is_remarked_on_when_it_is_paused(project):
+    slip = project.run("queues", "pause", "defualt")
+    assert (slip.returncode, slip.stderr.splitlines()) == (
+        0,
+        [
+            "queue 'defualt' is paused; go on with: faena queues resume defualt",
+            "no queue 'defualt' is declared, and no worker takes from it; did you mean 'default'?",
+        ],
+    )
+    assert "no queue" not in project.run("queues", "pause", "default").stderr
+    slip = project.run("limits", "pause", "tasks.ad")
+    assert (slip.returncode, slip.stderr.splitlines()) == (
+        0,
+        [
+            "task:tasks.ad is paused; go on with: faena limits resume tasks.ad",
+            "nothing called task:tasks.ad is known here; did you mean 'task:tasks.add'?",
+        ],
+    )
+    assert "known here" in project.run("limits", "set", "limit:crm", "--rate", "1/s").stderr
+    for name in ("tasks.add", "queue:default"):
+        assert "known here" not in project.run("limits", "set", name, "--rate", "1/s").stderr
+
+
 def test_purge_refuses_where_nobody_can_answer(project):
     project.ok("call", "tasks.add", "1")
     said = project.refused("purge", "-Q", "default")

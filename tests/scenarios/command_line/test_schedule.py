@@ -122,6 +122,8 @@ def test_the_ticks_of_a_time_that_has_passed_are_run(shared):
     assert len({*ids, one}) == 4
     waiting = shared.json("queues")[0]
     assert (waiting["name"], waiting["waiting"]) == ("default", 4)
+    turned = ("--from", "2024-01-03", "--to", "2024-01-01")
+    assert "a time ends after its beginning" in shared.refused("schedule", "backfill", "daily", *turned)
     assert "say from when: --from" in shared.refused("schedule", "backfill", "daily")
 
 

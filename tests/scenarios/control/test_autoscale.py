@@ -57,3 +57,27 @@ def test_a_pool_of_one_process_cannot_scale(site):
         "faena: worker_autoscale_max is set, and the pool is 'threads', which is one process; "
         "scale a pool of processes, or none\n"
     )
+
+
+def test_more_processes_than_a_machine_can_bear_are_refused(site, until):
+    site.app(APP)
+    worker = present(site, until, "-c", "1")
+    name = f"faena@{os.uname().nodename}"
+    too_many = "a worker has 1024 processes at most, not 100000; for more, start workers on other machines"
+    assert site.client.control.pool_grow(99_999) == {name: {"error": too_many}}
+    assert site.client.control.autoscale(100_000, 1) == {name: {"error": too_many}}
+    refused = faena(site, "control", "autoscale", "100000,1")
+    assert (refused.returncode, "1024 at most" in refused.stderr) == (2, True)
+    assert len(worker.processes()) == 1
+
+
+def test_a_worker_answers_and_stops_while_it_starts_many_processes(site, until):
+    site.app(APP)
+    worker = present(site, until, "-c", "1")
+    name = f"faena@{os.uname().nodename}"
+    assert site.client.control.pool_grow(40) == {name: {"ok": "41 processes instead of 1"}}
+    assert site.client.control.ping() == {name: {"ok": "pong"}}
+    assert site.client.control.pool_shrink(40) == {name: {"ok": "1 process instead of 41"}}
+    until(lambda: len(worker.processes()) == 1, 30)
+    assert site.client.control.pool_grow(40) == {name: {"ok": "41 processes instead of 1"}}
+    assert worker.stop() == 0

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from faena._lib.arguments import Argument, Option
 from faena._lib.arguments.convert import to_seconds
+from faena.cli.commands.limits import refuse_rate
 from faena.cli.options import Destination, Json, ReplyTimeout
 from faena.cli.output import shown
 from faena.cli.session import Session
@@ -33,7 +34,10 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _before(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("a moment such as 2030-01-31T09:00 or 2030-01-31T09:00+01:00") from None
     return moment.astimezone() if moment.tzinfo is None else moment
 
 
@@ -50,7 +54,7 @@ def revoke(
     task: Annotated[
         str, Option("--task", metavar="NAME", help="Instead of ids: every task of this name; * and ? fit.")
     ] = "",
-    queue: Annotated[str, Option("-q", "--queue", metavar="NAME", help="Of this queue; * and ? fit.")] = "",
+    queue: Annotated[str, Option("-Q", "--queue", metavar="NAME", help="Of this queue; * and ? fit.")] = "",
     header: Annotated[
         Sequence[tuple[str, str]],
         Option("--header", metavar="NAME=VALUE", convert=_header, help="Sent with this header; may be given again."),
@@ -198,6 +202,8 @@ def time_limit(
     """Change the time limits of runs that begin from now on, in every worker, also in one that starts later."""
     if declared == (soft is not None or hard is not None):
         raise UsageError("say --soft, --hard or both; or --declared, to forget what was said before")
+    if soft and hard and soft >= hard:
+        raise UsageError(f"--soft has to be less than --hard, or it never comes: {soft:g} s and {hard:g} s")
     app = session.connected_app
     if app.tasks and task not in app.tasks:
         raise NotRegistered(task, app.tasks, where=f"app '{app.main or 'faena'}'")
@@ -253,6 +259,7 @@ def rate_limit(
     rate: Annotated[str, Argument("Such as 10/s, 100/m, 1000/h; none for no limit.")],
 ) -> int:
     """Change how many runs of a task begin in a time, over all workers, at once; more: faena limits."""
+    refuse_rate(rate)
     app = session.connected_app
     if app.tasks and task not in app.tasks:
         raise NotRegistered(task, app.tasks, where=f"app '{app.main or 'faena'}'")

@@ -14,8 +14,9 @@ from faena.app.limits import AppLimits, family_for
 from faena.cli.options import Json
 from faena.cli.output import ago
 from faena.cli.session import Session
-from faena.errors import FaenaError, UsageError
-from faena.model.limit import LimitStatus, Obstacle, Refusal, Terms, rate_text
+from faena.errors import FaenaError, UsageError, did_you_mean
+from faena.model.limit import LimitStatus, Obstacle, Refusal, Terms, parse_rate, rate_text
+from faena.tasks.flow import QUEUE
 
 Name = Annotated[str, Argument("Name of a task, or queue:NAME, limit:NAME.")]
 Names = Annotated[Sequence[str], Argument("Names of tasks, or queue:NAME, limit:NAME.")]
@@ -32,7 +33,7 @@ def list_limits(session: Session, *, json: Json = False) -> int:
         session.out.json([_as_dict(each) for each in found])
         return 0
     session.out.table(
-        ("limit", "rate", "concurrency", "running", "lanes waiting", "state"),
+        ("limit", "rate", "concurrency", "running", "keys-waiting", "state"),
         [
             (
                 each.name,
@@ -44,7 +45,7 @@ def list_limits(session: Session, *, json: Json = False) -> int:
             )
             for each in found
         ],
-        right="concurrency running lanes waiting",
+        right="concurrency running keys-waiting",
         empty="no limit is declared or set",
     )
     return 0
@@ -54,12 +55,14 @@ def set_limit(session: Session, name: Name, *, rate: Rate = "", concurrency: Con
     """Let another rate or concurrency be in force for all workers, at once; it goes before what the code says."""
     if not rate and not concurrency:
         raise UsageError("say what to set: --rate 10/s, --concurrency 3, or both")
+    refuse_rate(rate)
     terms = _limits(session).set(
         name,
         rate=UNSET if not rate else None if rate == "none" else rate,
         concurrency=_number(concurrency),
     )
     session.out.remark(f"{family_for(name)}: {_text(terms)}; undo it with: faena limits reset {name}")
+    _remark_on_unknown(session, [name])
     return 0
 
 
@@ -76,6 +79,7 @@ def pause(session: Session, names: Names) -> int:
     for name in names:
         _limits(session).pause(name)
         session.out.remark(f"{family_for(name)} is paused; go on with: faena limits resume {name}")
+    _remark_on_unknown(session, names)
     return 0
 
 
@@ -105,6 +109,26 @@ def why(session: Session, task_id: Annotated[str, Argument("Id of a task.")], *,
 
 COMMANDS = {"list": list_limits, "set": set_limit, "reset": reset, "pause": pause, "resume": resume, "why": why}
 DEFAULT = "list"
+
+
+def refuse_rate(rate: str) -> None:
+    """Raise UsageError where this is no rate; nothing, and `none`, are."""
+    try:
+        parse_rate(None if rate in ("", "none") else rate)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _remark_on_unknown(session: Session, names: Sequence[str]) -> None:
+    """Say which of them stand for no task, queue or limit that is known here: that is allowed, and mostly a slip."""
+    app = session.any_app
+    if not app.tasks:
+        return  # without the code nobody can tell
+    declared = {each.name for each in _limits(session).list() if each.declared is not None}
+    known = {*map(family_for, app.tasks), *(f"{QUEUE}{queue}" for queue in app.default_queues()), *declared}
+    for family in map(family_for, names):
+        if family not in known:
+            session.out.remark(f"nothing called {family} is known here{did_you_mean(family, known)}")
 
 
 def _limits(session: Session) -> AppLimits:

@@ -11,10 +11,10 @@ from faena._lib.drive import run
 from faena.cli.options import Json, Limit
 from faena.cli.output import ago
 from faena.cli.session import Session
-from faena.errors import NotSupported
+from faena.errors import NotSupported, UsageError, did_you_mean
 from faena.model.delivery import QueueStatus
 from faena.model.message import Message
-from faena.model.queue import COPY_MARK, Queue, broadcasts_in, copies_of
+from faena.model.queue import COPY_MARK, Queue, broadcasts_in, copies_of, refused_name
 
 _OPTIONS = ("max_length", "when_full", "spill_to", "broadcast", "ageing_s", "weight", "message_ttl_s")
 
@@ -103,10 +103,13 @@ def show(
 
 def pause(session: Session, names: Names) -> int:
     """Hand out nothing more of these queues, to any worker, until they are resumed; sending goes on."""
+    for name in names:
+        _refuse_name(name)
     _refuse_unless_pausing(session)
     for name in names:
         run(session.link.broker.queues.pause(name))
         session.out.remark(f"queue '{name}' is paused; go on with: faena queues resume {name}")
+    _remark_on_unknown(session, names)
     return 0
 
 
@@ -126,6 +129,21 @@ DEFAULT = "status"
 def _refuse_unless_pausing(session: Session) -> None:
     if not session.link.broker.capabilities.pauses:
         raise NotSupported("pausing a queue", "this broker", "it has no such thing; stop the workers of the queue instead")
+
+
+def _refuse_name(name: str) -> None:
+    refused = refused_name(name)
+    if refused is not None:
+        raise UsageError(refused)
+
+
+def _remark_on_unknown(session: Session, names: Sequence[str]) -> None:
+    """Say which of them nobody takes from or declares: that is allowed, and mostly a slip."""
+    known = {*session.any_app.default_queues(), *_consumers(session)}
+    known |= {each.name for each in run(session.link.broker.queues.status()) if each.name not in names}
+    for name in names:
+        if name not in known:
+            session.out.remark(f"no queue '{name}' is declared, and no worker takes from it{did_you_mean(name, known)}")
 
 
 def _consumers(session: Session) -> dict[str, list[str]]:
