@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -28,8 +28,10 @@ from faena.model.inputs import Input, Value
 from faena.model.journal import Entry, Parked
 from faena.model.message import Member, Message
 from faena.model.result import ResultRecord
-from faena.model.schedule import Change, Manifest, Standing
 from faena.model.workflow import Ending, Graph, NodeStates, NodeView, Workflow, WorkflowState, WorkflowStatus
+
+if TYPE_CHECKING:
+    from faena.model.schedule import Change, Manifest, Standing
 
 
 class Watch(Protocol):

@@ -13,7 +13,7 @@ What every adapter promises; `faena.testing.conformance` checks it.
   (`Taking.ageing_s`), a message counts as one priority higher for each such time that it has waited, up to the highest;
   among equals, what has waited longest comes first.
 - A message with a `lane` waits there once it is due, and is handed out when all its limits allow it, under the law of
-  `faena.model.limit`: taking what it takes of them and handing it out are one step, and so are giving it back and whatever
+  `faena.model.lanes`: taking what it takes of them and handing it out are one step, and so are giving it back and whatever
   ends the delivery: a settlement, the recovery of its holder.
 - Adapters translate the errors of their driver to those of `faena.errors`, and never log or show credentials.
 
@@ -23,7 +23,7 @@ Every method is a coroutine, but those of an adapter that was opened with io="bl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -38,9 +38,11 @@ from faena.model.delivery import (
     Settlement,
     Verdict,
 )
-from faena.model.limit import Change, LimitStatus, Obstacle, Terms
 from faena.model.message import Message
 from faena.model.turns import USUAL, Taking
+
+if TYPE_CHECKING:
+    from faena.model.limit import Change, LimitStatus, Obstacle, Terms
 
 Holder: TypeAlias = str
 """One incarnation of one process, as the broker knows it; never used again."""

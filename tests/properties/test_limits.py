@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faena.model.limit import Lanes, Terms, family_of, lane_of, limit_name, limits_of, parse_rate, rate_text
+from faena.model.lanes import Lanes
+from faena.model.limit import Terms, family_of, lane_of, limit_name, limits_of, parse_rate, rate_text
 
 FAMILIES = ("a", "b")
 LIMITS = (*FAMILIES, limit_name("b", 1))

@@ -13,14 +13,12 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overloa
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app import asking
-from faena.app.control import Control
 from faena.app.current import declare_shared_in, set_current
 from faena.app.journal import AppJournal
-from faena.app.limits import AppLimits
 from faena.app.links import Link, Links
 from faena.app.publishing import apublish, publish
 from faena.app.results import AppResults
-from faena.app.routing import declared_in, mind_bounds, queues_named_in, router_from
+from faena.app.routing import declared_in, flow_in, mind_bounds, queues_named_in, router_from
 from faena.app.workflows import AppWorkflows
 from faena.codecs.registry import Codecs
 from faena.config.settings import Settings
@@ -35,7 +33,6 @@ from faena.tasks.canvas import Canvas, links_in
 from faena.tasks.compile import canvas_of, needs_workflow
 from faena.tasks.context import current_request
 from faena.tasks.errback import check_errback
-from faena.tasks.flow import flow_of
 from faena.tasks.group_result import GroupResults, ResultSet, WorkflowHandle
 from faena.tasks.options import CLAIM_OPTIONS, SendOptions, TaskOptions, check_task_options, seconds
 from faena.tasks.registry import Registry
@@ -48,9 +45,11 @@ from faena.tasks.task import Task as _Task
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from faena.app.buffering import Buffer, Buffers
+    from faena.app.control import Control
     from faena.app.dead_letters import AppDeadLetters
     from faena.app.declared import DeclaredSchedules
     from faena.app.decorators import BatchTaskDecorator, BoundTaskDecorator, TaskDecorator
+    from faena.app.limits import AppLimits
     from faena.app.schedules import AppSchedules
     from faena.tasks.batch import BatchLike
     from faena.tasks.scheduling import ScheduleOptions, When
@@ -85,8 +84,6 @@ class Faena:
         self.conf = Settings({**{key: value for key, value in given.items() if value is not None}, **settings})
         self.tasks = Registry(main or "faena")
         self.links = Links(self.conf)
-        self.control = Control(self.links, self.conf)
-        self.limits = AppLimits(self.links)  # of rate and concurrency, as they stand; change them at run time
         self.workflows = AppWorkflows(self)  # those that were sent: look at them, cancel them, run them again
         self.journal = AppJournal(self)  # what tasks remember of their finished steps, and events
         self.buffers: Buffers | None = None  # once `buffered` was used
@@ -403,6 +400,20 @@ class Faena:
     # -- parts ---------------------------------------------------------------------------------------------
 
     @cached_property
+    def control(self) -> Control:
+        """Speak to workers: revoke, ask, command."""
+        from faena.app.control import Control  # 6 ms that who only sends does not pay
+
+        return Control(self.links, self.conf)
+
+    @cached_property
+    def limits(self) -> AppLimits:
+        """Limits of rate and concurrency, as they stand; change them at run time."""
+        from faena.app.limits import AppLimits
+
+        return AppLimits(self.links)
+
+    @cached_property
     def schedules(self) -> AppSchedules:
         """The schedules in the backend: look at them, change them."""
         from faena.app.schedules import AppSchedules  # 10 ms that only who uses them pays
@@ -431,7 +442,7 @@ class Faena:
     @property
     def results(self) -> AppResults:
         if self._results is None:
-            self._results = AppResults(self.links, self.codecs, self.control, self.workflows)
+            self._results = AppResults(self.links, self.codecs, lambda: self.control, self.workflows)
         return self._results if self.buffers is None else self.buffers.sent_before(self._results)
 
     def signal_event(self, name: str, value: Any = None) -> None:
@@ -470,7 +481,7 @@ class Faena:
                 zone=_zone(conf.timezone),
                 route=router_from(conf.task_routes, queues),
                 declared=declared_in(queues, conf.task_create_missing_queues),
-                flow=flow_of(self.tasks, conf.task_default_rate_limit, queues),
+                flow=flow_in(self.tasks, conf.task_default_rate_limit, queues),
             )
             self._sender_revision = conf.revision
         return self._sender

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from faena._lib.drive import run
-from faena.app.control import Control
 from faena.app.links import Link, Links
 from faena.app.workflows import AppWorkflows
 from faena.backend import Watch
@@ -16,11 +15,14 @@ from faena.model.result import ResultRecord
 from faena.model.workflow import UNENDED_STATES
 from faena.tasks.dispatcher import Workflows
 
+if TYPE_CHECKING:
+    from faena.app.control import Control
+
 
 class AppResults:
     """Reads results through the links of one app. See `faena.tasks.dispatcher.Results`."""
 
-    def __init__(self, links: Links, codecs: Codecs, control: Control, workflows: AppWorkflows) -> None:
+    def __init__(self, links: Links, codecs: Codecs, control: Callable[[], Control], workflows: AppWorkflows) -> None:
         self._links, self._codecs, self._control = links, codecs, control
         self.workflows: Workflows = workflows
 
@@ -84,10 +86,10 @@ class AppResults:
         return await (await self._links.asyncio()).backend.forget(ids)
 
     def revoke(self, ids: Sequence[str], *, terminate: bool, signal: str) -> None:
-        self._control.revoke(ids, terminate=terminate, signal=signal)
+        self._control().revoke(ids, terminate=terminate, signal=signal)
 
     async def arevoke(self, ids: Sequence[str], *, terminate: bool, signal: str) -> None:
-        await self._control.arevoke(ids, terminate=terminate, signal=signal)
+        await self._control().arevoke(ids, terminate=terminate, signal=signal)
 
     def decode(self, content: str, data: bytes) -> Any:
         return self._codecs.decode(content, data)

@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import translate
 from functools import partial
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from faena.errors import InvalidSetting, did_you_mean
 from faena.model.message import Message
-from faena.model.queue import Queue, is_special
+from faena.model.queue import Queue, is_limited, is_special
 from faena.tasks.call import Call, Declared
+
+if TYPE_CHECKING:
+    from faena.tasks.flow import Flow
+    from faena.tasks.task import Task
 
 Route: TypeAlias = Callable[[Call], Mapping[str, Any]]
 
@@ -50,6 +54,15 @@ def declared_in(queues: Mapping[str, Queue], creates_missing: bool) -> Declared 
     if creates_missing and not special:
         return None
     return Declared(special, None if creates_missing else frozenset(queues))
+
+
+def flow_in(tasks: Mapping[str, Task[..., Any]], default_rate: Any, queues: Mapping[str, Queue]) -> Flow | None:
+    """Return what a sender has to know of limits; None: there are none."""
+    if not default_rate and not any(map(is_limited, queues.values())) and not any(task.has_flow for task in tasks.values()):
+        return None
+    from faena.tasks.flow import flow_of  # the law of limits loads with the first of them
+
+    return flow_of(tasks, default_rate, queues)
 
 
 def queues_named_in(routes: Any, queues: Mapping[str, Queue]) -> Sequence[str]:

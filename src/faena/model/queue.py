@@ -7,16 +7,13 @@ have waited long rise, how much of a worker it gets beside others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias, get_args
 
 from faena._lib.arguments.convert import to_seconds
 from faena.errors import InvalidQueue, did_you_mean
-from faena.model.limit import Terms, parse_rate
 
 WhenFull: TypeAlias = Literal["reject", "block", "drop-oldest", "spill"]
-QueueOrder: TypeAlias = Literal["fair", "strict", "weighted"]
 
 _WHEN_FULL: tuple[str, ...] = get_args(WhenFull)
 _LONGEST_NAME = 200
@@ -24,9 +21,16 @@ _BROADCAST_TTL_S = 3600.0
 COPY_MARK = "/"  # between a broadcast queue and the worker whose copies wait there
 
 
-@dataclass(frozen=True, slots=True, init=False)
 class Queue:
-    """A queue and its options. `exchange` and `routing_key` are those of Celery: routes may name them."""
+    """A queue and its options, a value. `exchange` and `routing_key` are those of Celery: routes may name them.
+
+    Not a dataclass: every program that sends would pay for how those are made.
+    """
+
+    __slots__ = (
+        "ageing_s", "broadcast", "concurrency", "exchange", "max_length", "message_ttl_s", "name", "rate_limit",
+        "routing_key", "spill_to", "weight", "when_full",
+    )  # fmt: skip
 
     name: str
     max_length: int | None
@@ -88,6 +92,25 @@ class Queue:
         if reason:
             raise InvalidQueue(name, reason)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a queue does not change; to have another '{name}', declare another one")
+
+    def __setstate__(self, state: tuple[None, Mapping[str, Any]]) -> None:
+        for field, value in state[1].items():
+            object.__setattr__(self, field, value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Queue) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        return f"Queue({', '.join(f'{field}={getattr(self, field)!r}' for field in self.__annotations__)})"
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, field) for field in self.__slots__])
+
 
 def queues_of(declared: Any) -> dict[str, Queue]:
     """Read `task_queues`: names, queues, mappings of options, queues of kombu; in a list, or by name in a mapping.
@@ -133,10 +156,9 @@ def broadcasts_in(queues: Mapping[str, Queue]) -> frozenset[str]:
     return frozenset([queue.name for queue in queues.values() if queue.broadcast])
 
 
-def terms_of(queue: Queue) -> Terms | None:
-    """Return the limits of a queue; None: it has none."""
-    terms = Terms(parse_rate(queue.rate_limit), queue.concurrency)
-    return None if terms == Terms() else terms
+def is_limited(queue: Queue) -> bool:
+    """Whether it has a limit of rate or concurrency."""
+    return queue.rate_limit is not None or queue.concurrency is not None
 
 
 def copies_of(queue: str, worker: str) -> str:
@@ -161,14 +183,22 @@ def _refused(queue: Queue) -> str | None:
         return f"weight is a whole number from 1 to 1000, not {queue.weight!r}"
     if queue.concurrency is not None and (not _is_whole(queue.concurrency) or queue.concurrency < 1):
         return f"concurrency is a whole number of 1 or more, not {queue.concurrency!r}; to stop a queue, pause it"
-    try:
-        parse_rate(queue.rate_limit)
-    except ValueError as error:
-        return str(error)
+    if queue.rate_limit is not None and (reason := _refused_rate(queue.rate_limit)):
+        return reason
     if queue.broadcast and queue.max_length is not None:
         return "a broadcast queue has no max_length: its copies wait for one worker each"
     if queue.broadcast and queue.ageing_s is not None:
         return "a broadcast queue has no ageing: its copies wait for one worker each"
+    return None
+
+
+def _refused_rate(rate: Any) -> str | None:
+    from faena.model.limit import parse_rate  # only for those who have one
+
+    try:
+        parse_rate(rate)
+    except ValueError as error:
+        return str(error)
     return None
 
 

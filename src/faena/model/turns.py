@@ -11,13 +11,12 @@ A fetch goes through the queues in that order until it has what it wanted, so no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from faena.model.queue import QueueOrder
-
 Names: TypeAlias = tuple[str, ...]
+QueueOrder: TypeAlias = Literal["fair", "strict", "weighted"]
 
 
 class Taking(Struct, frozen=True):

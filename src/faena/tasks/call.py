@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,8 +13,10 @@ from faena.errors import InvalidArguments, UnknownQueue
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Link, Message
 from faena.model.queue import COPY_MARK, Queue, refused_name, refused_when_full
 from faena.tasks.context import Request
-from faena.tasks.flow import Flow
 from faena.tasks.options import SendOptions, check_send_options, seconds
+
+if TYPE_CHECKING:
+    from faena.tasks.flow import Flow
 
 
 class Call(Struct, frozen=True, gc=False):

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from faena.errors import InvalidTask, did_you_mean
 from faena.model.limit import Lane, Terms, fair_of, family_of, key_text, lane_of, limit_name, limits_of, parse_rate, plain
-from faena.model.queue import Queue, terms_of
+from faena.model.queue import Queue, is_limited
 
 if TYPE_CHECKING:
     from faena.tasks.task import Task
@@ -110,14 +110,12 @@ class TaskFlow:
             raise _NotGiven from None
 
 
-def flow_of(
-    tasks: Mapping[str, Task[..., Any]], default_rate: str | float | None, queues: Mapping[str, Queue]
-) -> Flow | None:
-    """Return the limits of an app; None: there are none."""
-    limited = {name: terms for name, queue in queues.items() if (terms := terms_of(queue)) is not None}
-    if not default_rate and not limited and not any(task.has_flow for task in tasks.values()):
-        return None
-    return Flow(tasks, default_rate, limited)
+def flow_of(tasks: Mapping[str, Task[..., Any]], default_rate: str | float | None, queues: Mapping[str, Queue]) -> Flow:
+    """Return the limits of an app."""
+    terms = {
+        name: Terms(parse_rate(each.rate_limit), each.concurrency) for name, each in queues.items() if is_limited(each)
+    }
+    return Flow(tasks, default_rate, {name: each for name, each in terms.items() if each != Terms()})
 
 
 class Flow:

@@ -22,7 +22,6 @@ from faena.tasks.call import Call, due_at_s
 from faena.tasks.canvas import Canvas, Group
 from faena.tasks.context import Request, current_request
 from faena.tasks.dispatcher import Dispatcher
-from faena.tasks.flow import Limit, TaskFlow
 from faena.tasks.options import CLAIM_OPTIONS, TASK_OPTIONS, SendOptions, seconds
 from faena.tasks.result import AsyncResult as _AsyncResult
 from faena.tasks.result import EagerResult
@@ -406,6 +405,8 @@ class Task(Generic[P, R]):
         if self.batch is not None:
             self._declare_batch(self.batch)
         if self.has_flow:
+            from faena.tasks.flow import TaskFlow  # only for those who have some
+
             TaskFlow(self)
         given: Any = self.autoretry_for
         if isinstance(given, type):
@@ -457,6 +458,7 @@ class Task(Generic[P, R]):
 
 if TYPE_CHECKING:
     from faena.tasks.batch import Batch
+    from faena.tasks.flow import Limit
     from faena.tasks.unique import Rule
 
     class AsyncTask(Task[P, R]):

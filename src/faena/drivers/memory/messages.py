@@ -31,7 +31,8 @@ from faena.model.delivery import (
     Verdict,
     VerdictKind,
 )
-from faena.model.limit import Lane, Lanes
+from faena.model.lanes import Lanes
+from faena.model.limit import Lane
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
 from faena.model.turns import aged
 

@@ -1,4 +1,4 @@
-"""Messages under limits, each verb within the transaction of its caller. The law is that of `faena.model.limit`.
+"""Messages under limits, each verb within the transaction of its caller. The law is that of `faena.model.lanes`.
 
     publish, ripen ──▶ place 14 ──receive──▶ place 13, and lined up in its lane ──receive──▶ admitted, and claimed
                                                    ▲                                             │
