@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from faena.runner.watchers import StreamWatcher as StreamWatcher
     from faena.tasks.batch import Batch as Batch
     from faena.tasks.batch import BatchCall as BatchCall
+    from faena.tasks.breaker import CircuitBreaker as CircuitBreaker
     from faena.tasks.flow import Limit as Limit
     from faena.tasks.signature import Signature as Signature
     from faena.tasks.unique import Debounce as Debounce
@@ -72,6 +73,7 @@ _EXPORTS = {
     "Signature": "faena.tasks.signature",
     "Batch": "faena.tasks.batch",
     "BatchCall": "faena.tasks.batch",
+    "CircuitBreaker": "faena.tasks.breaker",
     "Debounce": "faena.tasks.unique",
     "DuplicateCall": "faena.errors",
     "Throttle": "faena.tasks.unique",

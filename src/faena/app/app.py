@@ -457,6 +457,7 @@ class Faena:
         await self.journal.asignal(name, value)
 
     explain, aexplain = asking.explain, asking.aexplain
+    breakers = cached_property(asking.breakers)
 
     def workflow(self, workflow_id: str) -> WorkflowHandle:
         """Return the handle of a workflow that was sent before, by anybody."""

@@ -1,4 +1,4 @@
-"""What people ask an app about one task. The answer takes modules that nobody else needs: they load with the question."""
+"""What people ask an app about its tasks. The answer takes modules that nobody else needs: they load with the question."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from faena.app.app import Faena
+    from faena.app.breakers import AppBreakers
     from faena.model.explanation import Explanation
 
 
@@ -21,3 +22,10 @@ async def aexplain(app: Faena, task_id: str) -> Explanation:
     from faena.app.explain import aexplain_task
 
     return await aexplain_task(app, task_id)
+
+
+def breakers(app: Faena) -> AppBreakers:
+    """The circuit breakers that hold tasks back: look at them, open and close them."""
+    from faena.app.breakers import AppBreakers
+
+    return AppBreakers(app)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from faena._lib.drive import run
+from faena.app.breakers import standing_breakers
 from faena.app.links import Link
 from faena.config.secrets import mask_text
 from faena.model.control import Order, OrderKind, RevokeRule
@@ -61,7 +62,7 @@ async def _facts(app: Faena, link: Link, task_id: str) -> Facts:
     _, revoked = await backend.revocations.since(0)
     facts = Facts(
         task_id,
-        time.time(),
+        app.clock(),
         record,
         found,
         dead,
@@ -71,6 +72,7 @@ async def _facts(app: Faena, link: Link, task_id: str) -> Facts:
         next((each for each in revoked if each.task_id == task_id), None),
         await _rule(link, message),
         await _obstacles(link, task_id, found),
+        (await standing_breakers(link)).get(message.task) if message is not None else None,
         place=_place(app),
         locates=broker.capabilities.locates,
     )

@@ -66,10 +66,13 @@ class Completer:
     ) -> None:
         self._codecs, self._sender, self._rules, self._clock = codecs, sender, rules, clock
         self._steps = Stepper(codecs, sender, rules, tasks)
+        self.on_end: Callable[[Attempt | Ended, Outcome], None] | None = None  # told how each attempt ends
         self.describes = True  # whether events show results: a large one is slow to write out
 
     def complete(self, attempt: Attempt | Ended, outcome: Outcome) -> tuple[Completion, Event]:
         """Say what has to happen now that the attempt has ended so, and what there is to tell."""
+        if self.on_end is not None:
+            self.on_end(attempt, outcome)
         completion, event = self._complete(attempt, outcome)
         if type(attempt) is Attempt and attempt.request.durable is not None:
             has_succeeded = type(outcome) is Succeeded or type(outcome) is Replaced

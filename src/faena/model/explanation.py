@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from faena.model.breaker import Standing
 from faena.model.control import Order, Revocation
 from faena.model.delivery import DeadLetter, Found, Place, QueueStatus
 from faena.model.journal import Parked
@@ -35,6 +36,7 @@ class Why(StrEnum):
     NO_WORKER_FOR_QUEUE = "no-worker-for-queue"
     UNKNOWN_TASK = "unknown-task"
     LIMITED = "limited"
+    BREAKER = "circuit-breaker"
     DELAYED = "delayed"
     RETRY = "waits-for-retry"
     SLEEPS = "sleeps"
@@ -97,6 +99,7 @@ class Facts(Struct, frozen=True):
     revocation: Revocation | None = None
     rule: Order | None = None  # of revocation, that fits the message
     obstacles: tuple[Obstacle, ...] = ()  # limits that hold it back now
+    breaker: Standing | None = None  # of its task, if it is not closed
     workers: tuple[WorkerFacts, ...] = ()
     place: str = ""  # broker and backend, masked; for what is not found
     locates: bool = True  # whether the broker can say where a message is
@@ -372,6 +375,9 @@ def _in_the_way(facts: Facts, message: Message | None) -> list[tuple[Why, str]]:
     silent = [worker.name for worker in serving if not worker.answered]
     if silent and len(silent) == len(serving):
         reasons.append((Why.NO_WORKER, f"What takes from queue '{queue}' did not answer: {', '.join(silent)}."))
+    if facts.breaker is not None:
+        said = f"It is held back: the circuit breaker of task '{message.task}' is {facts.breaker.text(facts.now_s)}."
+        reasons.append((Why.BREAKER, said))
     return reasons
 
 
@@ -392,6 +398,8 @@ def _hints(facts: Facts, reasons: list[tuple[Why, str]]) -> list[str]:
                     f"let one take from it: faena control add-consumer {queue}",
                     f"or start one: faena worker -Q {queue}",
                 ]
+            case Why.BREAKER:
+                found.append(f"let it go on now: faena limits close-breaker {facts.task}")
             case Why.UNKNOWN_TASK:
                 found += ["what they know: faena inspect registered", "start the worker with the code that declares it, or"
                           " name its module in `include`"]  # fmt: skip

@@ -22,6 +22,7 @@ from faena.app.links import Link
 from faena.backend import Vigil
 from faena.engine.completion import carry_on
 from faena.errors import BackendError, BrokerError, FaenaError, StorageError
+from faena.scheduler.breakers import BreakerDuty
 from faena.scheduler.copies import Copies
 from faena.scheduler.declaring import Declarer
 from faena.scheduler.strays import Strays
@@ -59,7 +60,8 @@ class Scheduler:
         self._due_s: float | None = None  # the next tick, as long as there is no news
         self._has_news = True
         self.is_leader = False
-        self._strays = Strays()
+        self._strays, self._breakers = Strays(), BreakerDuty()
+        self._tasks = {} if app is None else app.tasks
 
     async def run_forever(self) -> None:
         """Go on until cancelled; who holds the lease then lets go of it, so that nobody has to wait for its end."""
@@ -92,6 +94,7 @@ class Scheduler:
                 await self._strays.look(link)
                 if self._copies is not None:
                     await self._copies.sweep(link)
+            await self._breakers.look(link, self._clock(), self._tasks)
             if self._ticker is not None:
                 await self._keep_vigil(link)
                 await self._send_due(link, self._ticker)
@@ -128,6 +131,8 @@ class Scheduler:
     async def _rest(self) -> None:
         """Sleep until the next turn: a tick is due, a schedule has changed, the lease has to be renewed."""
         left_s = max(_SHORTEST_REST_S, self._renew_at_s - time.monotonic())
+        if self.is_leader:
+            left_s = max(_SHORTEST_REST_S, self._breakers.left_s(left_s, self._clock()))
         if not self.is_leader or self._vigil is None:
             await asyncio.sleep(left_s)
             return

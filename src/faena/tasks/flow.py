@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 from faena.errors import InvalidTask, did_you_mean
+from faena.model.breaker import family_of_breaker
 from faena.model.limit import Lane, Terms, fair_of, family_of, key_text, lane_of, limit_name, limits_of, parse_rate, plain
 from faena.model.queue import Queue, is_limited
 
@@ -56,7 +57,10 @@ class TaskFlow:
         parts = [own] if rate or task.concurrency is not None else []
         if not parts and task.limit_key is not None:
             raise InvalidTask(f"task '{task.name}': limit_key says whose limit it is: give rate_limit or concurrency, too")
-        self.parts = tuple([self._part(each, number) for number, each in enumerate([*parts, *task.limits])])
+        limits = [self._part(each, number) for number, each in enumerate([*parts, *task.limits])]
+        if task.breaker is not None:
+            limits.append(_Part(family_of_breaker(task.name), Terms(), None))  # it allows all, until the breaker opens
+        self.parts = tuple(limits)
         families = [part.family for part in self.parts]
         for family in families:
             if families.count(family) > 1:
@@ -187,7 +191,8 @@ class Flow:
 
     def declared(self) -> dict[str, Terms | None]:
         """Return what is declared of each family of limits; None for those of tasks that declare none."""
-        found: dict[str, Terms | None] = {f"{TASK}{plain(name)}": None for name in self._tasks}
+        families = [family for name in self._tasks for family in (f"{TASK}{plain(name)}", family_of_breaker(name))]
+        found: dict[str, Terms | None] = dict.fromkeys(families)
         for name in self._tasks:
             flow = self.of_task(name)
             found.update({part.family: part.terms for part in flow.parts} if flow is not None else {})

@@ -10,6 +10,7 @@ from faena.errors import InvalidArguments, InvalidTask, did_you_mean
 
 if TYPE_CHECKING:
     from faena.model.queue import WhenFull
+    from faena.tasks.breaker import CircuitBreaker
     from faena.tasks.canvas import Canvas
     from faena.tasks.task import Task
 
@@ -74,6 +75,7 @@ class TaskOptions(TypedDict, total=False):
     limit_key: str | Callable[..., Any] | None  # an argument's name, or a function of the arguments
     fair_key: str | Callable[..., Any] | None  # likewise: those with other keys take turns with them
     limits: Sequence[Any]  # further ones, of faena.Limit
+    circuit_breaker: CircuitBreaker | bool | None  # holds it back while too much of it fails
     throws: tuple[type[BaseException], ...]
     typing: bool
     returns_signature: bool  # a signature that it returns runs in its place

@@ -78,6 +78,7 @@ class Task(Generic[P, R]):
     limit_key: str | Callable[..., Any] | None = None
     fair_key: str | Callable[..., Any] | None = None
     limits: Sequence[Limit] = ()
+    circuit_breaker: CircuitBreaker | bool | None = None
     throws: tuple[type[BaseException], ...] = ()
     typing: bool = True
     returns_signature: bool = False
@@ -353,7 +354,7 @@ class Task(Generic[P, R]):
     def has_flow(self) -> bool:
         """Whether it says anything of limits."""
         own = (self.rate_limit, self.concurrency, self.limit_key, self.fair_key)
-        return bool(self.limits) or any(each is not None for each in own)
+        return bool(self.limits) or self.breaker is not None or any(each is not None for each in own)
 
     def retry_policy_for(self, error: BaseException) -> RetryPolicy | None:
         """Return the policy for an exception that `autoretry_for` names; None: the failure is final."""
@@ -401,7 +402,7 @@ class Task(Generic[P, R]):
             raise InvalidTask(f"task '{self.name}': a time limit must be more than 0 seconds")
         if hard is not None and soft is not None and soft >= hard:
             raise InvalidTask(f"task '{self.name}': soft_time_limit {soft:g} s must be less than time_limit {hard:g} s")
-        self.rule = self._rule()
+        self.rule, self.breaker = self._rule(), self._breaker()
         if self.batch is not None:
             self._declare_batch(self.batch)
         if self.has_flow:
@@ -438,6 +439,17 @@ class Task(Generic[P, R]):
         except InvalidArguments as error:
             raise InvalidTask(str(error)) from None
 
+    def _breaker(self) -> Breaker | None:
+        """Return what holds it back while it fails. Raises InvalidTask."""
+        if not self.circuit_breaker:
+            return None
+        from faena.tasks.breaker import breaker_of  # only tasks that have one pay for it
+
+        try:
+            return breaker_of(self.circuit_breaker)
+        except (TypeError, ValueError) as error:
+            raise InvalidTask(f"task '{self.name}': circuit_breaker={self.circuit_breaker!r}: {error}") from None
+
     @cached_property
     def _policy(self) -> RetryPolicy:
         own = self.retry_kwargs
@@ -458,6 +470,7 @@ class Task(Generic[P, R]):
 
 if TYPE_CHECKING:
     from faena.tasks.batch import Batch
+    from faena.tasks.breaker import Breaker, CircuitBreaker
     from faena.tasks.flow import Limit
     from faena.tasks.unique import Rule
 

@@ -27,6 +27,7 @@ from faena.engine.outcome import Outcome, Revoked
 from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed
 from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
+from faena.scheduler.breakers import turn_breakers
 from faena.scheduler.declaring import Declarer
 from faena.scheduler.loop import do_duties
 from faena.scheduler.ticking import Ticker
@@ -62,6 +63,7 @@ def run_pending(
     refusals = Refusals(app.conf.worker_revokes_expire)
     limiter = Limiter(app, runner)
     run(limiter.load(link))
+    limiter.breakers.serve(completer, lambda: None)
     events: list[Event] = []
     gathered: dict[str, list[Delivery]] = {}  # of batch tasks, by name
     ticker = Ticker(app)
@@ -69,7 +71,9 @@ def run_pending(
         if not app.declared.is_empty:
             run(Declarer(app).keep(link, at_once=True))
         while True:
-            batch = _next(link, consumer)
+            if limiter.breakers.has_news:
+                run(limiter.breakers.act(link))
+            batch = _next(link, consumer, app)
             if not batch and gathered:  # nothing else is due: no company will come
                 events += _run_batch(runner, completer, settler, gathered.pop(next(iter(gathered))), refusals)
                 continue
@@ -111,11 +115,12 @@ def run_pending(
     return events
 
 
-def _next(link: Link, consumer: Consumer) -> Sequence[Delivery | Malformed]:
+def _next(link: Link, consumer: Consumer, app: Faena) -> Sequence[Delivery | Malformed]:
     """Return the next message, if one is due now; those that a scheduler would wake are."""
     batch = run(consumer.receive(1, 0.0))
     if not batch:
         run(do_duties(link, grace_s=0.0))
+        run(turn_breakers(link, app.clock(), app.tasks))
         batch = run(consumer.receive(1, 0.0))
     return batch
 

@@ -93,7 +93,8 @@ class Core:
             main=main_lane, wake_io=self._wake_from_lane, refill=lambda: self.call(self._look_for_room),
         )  # fmt: skip
         self.lanes.revoked = self._revoked_in_lane
-        self.lanes.on_start = self._started_in_lane if self._tracks() else None
+        tracks = options.track_started or any(task.track_started for task in app.tasks.values())
+        self.lanes.on_start = self._started_in_lane if tracks else None
         self._window = Window(options.threads, options.prefetch)
         self._coroutines = Coroutines(
             options.coroutines, self._runner, self._completer, slots, self.lanes, finished=self._finished_coroutine
@@ -106,6 +107,7 @@ class Core:
         self._has_coroutines = any(task.is_coroutine for task in tasks)
         self._has_functions = not all(task.is_coroutine for task in tasks)
         self._limits = Limiter(app, self._runner)
+        self._limits.breakers.serve(self._completer, self._give_back_unbegun)
         self._loans = Loans(
             app, options, self._runner, self.lanes, self._limits,
             has_main=main_lane, call=self.call, look=lambda: self._busy.set(),
@@ -182,7 +184,7 @@ class Core:
         queues = self._broadcasts.with_copies(queues)
         self._connection.consume(queues)
         self._loans.consume(queues)
-        self._give_back([*self.lanes.take_back(), *self._coroutines.take_back(), *self._batches.take_back()])
+        self._give_back_unbegun()
 
     def active(self) -> list[dict[str, Any]]:
         """Return what runs now. To be called in the I/O thread."""
@@ -429,6 +431,8 @@ class Core:
         self._look_for_room()
         if self._begun:
             finished = [self._unbegun(item) for item in finished]
+        if self._limits.breakers.has_news:  # before anything can begin in the place of what has ended
+            await self._connection.do(self._limits.breakers.act)
         ours = await self._connection.complete([item[0] for item in finished]) if finished else []
         events = [item[1] for item in finished]
         if not all(ours):
@@ -528,6 +532,9 @@ class Core:
             self.lanes.done.extend([(Completion(Release(item)), released(item), item) for item in deliveries])
             self._to_flush.set()
 
+    def _give_back_unbegun(self, more: Sequence[Delivery] = ()) -> None:
+        self._give_back([*self.lanes.take_back(), *self._coroutines.take_back(), *self._batches.take_back(), *more])
+
     def _attempts(self) -> list[Attempt]:
         """Return what runs."""
         in_lanes = [lane.attempt for lane in self.lanes.lanes]
@@ -545,9 +552,8 @@ class Core:
         self._room.set()
         self._connection.interrupt()
         self._loans.recall()
-        back = [*self.lanes.take_back(), *self._coroutines.take_back(), *self._batches.take_back(), *self._suspects]
+        self._give_back_unbegun([*self._suspects])
         self._suspects.clear()
-        self._give_back(back)
         self._to_flush.set()
 
     def _finish_if_idle(self) -> None:
@@ -582,9 +588,6 @@ class Core:
         await self._limits.load(link)
         await self._refusals.load(link)
         self.lanes.time_limits = self._refusals.time_limits
-
-    def _tracks(self) -> bool:
-        return self.options.track_started or any(task.track_started for task in self.app.tasks.values())
 
     def _started_in_lane(self, attempt: Attempt) -> None:
         wanted = attempt.task.track_started

@@ -14,9 +14,11 @@ from faena.app.links import Link
 from faena.backend import Completion
 from faena.engine.attempt import Runner
 from faena.errors import NotSupported
+from faena.model.breaker import FAMILY
 from faena.model.delivery import Delivery, Release
 from faena.model.limit import Lane
 from faena.tasks.flow import Flow
+from faena.worker.breakers import Breakers
 
 if TYPE_CHECKING:
     from faena.app.app import Faena
@@ -27,9 +29,10 @@ def refuse_unless_limited(app: Faena) -> None:
     flow = app.sender.flow
     declared = [] if flow is None else [family for family, terms in flow.declared().items() if terms is not None]
     if declared and not app.links.connect("blocking").broker.capabilities.limits:
+        what, task = f"the limit '{declared[0]}'", declared[0].removeprefix(FAMILY)
         raise NotSupported(
-            f"the limit '{declared[0]}'", "this broker",
-            "it hands out what it has in its own order; keep such tasks on Redis or SQLite, or take the limit away",
+            what if task == declared[0] else f"the circuit breaker of task '{task}'", "this broker",
+            "it hands out what it has in its own order; keep such tasks on Redis or SQLite, or take that away",
         )  # fmt: skip
 
 
@@ -38,11 +41,12 @@ class Limiter:
 
     def __init__(self, app: Faena, runner: Runner) -> None:
         self._app, self._runner = app, runner
+        self.breakers = Breakers(app.tasks, app.clock)
         self._flow: Flow | None = None
         self.is_any = False
 
     async def load(self, link: Link) -> None:
-        """Declare what the code says, and learn what was set at run time."""
+        """Declare what the code says, and learn what was set at run time, and what breakers hold back."""
         if not link.broker.capabilities.limits:
             return
         flow = self._app.sender.flow or Flow(self._app.tasks)
@@ -50,6 +54,7 @@ class Limiter:
         in_force = await link.broker.limits.declare(declared)
         self._flow = flow.with_run_time(in_force)
         self.is_any = self._app.sender.flow is not None or any(declared.get(family) is None for family in in_force)
+        await self.breakers.act(link)
 
     def sent_back(self, delivery: Delivery) -> Completion | None:
         """Return what puts a message back that has not waited for all that it is under; None: it may run."""

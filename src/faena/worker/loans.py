@@ -196,13 +196,14 @@ class Loans:
         lane.ran += 1
         self._last_s = time.monotonic()
         lane.busy_s += self._last_s - now_s
+        if self._limiter.breakers.has_news:  # the I/O thread acts on that first
+            self._hand_over(lane, finished)
+            return
         try:
             assert self._opened is not None
             (ours,) = run(self._opened.settler.complete([finished[0]]))
         except (*BROKEN, *UNWRITABLE) as error:  # the I/O thread does it, for as long as it takes
-            self._lanes.done.append(finished)
-            lane.finished += 1
-            self._lanes.wake_io(True)
+            self._hand_over(lane, finished)
             if isinstance(error, BROKEN):
                 raise
         else:
@@ -210,6 +211,12 @@ class Loans:
             lane.finished += 1
             if self._loan is None:  # taken back while it ran
                 self._lanes.wake_io(True)
+
+    def _hand_over(self, lane: Lane, finished: Finished) -> None:
+        """Leave it to the I/O thread to settle this."""
+        self._lanes.done.append(finished)
+        lane.finished += 1
+        self._lanes.wake_io(True)
 
     def _is_simple(self, item: Delivery | Malformed) -> bool:
         """Whether it is a function, acknowledged after its run, above suspicion, no part of a workflow, and may run now."""

@@ -171,7 +171,7 @@ def query_task(
 
 
 def orders(session: Session, *, json: Json = False) -> int:
-    """List what was ordered of all workers and stands: rules of revocation, time limits."""
+    """List what was ordered of all workers and stands: rules of revocation, time limits, open circuit breakers."""
     found = session.connected_app.control.orders()
     if json:
         session.out.json([asdict(each) for each in found])
@@ -200,6 +200,8 @@ def _said(order: Order) -> str:
         return ", ".join(
             f"{name} {f'{value:g} s' if value else 'none'}" for name, value in limits.items() if value is not None
         )
+    if order.kind == OrderKind.BREAKER:
+        return f"{order.value.get('phase')}: faena limits breakers"
     if order.value.get("terminate"):
         return str(order.value.get("signal") or "running ones are stopped")
     return "running ones finish"

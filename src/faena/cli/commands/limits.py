@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
 from faena._lib.arguments import Argument, Option
+from faena._lib.arguments.convert import to_seconds
 from faena._lib.drive import run
 from faena.app.limits import AppLimits, family_for
 from faena.cli.options import Json
 from faena.cli.output import ago
 from faena.cli.session import Session
 from faena.errors import FaenaError, UsageError, did_you_mean
+from faena.model.breaker import FAMILY, Phase
 from faena.model.limit import LimitStatus, Obstacle, Refusal, Terms, parse_rate, rate_text
 from faena.tasks.flow import QUEUE
 
@@ -107,7 +110,66 @@ def why(session: Session, task_id: Annotated[str, Argument("Id of a task.")], *,
     return 0
 
 
-COMMANDS = {"list": list_limits, "set": set_limit, "reset": reset, "pause": pause, "resume": resume, "why": why}
+def list_breakers(session: Session, *, json: Json = False) -> int:
+    """Show the circuit breakers that hold tasks back, why, and until when."""
+    found = session.connected_app.breakers.list()
+    if json:
+        session.out.json([{"task": task, **asdict(each), "until_s": each.until_s} for task, each in found.items()])
+        return 0
+    now_s = time.time()
+    session.out.table(
+        ("task", "state", "since", "errors", "next try", "last error"),
+        [
+            (
+                task,
+                each.phase,
+                f"{ago(now_s - each.opened_at_s)} ago",
+                "by hand" if each.by_hand else f"{each.errors} of {each.attempts}",
+                f"in {ago(max(0.0, each.until_s - now_s))}" if each.phase is Phase.OPEN else "now",
+                each.error,
+            )
+            for task, each in found.items()
+        ],
+        empty="no circuit breaker is open",
+    )
+    return 0
+
+
+def open_breaker(
+    session: Session,
+    task: Annotated[str, Argument("Name of a task with a circuit breaker.")],
+    *,
+    pause: Annotated[
+        float | None, Option("--for", metavar="TIME", convert=to_seconds, help="Such as 10m. Default: as it is declared.")
+    ] = None,
+) -> int:
+    """Hold a task back as if it had failed too often: after the pause it is tried again."""
+    standing = session.connected_app.breakers.open(task, pause)
+    session.out.remark(f"{task} is held back for {ago(standing.pause_s)}; undo it with: faena limits close-breaker {task}")
+    return 0
+
+
+def close_breaker(
+    session: Session, tasks: Annotated[Sequence[str], Argument("Names of tasks, as `faena limits breakers` names them.")]
+) -> int:
+    """Let tasks go on that their circuit breakers hold back."""
+    for task in tasks:
+        was_open = session.connected_app.breakers.close(task)
+        session.out.remark(f"{task} goes on" if was_open else f"{task} was not held back by a circuit breaker")
+    return 0
+
+
+COMMANDS = {
+    "list": list_limits,
+    "set": set_limit,
+    "reset": reset,
+    "pause": pause,
+    "resume": resume,
+    "why": why,
+    "breakers": list_breakers,
+    "open-breaker": open_breaker,
+    "close-breaker": close_breaker,
+}
 DEFAULT = "list"
 
 
@@ -146,6 +208,8 @@ def _number(text: str) -> int | UnsetType | None:
 
 
 def _state(status: LimitStatus) -> str:
+    if status.name.startswith(FAMILY):
+        return "closed" if status.change is None else "open" if status.terms.is_paused else "half-open"
     words = ["paused"] if status.terms.is_paused else []
     if status.change is not None:
         words.append("set at run time")
@@ -160,6 +224,8 @@ def _text(terms: Terms) -> str:
 
 def _obstacle_text(obstacle: Obstacle) -> str:
     match obstacle.reason:
+        case Refusal.PAUSED if obstacle.limit.startswith(FAMILY):
+            return f"the circuit breaker of {obstacle.limit.removeprefix(FAMILY)} is open: faena limits breakers"
         case Refusal.PAUSED:
             return f"{obstacle.limit} is paused"
         case Refusal.CONCURRENCY:
