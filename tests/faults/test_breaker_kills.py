@@ -36,8 +36,11 @@ CALLS = 100
 def attempts_before_tries(site, task):
     """Return how many attempts have failed but for the tries of the breaker; None: something is on its way."""
     before = site.client.breakers.list().get(task)
-    failed, queue = site.marks()["failed"], site.queue()
-    if before is None or before.phase is not Phase.OPEN or queue.held or before != site.client.breakers.list().get(task):
+    is_paused = any(each.name == f"breaker:{task}" and each.terms.is_paused for each in site.client.limits.list())
+    if before is None or before.phase is not Phase.OPEN or not is_paused or site.queue().held:
+        return None
+    failed = site.marks()["failed"]  # nothing runs, and nothing can begin before what stands is another
+    if before != site.client.breakers.list().get(task):
         return None
     return failed - round(math.log2(before.pause_s))  # each try has doubled the pause
 
