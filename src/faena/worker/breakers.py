@@ -10,6 +10,7 @@ what has changed looks by itself every now and then, when attempts end.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -59,10 +60,10 @@ class Breakers:
     """The breakers of an app's tasks in one process. `note` may be called in any thread."""
 
     def __init__(self, tasks: Mapping[str, Task[..., Any]], clock: Callable[[], float]) -> None:
-        self._clock, self._lock = clock, threading.Lock()
+        self._clock, self._lock, self._acting = clock, threading.Lock(), asyncio.Lock()
         self._kept = {name: _Kept(task.breaker) for name, task in tasks.items() if task.breaker is not None}
         self._give_back: Callable[[], None] = lambda: None
-        self.has_news = False  # `act` has something to do; it comes before settling what has ended
+        self.has_news = False  # `act` has something to do, or is doing it; that comes before settling what has ended
 
     def serve(self, completer: Completer, give_back: Callable[[], None]) -> None:
         """Take note of what a completer ends; `give_back` returns what has not begun."""
@@ -94,8 +95,15 @@ class Breakers:
         """See what stands, and open and close what is to be. Raises what connections that have failed raise."""
         if not self._kept:
             return
+        async with self._acting:  # who settles waits for what another has begun
+            try:
+                await self._act(link)
+            finally:
+                with self._lock:
+                    self.has_news = any(kept.news for kept in self._kept.values())
+
+    async def _act(self, link: Link) -> None:
         with self._lock:
-            self.has_news = False
             news = {name: kept.news for name, kept in self._kept.items() if kept.news}
             for name in news:
                 self._kept[name].news = []
