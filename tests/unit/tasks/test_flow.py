@@ -49,7 +49,7 @@ def test_a_task_declared_later_brings_its_limit(app):
         pass
 
     assert lane(mail, "ana") == lane_of(["task:" + mail.name])
-    assert app.sender.flow.declared() == {"task:" + mail.name: Terms(100 / 60)}
+    assert app.sender.flow.declared() == {"task:" + mail.name: Terms(100 / 60), "breaker:" + mail.name: None}
 
 
 def test_keys_come_from_arguments_by_place_by_name_by_default_and_from_functions(app):
@@ -62,7 +62,7 @@ def test_keys_come_from_arguments_by_place_by_name_by_default_and_from_functions
     assert lane(work, 7) == lane(work, user=7) == expected
     assert lane(work, "7", "paid") == lane_of([limit_name(name, 7)], "paid")
     assert lane(work) == lane_of([limit_name(name, 5)], "free")
-    assert app.sender.flow.declared() == {name: Terms(None, 3)}
+    assert app.sender.flow.declared() == {name: Terms(None, 3), "breaker:" + work.name: None}
 
 
 def test_several_limits_of_one_task_and_one_of_several_tasks(app):
