@@ -13,7 +13,8 @@ print(*sys.modules, sep="\\n")
 """
 
 NOT_LOADED = {
-    "asyncio", "dataclasses", "argparse", "sqlite3", "subprocess", "faena.app.breakers", "faena.model.breaker", "faena.tasks.breaker",
+    "asyncio", "dataclasses", "argparse", "sqlite3", "subprocess",
+    "faena.app.breakers", "faena.model.breaker", "faena.tasks.breaker",
     "faena.app.control", "faena.app.dead_letters", "faena.app.declared", "faena.app.explain", "faena.app.limits",
     "faena.app.schedules", "faena.model.cron", "faena.model.lanes", "faena.model.limit", "faena.model.schedule",
     "faena.model.sun", "faena.model.timing", "faena.tasks.batch", "faena.tasks.flow", "faena.tasks.scheduling",
