@@ -53,6 +53,7 @@ def load() -> None:
     for name in _SOON_NEEDED:
         with suppress(ImportError):
             importlib.import_module(name)
+    sys.path_importer_cache.clear()  # what each folder holds; a process has to look anew anyway
     Settings.declarations()  # every app that says a setting in code needs them
     gc.collect()
     gc.freeze()
