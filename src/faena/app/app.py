@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from functools import cached_property
 from importlib import import_module
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
@@ -14,11 +14,12 @@ from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.app import asking
 from faena.app.current import declare_shared_in, set_current
+from faena.app.derived import default_queues_of, rules_of, sender_of
 from faena.app.journal import AppJournal
 from faena.app.links import Link, Links
 from faena.app.publishing import apublish, publish
 from faena.app.results import AppResults
-from faena.app.routing import declared_in, flow_in, mind_bounds, queues_named_in, router_from
+from faena.app.routing import mind_bounds
 from faena.app.workflows import AppWorkflows
 from faena.codecs.registry import Codecs
 from faena.config.settings import Settings
@@ -471,33 +472,13 @@ class Faena:
     def sender(self) -> Sender:
         """What is the same for all messages; made anew when settings have changed."""
         if self._sender is None or self._sender_revision != self.conf.revision:
-            conf = self.conf
-            queues = queues_of(conf.task_queues)
-            self._sender = Sender(
-                encoder=self.codecs,
-                origin=f"{os.getpid()}@{os.uname().nodename}",
-                serializer=conf.task_serializer,
-                default_queue=conf.task_default_queue,
-                default_priority=conf.task_default_priority,
-                zone=_zone(conf.timezone),
-                route=router_from(conf.task_routes, queues),
-                declared=declared_in(queues, conf.task_create_missing_queues),
-                flow=flow_in(self.tasks, conf.task_default_rate_limit, queues),
-            )
-            self._sender_revision = conf.revision
+            self._sender = sender_of(self.conf, self.codecs, self.tasks)
+            self._sender_revision = self.conf.revision
         return self._sender
 
     def rules(self, hostname: str = "") -> Rules:
         """Return what decides which results are kept."""
-        conf = self.conf
-        return Rules(
-            ignore_result=conf.task_ignore_result,
-            store_errors_even_if_ignored=conf.task_store_errors_even_if_ignored,
-            result_serializer=conf.result_serializer,
-            result_expires_s=seconds(conf.result_expires) or None,
-            dead_letter=conf.task_dead_letter,
-            hostname=hostname,
-        )
+        return rules_of(self.conf, hostname)
 
     @property
     def queues(self) -> Mapping[str, Queue]:
@@ -506,11 +487,7 @@ class Faena:
 
     def default_queues(self) -> list[str]:
         """Return the queues that a worker consumes when nobody says which."""
-        conf = self.conf
-        if conf.task_queues:
-            return list(self.queues)
-        of_tasks = [task.queue for task in self.tasks.values() if task.queue]
-        return list(dict.fromkeys([conf.task_default_queue, *queues_named_in(conf.task_routes, {}), *of_tasks]))
+        return default_queues_of(self.conf, self.tasks.values())
 
     def connection(self) -> Link:
         """Return this thread's open broker and backend."""
@@ -590,11 +567,3 @@ def _main_module_name() -> str:
 
     path = getattr(__main__, "__file__", None)
     return os.path.splitext(os.path.basename(path))[0] if path else "__main__"
-
-
-def _zone(name: str) -> tzinfo:
-    if name.upper() == "UTC":
-        return UTC
-    from zoneinfo import ZoneInfo
-
-    return ZoneInfo(name)

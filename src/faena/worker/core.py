@@ -20,8 +20,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from faena.app.links import Link
 from faena.backend import Completion
 from faena.engine.attempt import Attempt, Ended, Runner
@@ -39,6 +37,7 @@ from faena.signals import Interrupted, Terminated
 from faena.sink import Sink
 from faena.tasks.task import Task
 from faena.worker.batches import Batches
+from faena.worker.begun import Begun
 from faena.worker.broadcasting import Broadcasts
 from faena.worker.connection import BROKEN, Connection
 from faena.worker.coroutines import Coroutines, hard_limit_of
@@ -112,7 +111,7 @@ class Core:
             app, options, self._runner, self.lanes, self._limits,
             has_main=main_lane, call=self.call, look=lambda: self._busy.set(),
         )  # fmt: skip
-        self._begun: set[str] = set()  # must not run twice, and the broker knows that they have begun
+        self._begun = Begun()
         self._started_records: deque[ResultRecord] = deque()
         self._refusals = Refusals(app.conf.worker_revokes_expire)
         self.done_count = self.failed_count = 0
@@ -341,7 +340,7 @@ class Core:
         if back:
             await self._connection.complete(back)
         if early:
-            lost = await self._note_begun(early)
+            lost = await self._begun.note(self._connection, early)
             plain, coroutines, gathered = [
                 [item for item in part if item.message.id not in lost] for part in (plain, coroutines, gathered)
             ]  # fmt: skip
@@ -365,12 +364,6 @@ class Core:
     def _start_batch(self, task: Task[..., Any], bundle: Bundle) -> None:
         (self._coroutines if task.is_coroutine else self.lanes).put([bundle])
         self._busy.set()
-
-    async def _note_begun(self, deliveries: list[Delivery]) -> set[str]:
-        """Return the ids of those that must not run: they are not ours any more."""
-        noted = await self._connection.begin(deliveries)
-        self._begun.update(delivery.message.id for delivery, ours in zip(deliveries, noted, strict=True) if ours)
-        return {delivery.message.id for delivery, ours in zip(deliveries, noted, strict=True) if not ours}
 
     def _start_suspect(self) -> None:
         """Run what may have crashed a process, when nothing else runs here: then there is no doubt who did it."""
@@ -429,8 +422,7 @@ class Core:
         self._measure()
         self._plain_is_full = False
         self._look_for_room()
-        if self._begun:
-            finished = [self._unbegun(item) for item in finished]
+        finished = self._begun.undone(finished)
         if self._limits.breakers.has_news:  # before anything can begin in the place of what has ended
             await self._connection.do(self._limits.breakers.act)
         ours = await self._connection.complete([item[0] for item in finished]) if finished else []
@@ -451,17 +443,6 @@ class Core:
             self._tell([item[1] if ours else lost(item[1]) for item, ours in settled])
             self._count([item for item, _ in settled])
             self._measure()
-
-    def _unbegun(self, item: Finished) -> Finished:
-        """Let what is handed back be run by others, although it was noted that it has begun."""
-        completion, event, delivery = item
-        if delivery.message.id not in self._begun:
-            return item
-        self._begun.remove(delivery.message.id)
-        settlement = completion.settlement
-        if isinstance(settlement, Release) and settlement.message is None:
-            completion = replace(completion, settlement=Release(delivery, delivery.message))
-        return completion, event, delivery
 
     def _count(self, finished: Sequence[Finished]) -> None:
         kinds = [item[1].kind for item in finished]

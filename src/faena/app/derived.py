@@ -1,0 +1,61 @@
+"""What follows from the settings of an app: the same for all its messages, and for all its results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, tzinfo
+from typing import Any
+
+from faena.app.routing import declared_in, flow_in, queues_named_in, router_from
+from faena.codecs.registry import Codecs
+from faena.config.settings import Settings
+from faena.engine.rules import Rules
+from faena.model.queue import queues_of
+from faena.tasks.call import Sender
+from faena.tasks.options import seconds
+from faena.tasks.task import Task
+
+
+def sender_of(conf: Settings, codecs: Codecs, tasks: Mapping[str, Task[..., Any]]) -> Sender:
+    """Return what is the same for all messages."""
+    queues = queues_of(conf.task_queues)
+    return Sender(
+        encoder=codecs,
+        origin=f"{os.getpid()}@{os.uname().nodename}",
+        serializer=conf.task_serializer,
+        default_queue=conf.task_default_queue,
+        default_priority=conf.task_default_priority,
+        zone=_zone(conf.timezone),
+        route=router_from(conf.task_routes, queues),
+        declared=declared_in(queues, conf.task_create_missing_queues),
+        flow=flow_in(tasks, conf.task_default_rate_limit, queues),
+    )
+
+
+def rules_of(conf: Settings, hostname: str) -> Rules:
+    """Return what decides which results are kept."""
+    return Rules(
+        ignore_result=conf.task_ignore_result,
+        store_errors_even_if_ignored=conf.task_store_errors_even_if_ignored,
+        result_serializer=conf.result_serializer,
+        result_expires_s=seconds(conf.result_expires) or None,
+        dead_letter=conf.task_dead_letter,
+        hostname=hostname,
+    )
+
+
+def default_queues_of(conf: Settings, tasks: Iterable[Task[..., Any]]) -> list[str]:
+    """Return the queues that a worker consumes when nobody says which."""
+    if conf.task_queues:
+        return list(queues_of(conf.task_queues))
+    of_tasks = [task.queue for task in tasks if task.queue]
+    return list(dict.fromkeys([conf.task_default_queue, *queues_named_in(conf.task_routes, {}), *of_tasks]))
+
+
+def _zone(name: str) -> tzinfo:
+    if name.upper() == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
