@@ -49,6 +49,17 @@ def test_slow_tasks_are_held_one_at_a_time(slots, steps, each_s):
     assert window.size == slots
 
 
+@given(SLOTS, STEPS, st.lists(st.tuples(st.integers(1, 512), st.integers(0, 512)), max_size=20))
+def test_while_a_task_runs_for_longer_nothing_is_held_in_advance_whatever_is_fetched(slots, steps, fetches):
+    window = Window(slots)
+    play(window, steps)
+    window.slowed()
+    for asked, got in fetches:
+        window.fetched(asked, got)
+        window.measured(0, 0.0)
+    assert window.size == slots
+
+
 @given(SLOTS, STEPS)
 def test_fast_tasks_are_held_by_the_hundred_soon(slots, steps):
     window = Window(slots)

@@ -1,5 +1,6 @@
 """What a task sees of its call, and what its callers see of it, through real processes."""
 
+import re
 import time
 from itertools import pairwise
 
@@ -210,3 +211,40 @@ def test_control_tells_what_runs_and_what_waits_here(site, until):
     assert worker.until_ended(10) == 0
     assert time.monotonic() - began_s < 6
     assert site.queue().waiting == 1
+
+
+SLOW_AMONG_FAST = """
+@app.task
+def fast(n):
+    return n
+
+@app.task
+def slow():
+    deadline = time.monotonic() + 20
+    while not os.path.exists("go") and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+@app.task
+async def nap(seconds):
+    await asyncio.sleep(seconds)
+"""
+
+
+def test_a_process_that_is_busy_does_not_take_functions_in_advance_again_and_again(site):
+    site.app(SLOW_AMONG_FAST)
+    site.worker("-c", "1", "-Q", "default")
+    site.worker("-c", "1", "-Q", "naps")
+    for number in range(5):  # the average of its tasks is small
+        assert site.send("fast", number).get(timeout=10) == number
+    slow = site.send("slow")
+    waiting = [site.send("fast", number) for number in range(2)]
+    site.send("nap", 1.5, queue="naps").get(timeout=10)
+    handed_out = [int(count) for each in waiting for count in re.findall(r"handed out (\d+) times", said_of(site, each))]
+    assert all(count <= 4 for count in handed_out)
+    (site.folder / "go").touch()
+    slow.get(timeout=10)
+    assert [each.get(timeout=10) for each in waiting] == [0, 1]
+
+
+def said_of(site, result):
+    return " ".join(site.client.explain(result.id).reasons)

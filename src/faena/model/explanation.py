@@ -243,11 +243,11 @@ def _of_waiting(facts: Facts, found: Found) -> Explanation:
     if found_reasons:
         return _said(facts, found_reasons[0][0], [text for _, text in found_reasons], _hints(facts, found_reasons))
     queue = facts.queue.name if facts.queue is not None else message.queue if message is not None else "?"
-    if found.place is Place.LIMITED:
-        return _of_limited(facts)
     ahead = "" if found.ahead is None else "it is the next one" if found.ahead == 0 else f"{found.ahead:,} are before it"
     serving = [worker for worker in facts.workers if queue in worker.queues]
     busy, processes = sum(each.busy for each in serving), sum(each.processes for each in serving)
+    if found.place is Place.LIMITED and (facts.obstacles or busy < processes):
+        return _of_limited(facts)
     reason = f"It waits for its turn in queue '{queue}'{f': {ahead}' if ahead else ''}."
     load = f"{_workers(len(serving))} from that queue, and {busy} of {_processes(processes)} run something."
     hints = ["what runs now: faena inspect active"]
@@ -260,9 +260,10 @@ def _of_limited(facts: Facts) -> Explanation:
     reasons = [_held_back(obstacle, facts.now_s) for obstacle in facts.obstacles]
     if not reasons:
         reasons = ["It waits behind others of the same limits, which come first."]
-    return _said(
-        facts, Why.LIMITED, reasons, ["every limit, and how it stands: faena limits", "what runs now: faena inspect active"]
-    )
+    paused = [obstacle.limit for obstacle in facts.obstacles if obstacle.reason is Refusal.PAUSED]
+    hints = [f"go on: faena limits resume {' '.join(paused)}"] if paused else []
+    hints += ["every limit, and how it stands: faena limits", "what runs now: faena inspect active"]
+    return _said(facts, Why.LIMITED, reasons, hints)
 
 
 def _held_back(obstacle: Obstacle, now_s: float) -> str:

@@ -15,11 +15,12 @@ _WEIGHT, _WEIGHT_OF_SLOWER = 0.2, 0.7  # of the newest measurement in the averag
 class Window:
     """The number of messages to hold for plain functions. `fixed` per slot (worker_prefetch_multiplier) switches it off."""
 
-    __slots__ = ("_cap", "_fixed", "_slots", "average_s")
+    __slots__ = ("_cap", "_fixed", "_is_slowed", "_slots", "average_s")
 
     def __init__(self, slots: int, fixed: int | None = None) -> None:
         self._slots, self._fixed = slots, fixed
         self._cap = fixed or 1
+        self._is_slowed = False  # until the next measurement
         self.average_s = 0.0
 
     @property
@@ -35,13 +36,14 @@ class Window:
     def measured(self, tasks: int, busy_s: float) -> None:
         """Take in that `tasks` took `busy_s` seconds of the slots' time."""
         if tasks:
+            self._is_slowed = False
             each_s = busy_s / tasks
             weight = _WEIGHT if each_s < self.average_s else _WEIGHT_OF_SLOWER
             self.average_s += (each_s - self.average_s) * (weight if self.average_s else 1.0)
 
     def fetched(self, asked: int, got: int) -> None:
         """Take in what a fetch brought, and change the size."""
-        if self._fixed:
+        if self._fixed or self._is_slowed:  # what a look for coroutines brings says nothing of functions
             return
         if self.average_s * self._cap > TARGET_S:
             self._cap = max(1, int(TARGET_S / self.average_s))
@@ -59,4 +61,4 @@ class Window:
     def slowed(self) -> None:
         """A task runs longer than all before: hold nothing in advance until the next measurement."""
         if not self._fixed:
-            self._cap = 1
+            self._cap, self._is_slowed = 1, True

@@ -97,12 +97,28 @@ def test_everything_that_is_in_the_way_is_said_the_most_lasting_first():
         ((Obstacle("queue:mail", Refusal.RATE, until_s=NOW_S + 2.5), Obstacle("task:app.send", Refusal.PAUSED)),
          "The rate of the limit queue:mail is used up: the next one may begin in 2.5 s. "
          "The limit task:app.send is paused: nothing under it is handed out."),
-        ((), "It waits behind others of the same limits, which come first."),
     ],
 )  # fmt: skip
 def test_limits_that_hold_one_back_are_named(obstacles, text):
     assert waiting(Place.LIMITED, obstacles=obstacles)[:2] == (Why.LIMITED, text)
     assert waiting(Place.LIMITED, obstacles=obstacles, workers=())[0] is Why.NO_WORKER
+
+
+def test_a_limit_that_is_paused_can_be_resumed():
+    hints = waiting(Place.LIMITED, obstacles=(Obstacle("task:app.send", Refusal.PAUSED),))[2]
+    assert hints[0] == "go on: faena limits resume task:app.send"
+
+
+def test_one_whose_limits_allow_it_waits_for_a_process_or_behind_those_of_its_limits():
+    assert waiting(Place.LIMITED)[:2] == (
+        Why.WAITS_ITS_TURN,
+        "It waits for its turn in queue 'mail'. One worker takes from that queue, and 2 of 2 processes run something.",
+    )
+    idle = WorkerFacts("w3", ("mail",), knows=True, processes=1)
+    assert waiting(Place.LIMITED, workers=(idle,))[:2] == (
+        Why.LIMITED,
+        "It waits behind others of the same limits, which come first.",
+    )
 
 
 def test_one_that_is_delayed_says_until_when_and_what_for():
