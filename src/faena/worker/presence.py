@@ -30,6 +30,7 @@ class Presence:
 
     async def announce_forever(self) -> None:
         await self._warn_of_twin()
+        is_new = True
         while True:
             self._changed.clear()
             try:
@@ -40,7 +41,9 @@ class Presence:
                 async with asyncio.timeout(_EVERY_S):
                     await self._changed.wait()
             except TimeoutError:
-                continue
+                if is_new:  # of two that start at one moment neither sees the other at first
+                    await self._warn_of_twin()
+                is_new = False
 
     async def _warn_of_twin(self) -> None:
         own = self._info()
@@ -49,8 +52,21 @@ class Presence:
         except _BROKEN:
             return
         for info in present:
-            if info.name == own.name and (info.host, info.pid) != (own.host, os.getpid()):
+            if info.name == own.name and (info.host, info.pid) != (own.host, os.getpid()) and _may_be_there(info, own):
                 log.warning(
                     "another worker is named %s, too (pid %d on %s): commands reach only one of them; "
                     "give each a name of its own with -n", own.name, info.pid, info.host,
                 )  # fmt: skip
+
+
+def _may_be_there(info: WorkerInfo, own: WorkerInfo) -> bool:
+    """Whether it runs, as far as that can be seen from here: one that was killed is listed for some seconds more."""
+    if info.host != own.host:
+        return True
+    try:
+        os.kill(info.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        pass
+    return True
