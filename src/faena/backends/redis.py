@@ -13,7 +13,6 @@ from faena.drivers.redis.journal import RedisJournal
 from faena.drivers.redis.mailbox import RedisMailbox, RedisOrders, RedisRevocations
 from faena.drivers.redis.messages import Words
 from faena.drivers.redis.records import record_of, record_words
-from faena.drivers.redis.schedules import RedisSchedules
 from faena.drivers.redis.settling import RedisJoint
 from faena.drivers.redis.subscription import subscription_for
 from faena.drivers.redis.unique import RedisClaims
@@ -36,7 +35,7 @@ class RedisBackend:
         self._mailbox, self._revocations = RedisMailbox(driver), RedisRevocations(driver)
         self._orders = RedisOrders(driver)
         self._workflows, self._journal = RedisWorkflows(driver), RedisJournal(driver)
-        self._schedules = RedisSchedules(driver)
+        self._schedules: Schedules | None = None
         self._claims = RedisClaims(driver)
         self._swept_to = "0"
         self._led: dict[str, bytes] = {}  # by role: who got its lease here the last time
@@ -72,6 +71,10 @@ class RedisBackend:
 
     @property
     def schedules(self) -> Schedules:
+        if self._schedules is None:
+            from faena.drivers.redis.schedules import RedisSchedules  # what knows when; who only sends does not load it
+
+            self._schedules = RedisSchedules(self.driver)
         return self._schedules
 
     async def open(self) -> None:

@@ -17,7 +17,6 @@ from faena.drivers.sqlite.journal import SqliteJournal
 from faena.drivers.sqlite.journal import expire as expire_journals
 from faena.drivers.sqlite.mailbox import SqliteMailbox, SqliteOrders, SqliteRevocations
 from faena.drivers.sqlite.results import CONTROL, RESULTS, ids_json
-from faena.drivers.sqlite.schedules import SqliteSchedules
 from faena.drivers.sqlite.settling import SqliteJoint
 from faena.drivers.sqlite.stepping import SqliteWorkflows
 from faena.drivers.sqlite.unique import UNIQUE, SqliteClaims
@@ -39,7 +38,7 @@ class SqliteBackend:
         self._orders = SqliteOrders(driver)
         self._workflows = SqliteWorkflows(driver)
         self._journal = SqliteJournal(driver)
-        self._schedules = SqliteSchedules(driver)
+        self._schedules: Schedules | None = None
         self._claims = SqliteClaims(driver)
 
     @classmethod
@@ -73,6 +72,10 @@ class SqliteBackend:
 
     @property
     def schedules(self) -> Schedules:
+        if self._schedules is None:
+            from faena.drivers.sqlite.schedules import SqliteSchedules  # what knows when; who only sends does not load it
+
+            self._schedules = SqliteSchedules(self.driver)
         return self._schedules
 
     async def open(self) -> None:
