@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 
 import pytest
@@ -103,6 +104,7 @@ def test_a_failed_task_is_among_the_dead_letters_until_it_is_requeued(working):
     assert "raise ValueError(text)" in letter["traceback"]
     assert rows(working.ok("dead", "list"))[1][:4] == [task_id, "tasks.fail", "default", "failed"]
     shown = working.ok("dead", "show", task_id)
+    assert re.search(r"^buried +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]", shown, re.MULTILINE)
     assert "reason       failed" in shown
     assert shown.endswith("ValueError: x")
     assert working.ok("dead", "requeue", task_id) == "1 put back"

@@ -33,6 +33,7 @@ import pytest
         (("control", "revoke", "--sent-before", "noon"), "expected a moment such as 2030-01-31T09:00"),
         (("control", "time-limit", "tasks.add", "--soft", "9", "--hard", "5"), "--soft has to be less than --hard"),
         (("control", "autoscale", "5000"), "1024 at most"),
+        (("control", "pool-gow", "1"), "no command 'pool_gow' of `faena control`"),
         (("config", "task_tim_limit"), "unknown setting 'task_tim_limit'; did you mean 'task_time_limit'?"),
         (("worker", "-P", "gevent"), "-P cannot be 'gevent': expected one of processes, threads, solo"),
         (("worker", "-c", "0"), "'worker': -c cannot be '0': expected at least 1"),

@@ -38,6 +38,9 @@ def sleeps(seconds: float):
 def leaves():
     raise SystemExit("enough")
 
+@app.control.command(everywhere=True)
+def fails():
+    raise ValueError("no")
 """
 NAME = f"faena@{os.uname().nodename}"
 
@@ -83,8 +86,10 @@ def test_the_command_line_calls_them_by_name_and_knows_which_there_are(site, unt
     assert done.stdout == (
         f'{NAME}: {{"said":["42","42"],"thread":"faena-command","day":"2030-01-31"}}\n'
     )  # fmt: skip
+    done = faena(site, "control", "fails")
+    assert (done.returncode, "ValueError: no" in done.stdout) == (1, True)
     rows = [line.split() for line in faena(site, "inspect", "commands").stdout.splitlines()]
-    assert [row[1] for row in rows] == ["COMMAND", "tell", "pids", "sleeps", "leaves"]
+    assert [row[1] for row in rows] == ["COMMAND", "tell", "pids", "sleeps", "leaves", "fails"]
     assert " ".join(rows[1][-3:]) == "Say it again."
 
 

@@ -220,7 +220,7 @@ def time_limit(
 def run_command(
     session: Session,
     name: Annotated[str, Argument("Name of the command; - may stand for _.")],
-    arguments: Annotated[Sequence[tuple[str, str]], Argument("Its arguments, as NAME=VALUE.", convert=_header)] = (),
+    arguments: Annotated[Sequence[str], Argument("Its arguments, as NAME=VALUE.")] = (),
     *,
     destination: Destination = (),
     timeout: ReplyTimeout = 2.0,
@@ -230,7 +230,7 @@ def run_command(
 
     Each value is read as JSON; what is no JSON is a text, and so is what the command's annotation calls a text.
     """
-    app = session.connected_app
+    app = session.any_app
     own = app.control.commands
     name = name if name in own else name.replace("-", "_")
     if name not in own and app.tasks:
@@ -240,10 +240,17 @@ def run_command(
             f"{did_you_mean(name, known)}"
         )
     texts = own[name].texts() if name in own else set()
-    values = {key: text if key in texts else _value(text) for key, text in arguments}
+    values = {key: text if key in texts else _value(text) for key, text in map(_named, arguments)}
     if name in own:
         own[name].coerce(values)  # what is wrong is said here, and once
     return _tell(session, name, destination, timeout, json, values)
+
+
+def _named(text: str) -> tuple[str, str]:
+    try:
+        return _header(text)
+    except ValueError as error:
+        raise UsageError(f"an argument of a command is {error}, not '{text}'") from None
 
 
 def _value(text: str) -> Any:
@@ -306,5 +313,6 @@ def _tell(
             session.out.line(f"{name}: {f'refused: {refusal}' if refusal else shown(said)}")
         for name in answers.missing:
             session.out.line(f"{name}: no answer in time")
-    is_refused = any(isinstance(answer, dict) and "error" in answer for answer in answers.values())
+    parts = [part for answer in answers.values() for part in (answer if isinstance(answer, list) else [answer])]
+    is_refused = any(isinstance(part, dict) and "error" in part for part in parts)
     return 1 if answers.missing or is_refused else 0

@@ -16,6 +16,7 @@ from faena._lib.drive import run
 from faena.app.dead_letters import AppDeadLetters, Which
 from faena.cli.confirm import confirm
 from faena.cli.options import Force, Json, Limit
+from faena.cli.outcome import local
 from faena.cli.output import ago, shown
 from faena.cli.session import Session
 from faena.errors import CodecError, FaenaError, NotSupported, UsageError
@@ -123,6 +124,8 @@ def show(session: Session, task_id: Id, *, json: Json = False) -> int:
         return 0
     traceback, attempts = facts.pop("traceback"), facts.pop("attempts")
     for name, value in facts.items():
+        if name == "buried_at_s":
+            name, value = "buried", local(value)
         if value not in (None, "", []):
             session.out.line(f"{session.out.styled('dim', name.ljust(12))} {shown(value)}")
     now_s = time.time()
