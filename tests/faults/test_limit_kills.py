@@ -41,7 +41,7 @@ def work(key, number):
 
 @app.task(concurrency=ALLOWED, limit_key="key", acks_late=False)
 def work_once(key, number):
-    with one_of_those(key):
+    with one_of_those(f"once-{key}"):  # the limits of another task are others
         time.sleep(0.002 + number % 5 / 200)
 """
 

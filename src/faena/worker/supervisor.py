@@ -196,7 +196,10 @@ class Supervisor:
 
     async def _attend(self, handle: ProcessHandle) -> None:
         """Speak with one process until it closes its end."""
-        reader = await handle.open()
+        try:
+            reader = await handle.open()
+        except OSError:  # it has ended, and was closed, before a word was spoken
+            return
         options = self._options
         handle.say(
             Boot(
