@@ -20,6 +20,7 @@ from faena.drivers.rabbitmq.topology import (
     queue_name,
     route_of_delay,
 )
+from faena.drivers.redis.location import locate as locate_redis
 from faena.errors import InvalidSetting
 
 HERE = Location("amqp://here", (Node("here", 5672, "guest", "guest"),), prefix="p.")
@@ -114,6 +115,18 @@ def test_a_url_says_where_the_server_is(url, nodes, virtual_host, is_tls):
 def test_what_cannot_be_read_is_refused_with_the_reason(url, options, reason):
     with pytest.raises(InvalidSetting, match=re.escape(reason)):
         locate(url, options)
+
+
+@pytest.mark.parametrize("read", [locate, locate_redis])
+def test_an_option_that_is_not_there_is_named_with_the_nearest_and_never_with_a_secret(read):
+    scheme = "amqp" if read is locate else "redis"
+    with pytest.raises(InvalidSetting, match="did you mean 'timeout_s'"):
+        read(f"{scheme}://a?timeouts=1", {})
+    with pytest.raises(InvalidSetting) as caught:
+        read(f"{scheme}://a?password=hush-hush", {})
+    assert "hush-hush" not in str(caught.value)
+    with pytest.raises(InvalidSetting, match="it is a number"):
+        read(f"{scheme}://a?timeout_s=nan", {})
 
 
 def test_a_password_is_never_shown():

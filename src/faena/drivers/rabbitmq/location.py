@@ -13,11 +13,12 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
 from faena.config.secrets import mask_text
+from faena.drivers.options import TLS, number, tls_option, unknown
 from faena.errors import InvalidSetting
 
 _PORT, _TLS_PORT = 5672, 5671
-_TEXTS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _SECONDS = ("timeout_s", "connect_timeout_s", "consumer_timeout_s")
+_OPTIONS = ("prefix", "queue_type", "largest_message_bytes", "heartbeat_s", *_SECONDS, *TLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +106,11 @@ def _with_options(found: Location, options: Mapping[str, object]) -> Location:
         elif name == "queue_type":
             raise InvalidSetting(name, value, "it is quorum or classic")
         elif name in ("largest_message_bytes", "heartbeat_s"):
-            values[name] = int(_number(name, value, least=0))
+            values[name] = int(number(name, value, least=0))
         elif name in _SECONDS:
-            values[name] = _number(name, value, least=0.001)
-        elif name in _TEXTS and isinstance(value, str):
-            values[name] = value
-        elif name == "ssl_cert_reqs" and value in ("required", "none"):
-            values["ssl_check"] = value == "required"
-        elif name == "ssl_cert_reqs":
-            raise InvalidSetting(name, value, "it is required or none")
+            values[name] = number(name, value, least=0.001)
+        elif name in TLS:
+            values |= tls_option(name, value)
         else:
-            raise InvalidSetting(name, value, "RabbitMQ has no such option")
+            raise unknown(name, value, "RabbitMQ", _OPTIONS)
     return replace(found, **values)
-
-
-def _number(name: str, value: object, *, least: float) -> float:
-    try:
-        number = float(value)  # type: ignore[arg-type] # whatever has no number is refused
-    except (TypeError, ValueError):
-        number = -1.0
-    if number < least:
-        raise InvalidSetting(name, value, f"it is a number, {least:g} or more")
-    return number

@@ -15,13 +15,15 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from faena.config.secrets import mask_text
+from faena.drivers.options import TLS, number, tls_option, unknown
 from faena.errors import InvalidSetting
 
 Address: TypeAlias = tuple[str, int]
 
 _PORT, _SENTINEL_PORT = 6379, 26379
-_TEXTS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "sentinel_username", "sentinel_password")
+_TEXTS = ("sentinel_username", "sentinel_password")
 _SECONDS = ("timeout_s", "connect_timeout_s", "dead_letters_kept_s")
+_OPTIONS = ("namespace", "db", "largest_message_bytes", *_SECONDS, *_TEXTS, *TLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,28 +129,15 @@ def _with_options(found: Location, options: Mapping[str, object]) -> Location:
         elif name == "namespace":
             raise InvalidSetting(name, value, "it is a text without braces")
         elif name == "db":
-            values["database"] = int(_number(name, value, least=0))
+            values["database"] = int(number(name, value, least=0))
         elif name == "largest_message_bytes":
-            values[name] = int(_number(name, value, least=1))
+            values[name] = int(number(name, value, least=1))
         elif name in _SECONDS:
-            values[name] = _number(name, value, least=0.001)
+            values[name] = number(name, value, least=0.001)
         elif name in _TEXTS and isinstance(value, str):
             values[name] = value
-        elif name == "ssl_cert_reqs" and value in ("required", "none"):
-            values["ssl_check"] = value == "required"
-        elif name == "ssl_cert_reqs":
-            raise InvalidSetting(name, value, "it is required or none")
+        elif name in TLS:
+            values |= tls_option(name, value)
         else:
-            shown = "***" if "password" in name else value
-            raise InvalidSetting(name, shown, "Redis has no such option")
+            raise unknown(name, value, "Redis", _OPTIONS)
     return replace(found, **values)
-
-
-def _number(name: str, value: object, *, least: float) -> float:
-    try:
-        number = float(value)  # type: ignore[arg-type] # whatever has no number is refused
-    except (TypeError, ValueError):
-        number = -1.0
-    if number < least:
-        raise InvalidSetting(name, value, f"it is a number, {least:g} or more")
-    return number
