@@ -78,8 +78,8 @@ class Mailbox(Protocol):
         """Return the answers to a command, as soon as `expected` are there or the time is up."""
         ...
 
-    async def announce(self, info: WorkerInfo, ttl_s: float) -> None:
-        """Make `info.name` known for `ttl_s` seconds; repeat it to stay known."""
+    async def announce(self, info: WorkerInfo, ttl_s: float) -> WorkerInfo | None:
+        """Make `info.name` known for `ttl_s` seconds; repeat it to stay known. Return what was known by that name."""
         ...
 
     async def withdraw(self, worker: str) -> None: ...

@@ -96,7 +96,8 @@ class _Mailbox(_Refusing):
 
     def interrupt(self) -> None: ...
 
-    async def announce(self, info: WorkerInfo, ttl_s: float) -> None: ...
+    async def announce(self, info: WorkerInfo, ttl_s: float) -> WorkerInfo | None:  # noqa: ARG002
+        return None  # nobody is known
 
     async def withdraw(self, worker: str) -> None: ...
 

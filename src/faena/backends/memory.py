@@ -288,9 +288,10 @@ class _Mailbox:
             with state.lock:
                 state.bells.take_down(bell, keys)
 
-    async def announce(self, info: WorkerInfo, ttl_s: float) -> None:
+    async def announce(self, info: WorkerInfo, ttl_s: float) -> WorkerInfo | None:
         with self._state.lock:
-            self._state.results.announce(info, self._state.clock() + ttl_s)
+            now_s = self._state.clock()
+            return self._state.results.announce(info, now_s + ttl_s, now_s)
 
     async def withdraw(self, worker: str) -> None:
         with self._state.lock:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from faena.app.links import Link
 from faena.errors import BackendError, StorageError
@@ -23,40 +24,36 @@ class Presence:
     def __init__(self, link: Link, info: Callable[[], WorkerInfo]) -> None:
         self._link, self._info = link, info
         self._changed = asyncio.Event()
+        self._twins: set[tuple[str, int]] = set()  # that were told of
 
     def changed(self) -> None:
         """Let others know at once."""
         self._changed.set()
 
     async def announce_forever(self) -> None:
-        await self._warn_of_twin()
-        is_new = True
         while True:
             self._changed.clear()
+            own = self._info()
             try:
-                await self._link.backend.mailbox.announce(self._info(), _PRESENT_FOR_S)
+                before = await self._link.backend.mailbox.announce(own, _PRESENT_FOR_S)
             except _BROKEN as error:
                 log.warning("announcing this worker: %s", error)
-            try:
+            else:
+                self._warn_of_twin(own, before)
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_EVERY_S):
                     await self._changed.wait()
-            except TimeoutError:
-                if is_new:  # of two that start at one moment neither sees the other at first
-                    await self._warn_of_twin()
-                is_new = False
 
-    async def _warn_of_twin(self) -> None:
-        own = self._info()
-        try:
-            present = await self._link.backend.mailbox.workers()
-        except _BROKEN:
+    def _warn_of_twin(self, own: WorkerInfo, before: WorkerInfo | None) -> None:
+        """Each of two finds the other in its own place, at the latest when both have announced themselves twice."""
+        if before is None or (before.host, before.pid) in {(own.host, os.getpid()), *self._twins}:
             return
-        for info in present:
-            if info.name == own.name and (info.host, info.pid) != (own.host, os.getpid()) and _may_be_there(info, own):
-                log.warning(
-                    "another worker is named %s, too (pid %d on %s): commands reach only one of them; "
-                    "give each a name of its own with -n", own.name, info.pid, info.host,
-                )  # fmt: skip
+        if _may_be_there(before, own):
+            self._twins.add((before.host, before.pid))
+            log.warning(
+                "another worker is named %s, too (pid %d on %s): commands reach only one of them; "
+                "give each a name of its own with -n", own.name, before.pid, before.host,
+            )  # fmt: skip
 
 
 def _may_be_there(info: WorkerInfo, own: WorkerInfo) -> bool:

@@ -105,9 +105,11 @@ class Results:
         of_workers = self._replies.get(command_id, {})
         return [reply for _, (until_s, reply) in sorted(of_workers.items()) if until_s > now_s]
 
-    def announce(self, info: WorkerInfo, until_s: float) -> None:
+    def announce(self, info: WorkerInfo, until_s: float, now_s: float) -> WorkerInfo | None:
+        known_until_s, before = self._workers.get(info.name, (0.0, None))
         self._workers[info.name] = (until_s, info)
         self._seen.setdefault(info.name, self._last_command)
+        return before if known_until_s > now_s else None
 
     def withdraw(self, worker: str) -> None:
         self._workers.pop(worker, None)

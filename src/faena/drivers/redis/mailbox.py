@@ -76,8 +76,9 @@ class RedisMailbox:
             waiter.close()
         return [_reply_in(body) for body in found]
 
-    async def announce(self, info: WorkerInfo, ttl_s: float) -> None:
-        await self._driver.run("control", "announce", info.name, _ms(ttl_s), _encode(info))
+    async def announce(self, info: WorkerInfo, ttl_s: float) -> WorkerInfo | None:
+        before = await self._driver.run("control", "announce", info.name, _ms(ttl_s), _encode(info))
+        return _info_in(before) if before else None
 
     async def withdraw(self, worker: str) -> None:
         await self._driver.run("control", "withdraw", worker)

@@ -115,9 +115,17 @@ class SqliteMailbox:
             listener.close()
             self._driver.signals.remove(name)
 
-    async def announce(self, info: WorkerInfo, ttl_s: float) -> None:
-        row = (info.name, time.time() + ttl_s, _encode(info))
-        await self._driver.write(lambda sql: sql.execute(CONTROL.announce, row).rowcount)
+    async def announce(self, info: WorkerInfo, ttl_s: float) -> WorkerInfo | None:
+        now_s = time.time()
+        row, known = (info.name, now_s + ttl_s, _encode(info)), (info.name, now_s)
+
+        def announce(sql: Connection) -> bytes | None:
+            before: tuple[bytes] | None = sql.execute(CONTROL.worker, known).fetchone()
+            sql.execute(CONTROL.announce, row)
+            return before[0] if before else None
+
+        before = await self._driver.write(announce)
+        return _info_in(before) if before else None
 
     async def withdraw(self, worker: str) -> None:
         await self._driver.write(lambda sql: sql.execute(CONTROL.withdraw, (worker,)).rowcount)

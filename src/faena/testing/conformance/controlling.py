@@ -112,7 +112,8 @@ class Controlling:
         await mailbox.announce(worker("w1"), 60)
         await mailbox.announce(worker("gone"), 0.0)
         assert list(await other.workers()) == [worker("w1"), full]
-        await other.announce(worker("w1", seen_at_s=99.0), 60)
+        assert await other.announce(worker("w1", seen_at_s=99.0), 60) == worker("w1")
+        assert await other.announce(worker("gone", seen_at_s=99.0), 0.0) is None
         await other.withdraw("w2")
         await other.withdraw("unknown")
         assert list(await mailbox.workers()) == [worker("w1", seen_at_s=99.0)]

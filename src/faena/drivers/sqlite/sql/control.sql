@@ -25,6 +25,9 @@ ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at, body = exclud
 -- name: withdraw
 DELETE FROM workers WHERE name = ?
 
+-- name: worker
+SELECT body FROM workers WHERE name = ? AND expires_at > ?;
+
 -- name: workers
 SELECT body FROM workers WHERE expires_at > ? ORDER BY name
 
