@@ -161,8 +161,10 @@ class Workflows(Protocol):
     async def advance(
         self, records: Sequence[ResultRecord], endings: Sequence[Ending], starts: Sequence[NewWorkflow] = ()
     ) -> Sequence[Message]:
-        """Keep results and take events, in one atomic step; return what stands unpublished of these workflows' next nodes.
+        """Keep results and take events, in one atomic step; return the messages of what has become ready by them.
 
+        Of a workflow where something was no news, because a crash has let it come again, all that stands unpublished is
+        returned: whoever was to publish it may be gone. Of others it is not: whoever made it ready is about to publish it.
         For a store that is not one with the broker, and for what is settled already.
         """
         ...

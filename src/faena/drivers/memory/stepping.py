@@ -35,14 +35,11 @@ class MemoryWorkflows:
         with state.lock:
             now_s = state.clock()
             state.bells.ring([("result", each.id) for each in records if state.results.record(each)])
-            for ending in endings:
-                state.workflows.end(ending, taken, now_s)
-            for new in starts:
-                state.workflows.start(new, taken, now_s)
+            repeated = {each.workflow for each in endings if not state.workflows.end(each, taken, now_s)}
+            repeated |= {new.workflow.id for new in starts if not state.workflows.start(new, taken, now_s)}
             self._left(taken, now_s)
-            return state.workflows.next_of(
-                [*(each.workflow for each in endings), *(each.workflow.id for each in starts)], now_s
-            )
+            fresh = [each for each in taken.messages if each.member is None or each.member.workflow not in repeated]
+            return fresh + state.workflows.next_of(repeated, now_s)
 
     async def published(self, members: Sequence[Member]) -> None:
         with self._state.lock:

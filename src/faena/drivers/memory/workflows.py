@@ -93,21 +93,24 @@ class Workflows:
     def __init__(self) -> None:
         self._all: dict[str, _One] = {}
 
-    def start(self, new: NewWorkflow, taken: StepTaken, now_s: float) -> None:
+    def start(self, new: NewWorkflow, taken: StepTaken, now_s: float) -> bool:
+        """Let a workflow begin; False: it is known already, and stays as it is."""
         if new.workflow.id in self._all:
-            return
+            return False
         one = self._all[new.workflow.id] = _One(new.workflow)
         step = Step(one, new.workflow.output)
         self._add(one, new.graph, now_s)
         step.begin([node.number for node in new.graph.nodes])
         self._write(one, step, taken, now_s)
+        return True
 
-    def end(self, ending: Ending, taken: StepTaken, now_s: float) -> None:
+    def end(self, ending: Ending, taken: StepTaken, now_s: float) -> bool:
+        """Take an event; False: it is no news."""
         one = self._all.get(ending.workflow)
         if one is None or ending.node not in one.nodes:
-            return
+            return True
         kept = one.nodes[ending.node]
-        step = Step(one, one.workflow.output)
+        step, is_news = Step(one, one.workflow.output), True
         if ending.added and kept.standing.run == ending.run and kept.standing.state in ACTIVE_STATES:
             join = step.group_of(ending.node)
             for graph in ending.added:
@@ -118,15 +121,16 @@ class Workflows:
                 step.begin([node.number for node in added.nodes])  # last: what runs nothing ends with that
         if ending.replaced_by is not None:
             if not step.replace(ending.node, ending.run, len(one.nodes) + ending.replaced_by.output):
-                return
+                return False
             stand_in = self._add_placed(one, ending.replaced_by, (ending.node,), now_s)
             step.begin([node.number for node in stand_in.nodes])
         else:
             if kept.standing.run == ending.run and kept.standing.state in ACTIVE_STATES:
                 kept.value, kept.content, kept.failure = ending.value, ending.content, ending.failure
                 kept.started_at_s, kept.finished_at_s = ending.started_at_s, ending.finished_at_s
-            step.end(ending)
+            is_news = step.end(ending)
         self._write(one, step, taken, now_s)
+        return is_news
 
     def cancel(self, workflow: str, taken: StepTaken, now_s: float) -> list[str]:
         one = self._known(workflow)

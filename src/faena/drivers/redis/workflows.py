@@ -68,7 +68,7 @@ class RedisWorkflows:
         for new in starts:
             words = await beginning_words(self._driver, new)
             items.append(["s", len(words), *words])
-        found: dict[str, Sequence[Message]] = {}
+        found: dict[str, dict[str, Message]] = {}
         for at in range(0, max(len(items), len(records)), AT_ONCE):
             words = []
             for record in (some := records[at : at + AT_ONCE]):
@@ -76,8 +76,9 @@ class RedisWorkflows:
             for item in items[at : at + AT_ONCE]:
                 words += item
             for workflow, bodies, numbers in await self._run("advance", len(some), *words):
-                found[workflow.decode()] = await self._messages(workflow.decode(), bodies, numbers)
-        return [message for messages in found.values() for message in messages]
+                messages = await self._messages(workflow.decode(), bodies, numbers)
+                found.setdefault(workflow.decode(), {}).update({each.id: each for each in messages})
+        return [message for messages in found.values() for message in messages.values()]
 
     async def published(self, members: Sequence[Member]) -> None:
         for at in range(0, len(members), _NODES_AT_ONCE):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from faena.backend import NewWorkflow
@@ -34,14 +34,12 @@ class SqliteWorkflows:
     async def advance(
         self, records: Sequence[ResultRecord], endings: Sequence[Ending], starts: Sequence[NewWorkflow] = ()
     ) -> Sequence[Message]:
-        touched = list(dict.fromkeys([*(each.workflow for each in endings), *(each.workflow.id for each in starts)]))
-
         def work(sql: Connection, effects: Effects) -> list[Message]:
             effects.records.extend(records)
-            workflows.end_all(sql, endings, effects)
-            for new in starts:
-                workflows.start(sql, new, effects)
-            return _unpublished_of(sql, touched, effects.now_s)
+            repeated = workflows.end_all(sql, endings, effects)
+            repeated |= {new.workflow.id: None for new in starts if not workflows.start(sql, new, effects)}
+            fresh = [each for each in effects.messages if each.member is None or each.member.workflow not in repeated]
+            return fresh + _unpublished_of(sql, repeated, effects.now_s)
 
         return await self._driver.call(self._take, False, work)
 
@@ -159,7 +157,7 @@ def _note_published(connection: Connection, members: Sequence[Member], now_s: fl
     connection.executemany(WORKFLOWS.published, rows)
 
 
-def _unpublished_of(connection: Connection, ids: Sequence[str], now_s: float) -> list[Message]:
+def _unpublished_of(connection: Connection, ids: Iterable[str], now_s: float) -> list[Message]:
     messages: list[Message] = []
     for workflow in ids:
         found = workflows.find(connection, workflow)

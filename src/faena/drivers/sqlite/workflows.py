@@ -164,22 +164,24 @@ def wants(connection: Connection, member: Member) -> bool:
     return connection.execute(WORKFLOWS.wants, (member.workflow, member.node, member.run)).fetchone() is not None
 
 
-def start(connection: Connection, new: NewWorkflow, effects: Effects) -> None:
-    """Keep a graph and let it begin; one that is known already stays as it is."""
+def start(connection: Connection, new: NewWorkflow, effects: Effects) -> bool:
+    """Keep a graph and let it begin; False: it is known already, and stays as it is."""
     workflow = new.workflow
     added = connection.execute(WORKFLOWS.add, (workflow.id, len(new.graph.nodes), _encode(workflow)))
     if added.rowcount != 1:
-        return
+        return False
     found = Found(connection, added.lastrowid or 0, len(new.graph.nodes), "RUNNING", workflow)
     found.add(new.graph.nodes)
     step = Step(found, workflow.output)
     step.begin([node.number for node in new.graph.nodes])
     write(connection, found, step, effects)
+    return True
 
 
-def end_all(connection: Connection, endings: Iterable[Ending], effects: Effects) -> None:
-    """Take events, those of one workflow together."""
+def end_all(connection: Connection, endings: Iterable[Ending], effects: Effects) -> dict[str, None]:
+    """Take events, those of one workflow together; return, in order, the workflows where one was no news."""
     of_workflows: dict[str, list[Ending]] = {}
+    repeated: dict[str, None] = {}
     for ending in endings:
         of_workflows.setdefault(ending.workflow, []).append(ending)
     for workflow, events in of_workflows.items():
@@ -189,15 +191,17 @@ def end_all(connection: Connection, endings: Iterable[Ending], effects: Effects)
         found.load([ending.node for ending in events if found.has(ending.node)])
         step = Step(found, found.workflow.output)
         for ending in events:
-            if found.has(ending.node):
-                _end(connection, found, step, ending)
+            if found.has(ending.node) and not _end(connection, found, step, ending):
+                repeated[workflow] = None
         write(connection, found, step, effects)
+    return repeated
 
 
-def _end(connection: Connection, found: Found, step: Step, ending: Ending) -> None:
+def _end(connection: Connection, found: Found, step: Step, ending: Ending) -> bool:
+    """Take an event; False: it is no news."""
     standing = found.standing(ending.node)
     if standing.run != ending.run or standing.state not in ACTIVE_STATES:
-        return  # it has ended before
+        return False  # it has ended before
     for graph in ending.added:
         join = step.group_of(ending.node)
         whole = placed(graph, found.size, found.workflow.id, () if join is None else (join,))
@@ -212,7 +216,7 @@ def _end(connection: Connection, found: Found, step: Step, ending: Ending) -> No
         found.add(whole.nodes)
         step.replace(ending.node, ending.run, whole.output)
         step.begin([node.number for node in whole.nodes])
-        return
+        return True
     connection.execute(
         WORKFLOWS.keep,
         (
@@ -220,7 +224,7 @@ def _end(connection: Connection, found: Found, step: Step, ending: Ending) -> No
             ending.started_at_s, ending.finished_at_s, found.key(ending.node),
         ),
     )  # fmt: skip
-    step.end(ending)
+    return step.end(ending)
 
 
 def write(connection: Connection, found: Found, step: Step, effects: Effects) -> None:

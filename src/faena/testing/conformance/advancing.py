@@ -79,6 +79,20 @@ class Advancing:
         assert status.active == 1
 
     @staged
+    async def test_what_another_step_has_made_ready_is_left_to_who_took_that_step(self, stage: Stage) -> None:
+        """Else every step of parallel branches would publish those of all others once more."""
+        backend, other = await stage.backend(), await stage.backend()
+        sketch = Sketch()
+        firsts = [sketch.task() for _ in range(3)]
+        seconds = [sketch.task(first) for first in firsts]
+        new = sketch.new(sketch.join(*seconds))
+        await begin(backend, new)
+        assert sent(await backend.workflows.advance([], [ending(new, 0, b"0")])) == [3]
+        assert sent(await other.workflows.advance([], [ending(new, 1, b"1")])) == [4]
+        again = await other.workflows.advance([], [ending(new, 0, b"0"), ending(new, 2, b"2")])
+        assert sorted(sent(again)) == [3, 4, 5]
+
+    @staged
     async def test_a_group_counts_each_member_once_in_any_order(self, stage: Stage) -> None:
         backend = await stage.backend()
         sketch = Sketch()

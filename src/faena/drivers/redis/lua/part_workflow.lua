@@ -274,11 +274,13 @@ local function open_workflows(rows)
 
   local function take(at)
     -- ARGV[at]: workflow, node, run, state, outcome, failure, number of graphs; for each graph: a (added) or r (runs in its
-    -- place), and what `place` takes
+    -- place), and what `place` takes; false: it is no news
     local flow, number = flow_of(ARGV[at]), tonumber(ARGV[at + 1])
-    if not flow or number >= flow.size or number < 0 then return end
+    if not flow or number >= flow.size or number < 0 then return true end
     local node = standing(flow, number)
-    if node.run ~= tonumber(ARGV[at + 2]) or (node.state ~= READY and node.state ~= SENT) or node.alias >= 0 then return end
+    if node.run ~= tonumber(ARGV[at + 2]) or (node.state ~= READY and node.state ~= SENT) or node.alias >= 0 then
+      return false
+    end
     flow.is_changed = true
     local next_at = at + 7
     for _ = 1, tonumber(ARGV[at + 6]) do
@@ -289,7 +291,7 @@ local function open_workflows(rows)
         set(flow, number, node, WAITING)
         node.waits, node.alias = 1, output
         begin(flow, numbers)
-        return
+        return true
       end
       local join = group_of(flow, number)
       output, next_at, numbers = place(flow, next_at + 1, join)
@@ -308,6 +310,7 @@ local function open_workflows(rows)
     call('HSET', flow.s, 'v' .. text, ARGV[at + 4])
     if ARGV[at + 5] ~= '' then call('HSET', flow.s, 'f' .. text, ARGV[at + 5]) end
     conclude(flow, number, node, tonumber(ARGV[at + 3]))
+    return true
   end
 
   -- messages and records: MessagePack, byte for byte as `faena.model` encodes it --------------------------
@@ -476,6 +479,7 @@ local function open_workflows(rows)
       call('HSET', flow.s, unpack(standings, from, math.min(#standings, from + 999)))
     end
     if #ready > 0 then stand_ready(flow.u, flow.id, ready) end
+    flow.fresh = ready
     no_more_ready(flow, gone)
     for i = 1, #flow.ended do note_ended(flow, flow.ended[i]) end
     local until_ms, over = let_live(flow.id, flow.active, flow.keep_ms, flow.until_ms)

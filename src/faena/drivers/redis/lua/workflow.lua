@@ -21,13 +21,14 @@ local function numbers_in(texts)
   return numbers
 end
 
-local function ready_of(id, most)
-  -- the messages of all that is ready; or, where that is too much for once, their numbers
+local function ready_of(id, most, fresh)
+  -- the messages of all that is ready, or of what is named; or, where that is too much for once, their numbers
   local workflows = open_workflows(nil)
   local flow = workflows.flow_of(id)
   if not flow then return {{}, {}} end
-  if redis.call('ZCARD', flow.u) > most then return {{}, redis.call('ZRANGE', flow.u, 0, -1)} end
-  return {messages_of(flow, workflows, numbers_in(redis.call('ZRANGE', flow.u, 0, -1))), {}}
+  local numbers = fresh or redis.call('ZRANGE', flow.u, 0, -1)
+  if #numbers > most then return {{}, numbers} end
+  return {messages_of(flow, workflows, numbers_in(numbers)), {}}
 end
 
 if verb == 'build' then
@@ -66,8 +67,8 @@ elseif verb == 'start' then  -- whether to publish ('1'), and see `start`
   return {1, ready[1], ready[2]}
 elseif verb == 'advance' then
   -- number of records, three words each; then kind, number of words, and these: e (an event), s (a workflow that begins)
-  -- returns for each workflow its id, and what `ready_of` does
-  local workflows, ids, seen, starts = open_workflows(nil), {}, {}, {}
+  -- returns for each workflow its id, and what `ready_of` does; where something is no news, of all that is ready
+  local workflows, ids, seen, starts, flows, repeated = open_workflows(nil), {}, {}, {}, {}, {}
   local at = 3 + 3 * ARGV[2]
   for word = 3, at - 1, 3 do record(ARGV[word], ARGV[word + 1], ARGV[word + 2]) end
   while at <= #ARGV do
@@ -76,7 +77,13 @@ elseif verb == 'advance' then
       seen[id] = true
       ids[#ids + 1] = id
     end
-    if ARGV[at] == 'e' then workflows.take(at + 2) else starts[#starts + 1] = at + 2 end
+    if ARGV[at] == 'e' then
+      repeated[id] = not workflows.take(at + 2) or repeated[id]
+      flows[id] = workflows.flow_of(id)
+    else
+      repeated[id] = true  -- all that is ready of one that has just begun is fresh
+      starts[#starts + 1] = at + 2
+    end
     at = at + 2 + ARGV[at + 1]
   end
   workflows.flush()
@@ -84,7 +91,8 @@ elseif verb == 'advance' then
   tell()
   local found = {}
   for i = 1, #ids do
-    local ready = ready_of(ids[i], 1000)
+    local fresh = not repeated[ids[i]] and (flows[ids[i]] and flows[ids[i]].fresh or {}) or nil
+    local ready = ready_of(ids[i], 1000, fresh)
     found[i] = {ids[i], ready[1], ready[2]}
   end
   return found
