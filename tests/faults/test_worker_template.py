@@ -83,6 +83,13 @@ def is_there(pid):
         return False
 
 
+def is_stopped(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
+
+
 def pss_kib(pids):
     """Return the memory of processes, each of them with its share of what several have."""
     total = 0
@@ -185,6 +192,36 @@ def test_a_process_is_started_at_once_while_there_is_no_template_to_fork_it(site
         assert site.send("work", number).get(timeout=10) == number
     assert worker.stop() == 0
     assert worker.session() == []
+
+
+def test_a_template_that_is_killed_before_it_is_ready_is_replaced_too(site, app, until):
+    # the first two that are started as interpreters stop where they begin, so that they are killed there for certain
+    (site.folder / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "if 'faena.worker.template' in sys.orig_argv:\n"
+        "    for name in ('first', 'second'):\n"
+        "        try:\n"
+        "            os.close(os.open(os.path.join(os.path.dirname(__file__), name), os.O_CREAT | os.O_EXCL))\n"
+        "        except FileExistsError:\n"
+        "            continue\n"
+        "        os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    worker = site.worker("-c", "1", PYTHONPATH=str(site.folder))
+    [pid] = processes_of(worker, until, 1)
+    killed = worker.templates()
+    os.kill(killed[0], signal.SIGKILL)
+    for _ in range(2):
+        [unready] = until(lambda: [each for each in worker.processes() if each != pid and is_stopped(each)])
+        killed.append(unready)
+        os.kill(unready, signal.SIGKILL)
+        until(lambda gone=unready: gone not in worker.processes())
+    [template] = until(worker.templates)
+    assert template not in killed
+    os.kill(pid, signal.SIGKILL)
+    [new] = until(lambda: [each for each in worker.processes() if each != pid])
+    assert names([new]) == ["faena:0"], "forked from it"
+    assert site.send("work", 3).get(timeout=10) == 3
+    assert worker.stop() == 0
 
 
 def test_where_no_template_can_be_started_processes_are_interpreters_of_their_own(site, app, until):

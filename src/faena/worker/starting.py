@@ -23,6 +23,7 @@ log = logging.getLogger("faena.worker")
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _PATIENCE_S = 5.0  # with the template, which needs some milliseconds
 _QUIET_S = 1.0  # without a start, after which the template goes
+_TRIES = 3  # in a row, with templates that end before they are ready
 _LOOKUPS_AT_ONCE = 4
 _LOOKS = 3  # for threads that may have ended meanwhile
 _UNKNOWN = 255  # the status of what somebody else has waited for
@@ -46,6 +47,7 @@ class ProcessStarter:
         self._template = template
         self._adopts = template is not None
         self._rests = False  # the template was let go, and comes back when it is needed
+        self._in_vain = 0  # templates, one after the other, that were never ready
         self._started_at_s, self._looks_left = 0.0, 0
         self._executor: ThreadPoolExecutor | None = None
 
@@ -113,12 +115,12 @@ class ProcessStarter:
 
     def _replace_template(self, reason: str) -> None:
         assert self._template is not None
-        was_ready = self._template.is_ready()
+        self._in_vain = 0 if self._template.is_ready() else self._in_vain + 1
         self._template.close()
-        if was_ready:
+        if self._in_vain < _TRIES:  # one that was not ready may have been killed, too
             log.warning("the template of the processes %s; another one is started", reason)
             self._template = Template.spawn()
-        else:  # the next would end as this one did
+        else:
             log.warning("no template can be started; processes are interpreters of their own from now on")
             self._template = None
 
