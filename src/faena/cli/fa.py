@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except FaenaError as error:
         if str(error):
-            print(error, file=sys.stderr)
+            print(_shown(error), file=sys.stderr)
         return getattr(error, "code", 1)
     except Exception as error:  # noqa: BLE001  around the user's task file
         from faena.cli.fa_trace import show_traceback
@@ -54,6 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         gc.enable()
     return status
+
+
+def _shown(error: FaenaError) -> str:
+    """Keep what the line says from filling the screen; what commands say is their own."""
+    if not isinstance(error, UsageError | CollectionNotFound):
+        return str(error)
+    from faena._lib.shorten import shortened
+
+    return shortened(str(error))
 
 
 class Line:

@@ -145,6 +145,7 @@ def _width() -> int:
 
 
 def _refuse(text: str, code: int = REFUSED) -> int:
-    sys.stdout.flush()
-    sys.stderr.write(f"faena: {text.rstrip()}\n")
+    from faena.cli.output import Output
+
+    Output().complain(text)
     return code

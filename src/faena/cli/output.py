@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
+from faena._lib.shorten import shortened
+
 _STYLES = {"ok": "32", "warn": "33", "fail": "31", "dim": "2", "bold": "1"}  # SGR numbers, ECMA-48 section 8.3.117
 
 
@@ -30,9 +32,16 @@ class Output:
     def remark(self, text: str) -> None:
         """Say something that is not the answer; --quiet leaves it out."""
         if not self.is_quiet:
-            self.stdout.flush()  # what was said before it stands before it, also where both go into one pipe
-            self.stderr.write(text + "\n")
-            self.stderr.flush()
+            self._to_stderr(text)
+
+    def complain(self, text: str) -> None:
+        """Say what went wrong."""
+        self._to_stderr(f"faena: {text.rstrip()}")
+
+    def _to_stderr(self, text: str) -> None:
+        self.stdout.flush()  # what was said before it stands before it, also where both go into one pipe
+        self.stderr.write(shortened(text) + "\n")
+        self.stderr.flush()
 
     def json(self, value: Any) -> None:
         import msgspec

@@ -70,7 +70,8 @@ def test_delayed_tasks_are_listed_from_the_broker(working):
     task_id = working.ok("call", "tasks.add", "1", "--countdown", "3h")
     assert [each["id"] for each in working.json("inspect", "scheduled")] == [task_id]
     assert working.ok("inspect", "scheduled").splitlines()[1].endswith("3 h")
-    working.ok("control", "revoke", task_id)
+    revoked = working.json("control", "revoke", task_id, "nope")
+    assert (revoked["count"], revoked["details"]) == (1, {task_id: {"was": "delayed"}, "nope": {"was": "unknown"}})
     assert working.json("inspect", "scheduled") == []
     assert working.run("result", task_id).stdout.splitlines()[1] == "state     REVOKED"
     assert task_id in [each["task_id"] for each in working.json("inspect", "revoked")]
@@ -81,6 +82,21 @@ def test_the_queue_of_a_revocation_is_a_capital_q_as_everywhere(working):
     assert (done.returncode, done.stderr) == (0, "")
     assert [each["name"] for each in working.json("inspect", "orders")] == ["task nobody.* in queue slow"]
     working.ok("control", "withdraw", "task nobody.* in queue slow")
+
+
+def test_revoke_says_of_each_task_what_is_not_as_one_may_expect(working, held):
+    ended = working.ok("call", "tasks.add", "1", "--countdown", "3h")
+    working.ok("control", "revoke", ended)
+    done = working.run("control", "revoke", ended, held[0], "nope")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        0,
+        [
+            "1 revoked",
+            f"task {ended} had ended already, as REVOKED",
+            f"task {held[0]} is with a worker; if it has begun, it runs to its end (stop it: --terminate)",
+            "nothing is known of task nope; should it be sent later, it does not begin",
+        ],
+    )
 
 
 def test_a_running_task_is_stopped_by_terminate(working, held):

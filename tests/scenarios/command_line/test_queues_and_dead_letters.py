@@ -107,7 +107,10 @@ def test_a_failed_task_is_among_the_dead_letters_until_it_is_requeued(working):
     assert re.search(r"^buried +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]", shown, re.MULTILINE)
     assert "reason       failed" in shown
     assert shown.endswith("ValueError: x")
-    assert working.ok("dead", "requeue", task_id) == "1 put back"
+    put_back = working.json("dead", "requeue", task_id)
+    assert put_back == {
+        "done": "requeued", "count": 1, "named": [task_id], "details": {}, "remarks": [], "errors": [],
+    }  # fmt: skip
     done = working.run("dead", "purge", "nobody", "--force")
     assert (done.returncode, done.stdout) == (1, "0 thrown away\n")
     assert done.stderr == "1 of the 1 named were not among the dead letters\n"
@@ -120,7 +123,8 @@ def test_dead_letters_are_purged_by_queue_and_age(project):
         wait_for_dead(project, 2)
     assert project.ok("dead", "purge", "--older-than", "1h", "-f") == "0 thrown away"
     assert "the dead letters of queue 'default'? Nobody" in project.refused("dead", "purge", "-Q", "default")
-    assert project.ok("dead", "purge", "-Q", "default", "-f") == "2 thrown away"
+    purged = project.json("dead", "purge", "-Q", "default", "-f")
+    assert (purged["done"], purged["count"], purged["named"]) == ("purged", 2, [])
     done = project.run("dead")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "no dead letters\n")
 
@@ -154,6 +158,7 @@ def test_dead_letters_are_grouped_changed_and_put_back_in_bulk(project):
     assert "--args is no JSON" in project.refused("dead", "edit", other, "--args", "[1")
     assert "--args is a JSON list" in project.refused("dead", "edit", other, "--args", "{}")
     assert "say what is to be changed" in project.refused("dead", "edit", other)
+    assert project.json("dead", "edit", other, "--priority", "7")["done"] == "edited"
     assert project.ok("dead", "edit", other, "--args", '["again"]', "-Q", "later", "--requeue") == "changed\n1 put back"
     assert [each["id"] for each in project.json("queues", "show", "later")] == [other]
     assert project.ok("dead", "requeue", "--fingerprint", fingerprint[:8], "--task", "tasks.*") == "2 put back"

@@ -313,6 +313,19 @@ def test_a_text_that_says_no_value_is_a_usage_error(annotation, text, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("line", ["-n many", "-nmany", "-n=many", "--number many", "--number=many", "--count_of many"])
+@pytest.mark.parametrize("kind", [int, list[int]])
+def test_a_wrong_value_is_told_of_under_the_spelling_that_the_line_has(line, kind):
+    def t(*, number):
+        return number
+
+    t.__annotations__["number"] = Annotated[kind, Option("-n", "--number", "--count-of")]
+    with pytest.raises(InvalidValue) as caught:
+        called(t, line)
+    spelling = line.replace("-nmany", "-n").replace("=", " ").split()[0]
+    assert str(caught.value) == f"'t': {spelling} cannot be 'many': expected a whole number"
+
+
 # -- errors ------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from inspect import signature
 
 import pytest
 
@@ -38,6 +39,12 @@ from faena.config.settings import Settings
 )
 def test_a_group_alone_means_its_first_question(words, meant):
     assert with_default(words) == meant
+
+
+def test_every_command_that_ends_by_itself_prints_json():
+    _, functions = group_for(list(CATALOG))
+    without = {" ".join(path) for path, function in functions.items() if "json" not in signature(function).parameters}
+    assert without == {"beat", "worker"}
 
 
 def test_the_list_of_commands_imports_none_of_them():

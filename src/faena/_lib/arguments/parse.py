@@ -105,19 +105,20 @@ def require_all(parsed: Parsed) -> None:
         )
 
 
-def value_of(parameter: Parameter, text: str, command: str) -> Any:
-    """Turn the text of one value into the value.
+def value_of(parameter: Parameter, text: str, command: str, spelling: str = "") -> Any:
+    """Turn the text of one value into the value; `spelling` is how the line names the option.
 
     Raises InvalidValue: the text does not say one.
     """
+    shown = spelling or _shown(parameter)
     if parameter.choices and parameter.convert is None and text not in parameter.choices:
-        raise InvalidValue(command, _shown(parameter), text, "", choices=parameter.choices)
+        raise InvalidValue(command, shown, text, "", choices=parameter.choices)
     if parameter.convert is None:
         return text
     try:
         return parameter.convert(text)
     except (ValueError, TypeError, ArithmeticError, LookupError) as error:
-        raise InvalidValue(command, _shown(parameter), text, _reason(parameter, error), choices=parameter.choices)
+        raise InvalidValue(command, shown, text, _reason(parameter, error), choices=parameter.choices)
 
 
 def _reason(parameter: Parameter, error: Exception) -> str:
@@ -316,17 +317,17 @@ class _Reader:
                 else:
                     values[parameter.name] = _count(self._spec.name, spelling, text)
             case "maybe":
-                values[parameter.name] = self._maybe(parameter, text)
+                values[parameter.name] = self._maybe(parameter, spelling, text)
             case "many" | "pairs" | "rest":
                 value = self._value_text(parameter, spelling, text)
                 if values is self._parsed.values:
-                    self._add(parameter, value)
+                    self._add(parameter, value, spelling)
                 else:
                     many = values.setdefault(parameter.name, [])
-                    many.append(value_of(parameter, value, self._spec.name))
+                    many.append(value_of(parameter, value, self._spec.name, spelling))
             case _:
                 value = self._value_text(parameter, spelling, text)
-                values[parameter.name] = value_of(parameter, value, self._spec.name)
+                values[parameter.name] = value_of(parameter, value, self._spec.name, spelling)
 
     def _flag(self, spelling: str, text: str) -> bool:
         try:
@@ -334,18 +335,18 @@ class _Reader:
         except ValueError:
             raise InvalidValue(self._spec.name, spelling, text, "yes or no") from None
 
-    def _maybe(self, parameter: Parameter, text: str | None) -> Any:
+    def _maybe(self, parameter: Parameter, spelling: str, text: str | None) -> Any:
         if text is not None:
-            return value_of(parameter, text, self._spec.name)
+            return value_of(parameter, text, self._spec.name, spelling)
         index = self._parsed.index
         if index >= len(self._argv) or self._is_option(self._argv[index]) or self._argv[index] == "--":
             return True
         word = self._argv[index]
         is_command = self._is_command is not None and self._is_command(word)
         if is_command or any(each.is_required for each in self._open_positionals(len(self._words))):
-            raise AmbiguousValue(self._spec.name, word, _shown(parameter))
+            raise AmbiguousValue(self._spec.name, word, spelling)
         self._parsed.index += 1
-        return value_of(parameter, word, self._spec.name)
+        return value_of(parameter, word, self._spec.name, spelling)
 
     def _value_text(self, parameter: Parameter, spelling: str, text: str | None) -> str:
         if text is not None:
@@ -367,18 +368,19 @@ class _Reader:
 
     # -- values of several words -----------------------------------------------------------------------
 
-    def _add(self, parameter: Parameter, text: str) -> None:
+    def _add(self, parameter: Parameter, text: str, spelling: str = "") -> None:
         found = self._texts.setdefault(parameter.name, [])
         self._parsed.values[parameter.name] = found
         if parameter.shape == "pairs":
             key, equals, value = text.partition("=")
             if not equals:
-                raise InvalidValue(self._spec.name, _shown(parameter), text, "KEY=VALUE")
-            found.append((key, value_of(parameter, value, self._spec.name)))
+                raise InvalidValue(self._spec.name, spelling or _shown(parameter), text, "KEY=VALUE")
+            found.append((key, value_of(parameter, value, self._spec.name, spelling)))
             return
         for part in text.split(",") if parameter.comma else (text,):
             if part or not parameter.comma:
-                found.append(value_of(parameter, part.strip() if parameter.comma else part, self._spec.name))
+                part = part.strip() if parameter.comma else part
+                found.append(value_of(parameter, part, self._spec.name, spelling))
 
     def _collect(self) -> None:
         for parameter in self._spec.parameters:

@@ -10,13 +10,17 @@ from typing import Annotated, Any
 
 from faena._lib.arguments import Argument, Option
 from faena._lib.arguments.convert import to_seconds
-from faena.cli.commands.limits import refuse_rate
+from faena.cli.commands.limits import refuse_rate, terms_as_dict
+from faena.cli.deed import Deed
+from faena.cli.known import known_of
 from faena.cli.options import Destination, Json, ReplyTimeout
 from faena.cli.output import shown
 from faena.cli.session import Session
 from faena.errors import FaenaError, NotRegistered, UsageError, did_you_mean
 from faena.model.control import OrderKind
 from faena.worker.autoscale import bounds_from
+
+_SAID = 20  # of so many tasks it is said what is known of them
 
 
 def _signal_name(text: str) -> str:
@@ -70,6 +74,7 @@ def revoke(
     ] = None,
     terminate: Annotated[bool, Option("--terminate", help="Stop those that run, too.")] = False,
     signal: _Signal = "",
+    json: Json = False,
 ) -> int:
     """Never begin these tasks, anywhere; a worker started later obeys, too.
 
@@ -90,13 +95,24 @@ def revoke(
             task=task, queue=queue, headers=headers, sent_before=sent_before, terminate=terminate, signal=signal,
             expires=expires,
         )  # fmt: skip
-        session.out.remark(f"{count} waiting tasks revoked; others that fit, and those sent later, do not begin")
-        return 0
+        deed = Deed(session, "revoked", json=json)
+        deed.remark(f"{count} waiting tasks revoked; others that fit, and those sent later, do not begin")
+        return deed.report(count=count)
     if not ids:
         raise UsageError("name ids of tasks, or say which: --task, --queue, --header, --sent-before")
+    ids = list(dict.fromkeys(ids))
+    known = known_of(session, ids)
     control.revoke(ids, terminate=terminate or bool(signal), signal=signal)
-    session.out.remark(f"{len(ids)} revoked")
-    return 0
+    deed = Deed(session, "revoked", ids, json=json)
+    deed.details.update({each.task_id: {"was": each.word} for each in known})
+    count = sum(each.can_be_revoked for each in known)
+    deed.remark(f"{count} revoked")
+    said = [text for each in known if (text := each.said_of_revoking(terminate=terminate or bool(signal)))]
+    for text in said[:_SAID]:
+        deed.remark(text)
+    if said[_SAID:]:
+        deed.remark(f"... and something like it of {len(said) - _SAID} more")
+    return deed.report(count=count)
 
 
 def shutdown(session: Session, *, destination: Destination = (), timeout: ReplyTimeout = 2.0, json: Json = False) -> int:
@@ -175,15 +191,21 @@ def cancel_consumer(
     return _tell(session, "cancel_consumer", destination, timeout, json, {"queue": queue})
 
 
-def withdraw(session: Session, names: Annotated[Sequence[str], Argument("As `faena inspect orders` names them.")]) -> int:
+def withdraw(
+    session: Session,
+    names: Annotated[Sequence[str], Argument("As `faena inspect orders` names them.")],
+    *,
+    json: Json = False,
+) -> int:
     """Let orders stand no more: what was revoked by --task, --queue, --header or --sent-before."""
     control = session.connected_app.control
     standing = [order.name for order in control.orders() if order.kind == OrderKind.REVOKE]
     for name in names:
         if not control.withdraw(name):
             raise FaenaError(f"no such order stands: '{name}'{did_you_mean(name, standing)}; list: faena inspect orders")
-    session.out.remark(f"{len(names)} withdrawn")
-    return 0
+    deed = Deed(session, "withdrawn", names, json=json)
+    deed.remark(f"{len(names)} withdrawn")
+    return deed.report()
 
 
 def time_limit(
@@ -264,15 +286,19 @@ def rate_limit(
     session: Session,
     task: Annotated[str, Argument("Name of the task.")],
     rate: Annotated[str, Argument("Such as 10/s, 100/m, 1000/h; none for no limit.")],
+    *,
+    json: Json = False,
 ) -> int:
     """Change how many runs of a task begin in a time, over all workers, at once; more: faena limits."""
     refuse_rate(rate)
     app = session.connected_app
     if app.tasks and task not in app.tasks:
         raise NotRegistered(task, app.tasks, where=f"app '{app.main or 'faena'}'")
-    app.control.rate_limit(task, None if rate == "none" else rate)
-    session.out.remark(f"it stands, until it is changed; as declared: faena limits reset {task}")
-    return 0
+    terms = app.control.rate_limit(task, None if rate == "none" else rate)
+    deed = Deed(session, "set", [task], json=json)
+    deed.details[task] = terms_as_dict(terms)
+    deed.remark(f"it stands, until it is changed; as declared: faena limits reset {task}")
+    return deed.report()
 
 
 COMMANDS = {

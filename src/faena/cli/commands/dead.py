@@ -15,6 +15,7 @@ from faena._lib.arguments.convert import to_seconds
 from faena._lib.drive import run
 from faena.app.dead_letters import AppDeadLetters, Which
 from faena.cli.confirm import confirm
+from faena.cli.deed import Deed
 from faena.cli.options import Force, Json, Limit
 from faena.cli.outcome import local
 from faena.cli.output import ago, shown
@@ -147,6 +148,7 @@ def edit(
     queue: Annotated[str, Option("-Q", "--queue", metavar="QUEUE", help="The queue that it is for.")] = "",
     priority: Annotated[int | None, Option("--priority", metavar="0-9", help="Its priority.")] = None,
     again: Annotated[bool, Option("--requeue", help="Put it back at once.")] = False,
+    json: Json = False,
 ) -> int:
     """Change what a dead letter will do when it is put back: its arguments, its queue, its priority.
 
@@ -162,8 +164,11 @@ def edit(
         queue=queue or None,
         priority=priority,
     )
-    session.out.line("changed")
-    return _requeue(session, letters, {"ids": [task_id]}, [task_id]) if again else 0
+    if not again:
+        return Deed(session, "edited", [task_id], json=json).report("changed")
+    if not json:
+        session.out.line("changed")
+    return _requeue(letters, {"ids": [task_id]}, [task_id], Deed(session, "requeued", [task_id], json=json))
 
 
 def requeue(
@@ -176,6 +181,7 @@ def requeue(
     fingerprint: Fingerprint = "",
     older_than: OlderThan = None,
     everything: All = False,
+    json: Json = False,
 ) -> int:
     """Put dead letters back into their queues, with fresh counters.
 
@@ -184,7 +190,7 @@ def requeue(
     """
     which = _which(ids, queue, task, reason, fingerprint, older_than)
     _refuse_nothing(which, everything)
-    return _requeue(session, _letters(session), which, ids)
+    return _requeue(_letters(session), which, ids, Deed(session, "requeued", ids, json=json))
 
 
 def purge(
@@ -198,14 +204,16 @@ def purge(
     older_than: OlderThan = None,
     everything: All = False,
     force: Force = False,
+    json: Json = False,
 ) -> int:
     """Throw dead letters away for good."""
     which = _which(ids, queue, task, reason, fingerprint, older_than)
     _refuse_nothing(which, everything)
     confirm(session.out, f"Throw away {_described(which)}?", force=force)
     count = _letters(session).purge(**which)
-    session.out.line(f"{count} thrown away")
-    return _code(session, ids, count)
+    deed = Deed(session, "purged", ids, json=json)
+    _miss(deed, ids, count)
+    return deed.report(f"{count} thrown away", count=count)
 
 
 COMMANDS = {
@@ -261,27 +269,27 @@ def _described(which: Which) -> str:
     return f"the dead letters {', '.join(parts)}"
 
 
-def _requeue(session: Session, letters: AppDeadLetters, which: Which, ids: Sequence[str]) -> int:
+def _requeue(letters: AppDeadLetters, which: Which, ids: Sequence[str], deed: Deed) -> int:
     done = letters.requeue(**which)
     for error in done.refused:
-        session.out.stderr.write(f"faena: {error}\n")
+        deed.error(str(error))
     for workflow, tasks in done.workflows.items():
-        session.out.remark(f"workflow {workflow} runs again from {', '.join(tasks)}")
+        deed.details[workflow] = {"runs_again_from": list(tasks)}
+        deed.remark(f"workflow {workflow} runs again from {', '.join(tasks)}")
     for task_id, workflow in done.lost:
-        session.out.stderr.write(f"faena: task {task_id} cannot run: its workflow {workflow} was forgotten\n")
+        deed.error(f"task {task_id} cannot run: its workflow {workflow} was forgotten")
     for task_id in done.stale:
-        session.out.remark(f"task {task_id} has been run again by its workflow since; its dead letter was thrown away")
-    session.out.line(f"{done.count} put back")
-    if done.refused or done.lost:
-        return 1
-    return _code(session, ids, done.count + len(done.stale))
+        deed.remark(f"task {task_id} has been run again by its workflow since; its dead letter was thrown away")
+    if not deed.has_failed:
+        _miss(deed, ids, done.count + len(done.stale))
+    return deed.report(f"{done.count} put back", count=done.count)
 
 
-def _code(session: Session, ids: Sequence[str], count: int) -> int:
+def _miss(deed: Deed, ids: Sequence[str], count: int) -> None:
+    """Say that some of those that were named are no dead letters."""
     if len(ids) > count:
-        session.out.remark(f"{len(ids) - count} of the {len(ids)} named were not among the dead letters")
-        return 1
-    return 0
+        deed.remark(f"{len(ids) - count} of the {len(ids)} named were not among the dead letters")
+        deed.has_failed = True
 
 
 def _read_json(option: str, text: str, kind: type) -> Any:

@@ -13,6 +13,7 @@ from faena._lib.arguments import Argument, Option
 from faena._lib.arguments.convert import to_seconds
 from faena._lib.drive import run
 from faena.app.limits import AppLimits, family_for
+from faena.cli.deed import Deed
 from faena.cli.options import Json
 from faena.cli.output import ago
 from faena.cli.session import Session
@@ -54,7 +55,7 @@ def list_limits(session: Session, *, json: Json = False) -> int:
     return 0
 
 
-def set_limit(session: Session, name: Name, *, rate: Rate = "", concurrency: Concurrency = "") -> int:
+def set_limit(session: Session, name: Name, *, rate: Rate = "", concurrency: Concurrency = "", json: Json = False) -> int:
     """Let another rate or concurrency be in force for all workers, at once; it goes before what the code says."""
     if not rate and not concurrency:
         raise UsageError("say what to set: --rate 10/s, --concurrency 3, or both")
@@ -64,34 +65,41 @@ def set_limit(session: Session, name: Name, *, rate: Rate = "", concurrency: Con
         rate=UNSET if not rate else None if rate == "none" else rate,
         concurrency=_number(concurrency),
     )
-    session.out.remark(f"{family_for(name)}: {_text(terms)}; undo it with: faena limits reset {name}")
-    _remark_on_unknown(session, [name])
-    return 0
+    deed = Deed(session, "set", [name], json=json)
+    deed.details[name] = terms_as_dict(terms)
+    deed.remark(f"{family_for(name)}: {_text(terms)}; undo it with: faena limits reset {name}")
+    _remark_on_unknown(session, [name], deed)
+    return deed.report()
 
 
-def reset(session: Session, names: Names) -> int:
+def reset(session: Session, names: Names, *, json: Json = False) -> int:
     """Let what the code says be in force again."""
+    deed = Deed(session, "reset", names, json=json)
     for name in names:
         terms = _limits(session).reset(name)
-        session.out.remark(f"{family_for(name)}: {_text(terms)}")
-    return 0
+        deed.details[name] = terms_as_dict(terms)
+        deed.remark(f"{family_for(name)}: {_text(terms)}")
+    return deed.report()
 
 
-def pause(session: Session, names: Names) -> int:
+def pause(session: Session, names: Names, *, json: Json = False) -> int:
     """Let nothing more of these tasks begin, on any worker, until they are resumed; sending goes on."""
+    deed = Deed(session, "paused", names, json=json)
     for name in names:
-        _limits(session).pause(name)
-        session.out.remark(f"{family_for(name)} is paused; go on with: faena limits resume {name}")
-    _remark_on_unknown(session, names)
-    return 0
+        deed.details[name] = terms_as_dict(_limits(session).pause(name))
+        deed.remark(f"{family_for(name)} is paused; go on with: faena limits resume {name}")
+    _remark_on_unknown(session, names, deed)
+    return deed.report()
 
 
-def resume(session: Session, names: Names) -> int:
+def resume(session: Session, names: Names, *, json: Json = False) -> int:
     """Let these tasks begin again."""
+    deed = Deed(session, "resumed", names, json=json)
     for name in names:
         terms = _limits(session).resume(name)
-        session.out.remark(f"{family_for(name)} is running: {_text(terms)}")
-    return 0
+        deed.details[name] = terms_as_dict(terms)
+        deed.remark(f"{family_for(name)} is running: {_text(terms)}")
+    return deed.report()
 
 
 def why(session: Session, task_id: Annotated[str, Argument("Id of a task.")], *, json: Json = False) -> int:
@@ -142,21 +150,29 @@ def open_breaker(
     pause: Annotated[
         float | None, Option("--for", metavar="TIME", convert=to_seconds, help="Such as 10m. Default: as it is declared.")
     ] = None,
+    json: Json = False,
 ) -> int:
     """Hold a task back as if it had failed too often: after the pause it is tried again."""
     standing = session.connected_app.breakers.open(task, pause)
-    session.out.remark(f"{task} is held back for {ago(standing.pause_s)}; undo it with: faena limits close-breaker {task}")
-    return 0
+    deed = Deed(session, "opened", [task], json=json)
+    deed.details[task] = {**asdict(standing), "until_s": standing.until_s}
+    deed.remark(f"{task} is held back for {ago(standing.pause_s)}; undo it with: faena limits close-breaker {task}")
+    return deed.report()
 
 
 def close_breaker(
-    session: Session, tasks: Annotated[Sequence[str], Argument("Names of tasks, as `faena limits breakers` names them.")]
+    session: Session,
+    tasks: Annotated[Sequence[str], Argument("Names of tasks, as `faena limits breakers` names them.")],
+    *,
+    json: Json = False,
 ) -> int:
     """Let tasks go on that their circuit breakers hold back."""
+    deed = Deed(session, "closed", tasks, json=json)
     for task in tasks:
         was_open = session.connected_app.breakers.close(task)
-        session.out.remark(f"{task} goes on" if was_open else f"{task} was not held back by a circuit breaker")
-    return 0
+        deed.details[task] = {"was_open": was_open}
+        deed.remark(f"{task} goes on" if was_open else f"{task} was not held back by a circuit breaker")
+    return deed.report()
 
 
 COMMANDS = {
@@ -181,7 +197,12 @@ def refuse_rate(rate: str) -> None:
         raise UsageError(str(error)) from None
 
 
-def _remark_on_unknown(session: Session, names: Sequence[str]) -> None:
+def terms_as_dict(terms: Terms) -> dict[str, Any]:
+    """Return what a limit allows, for JSON."""
+    return {"rate_per_s": terms.rate_per_s, "concurrency": terms.concurrency, "paused": terms.is_paused}
+
+
+def _remark_on_unknown(session: Session, names: Sequence[str], deed: Deed) -> None:
     """Say which of them stand for no task, queue or limit that is known here: that is allowed, and mostly a slip."""
     app = session.any_app
     if not app.tasks:
@@ -190,7 +211,7 @@ def _remark_on_unknown(session: Session, names: Sequence[str]) -> None:
     known = {*map(family_for, app.tasks), *(f"{QUEUE}{queue}" for queue in app.default_queues()), *declared}
     for family in map(family_for, names):
         if family not in known:
-            session.out.remark(f"nothing called {family} is known here{did_you_mean(family, known)}")
+            deed.remark(f"nothing called {family} is known here{did_you_mean(family, known)}")
 
 
 def _limits(session: Session) -> AppLimits:
@@ -242,9 +263,7 @@ def _obstacle_as_dict(obstacle: Obstacle) -> dict[str, Any]:
 def _as_dict(status: LimitStatus) -> dict[str, Any]:
     return {
         "name": status.name,
-        "rate_per_s": status.terms.rate_per_s,
-        "concurrency": status.terms.concurrency,
-        "paused": status.terms.is_paused,
+        **terms_as_dict(status.terms),
         "running": status.running,
         "waiting": status.waiting,
         "declared": status.declared is not None,

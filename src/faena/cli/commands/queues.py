@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from faena._lib.arguments import Argument
 from faena._lib.drive import run
+from faena.cli.deed import Deed
 from faena.cli.options import Json, Limit
 from faena.cli.output import ago
 from faena.cli.session import Session
@@ -101,25 +102,27 @@ def show(
     return 0
 
 
-def pause(session: Session, names: Names) -> int:
+def pause(session: Session, names: Names, *, json: Json = False) -> int:
     """Hand out nothing more of these queues, to any worker, until they are resumed; sending goes on."""
     for name in names:
         _refuse_name(name)
     _refuse_unless_pausing(session)
+    deed = Deed(session, "paused", names, json=json)
     for name in names:
         run(session.link.broker.queues.pause(name))
-        session.out.remark(f"queue '{name}' is paused; go on with: faena queues resume {name}")
-    _remark_on_unknown(session, names)
-    return 0
+        deed.remark(f"queue '{name}' is paused; go on with: faena queues resume {name}")
+    _remark_on_unknown(session, names, deed)
+    return deed.report()
 
 
-def resume(session: Session, names: Names) -> int:
+def resume(session: Session, names: Names, *, json: Json = False) -> int:
     """Hand out messages of these queues again."""
     _refuse_unless_pausing(session)
+    deed = Deed(session, "resumed", names, json=json)
     for name in names:
         run(session.link.broker.queues.resume(name))
-        session.out.remark(f"queue '{name}' is running")
-    return 0
+        deed.remark(f"queue '{name}' is running")
+    return deed.report()
 
 
 COMMANDS = {"status": status, "show": show, "pause": pause, "resume": resume}
@@ -137,13 +140,13 @@ def _refuse_name(name: str) -> None:
         raise UsageError(refused)
 
 
-def _remark_on_unknown(session: Session, names: Sequence[str]) -> None:
+def _remark_on_unknown(session: Session, names: Sequence[str], deed: Deed) -> None:
     """Say which of them nobody takes from or declares: that is allowed, and mostly a slip."""
     known = {*session.any_app.default_queues(), *_consumers(session)}
     known |= {each.name for each in run(session.link.broker.queues.status()) if each.name not in names}
     for name in names:
         if name not in known:
-            session.out.remark(f"no queue '{name}' is declared, and no worker takes from it{did_you_mean(name, known)}")
+            deed.remark(f"no queue '{name}' is declared, and no worker takes from it{did_you_mean(name, known)}")
 
 
 def _consumers(session: Session) -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from faena._lib.arguments import Argument, Option
 from faena._lib.arguments.convert import to_seconds
 from faena.cli.confirm import confirm
+from faena.cli.deed import Deed
 from faena.cli.options import Force, Json
 from faena.cli.output import ago, shown
 from faena.cli.schedule_view import as_dict, moment_text, next_runs, timing_text
@@ -227,20 +228,22 @@ def edit(
     return _tell(session, standing, "edited", json=json)
 
 
-def pause(session: Session, names: Names) -> int:
+def pause(session: Session, names: Names, *, json: Json = False) -> int:
     """Let schedules tick no more until they are resumed."""
-    return _each(session, names, session.connected_app.schedules.pause, "paused")
+    return _each(session, names, session.connected_app.schedules.pause, "paused", json=json)
 
 
-def resume(session: Session, names: Names) -> int:
+def resume(session: Session, names: Names, *, json: Json = False) -> int:
     """Let schedules tick again, from now on: what came while they were paused does not run."""
-    return _each(session, names, session.connected_app.schedules.resume, "resumed")
+    return _each(session, names, session.connected_app.schedules.resume, "resumed", json=json)
 
 
-def run(session: Session, name: Name) -> int:
+def run(session: Session, name: Name, *, json: Json = False) -> int:
     """Run the task of a schedule now, besides its ticks; print the id of the task."""
-    session.out.line(session.connected_app.schedules.run(name).id)
-    return 0
+    deed = Deed(session, "run", [name], json=json)
+    task_id = session.connected_app.schedules.run(name).id
+    deed.details[name] = {"task_id": task_id}
+    return deed.report(task_id)
 
 
 def backfill(
@@ -280,22 +283,20 @@ def backfill(
     return 0
 
 
-def remove(session: Session, names: Names, *, force: Force = False) -> int:
+def remove(session: Session, names: Names, *, force: Force = False, json: Json = False) -> int:
     """Remove schedules. One that code declares comes back with the next worker that starts: pause it instead."""
     schedules = session.connected_app.schedules
     for name in names:
         schedules.get(name)
     what = f"schedule '{names[0]}'" if len(names) == 1 else f"{len(names)} schedules"
     confirm(session.out, f"Remove {what}?", force=force)
+    deed = Deed(session, "removed", names, json=json)
     for name in names:
         standing = schedules.get(name)
         schedules.remove(name)
         if standing.app:
-            session.out.remark(
-                f"'{name}' is declared by app '{standing.app}': it comes back with the next worker that starts"
-            )
-    session.out.line(f"{len(names)} removed")
-    return 0
+            deed.remark(f"'{name}' is declared by app '{standing.app}': it comes back with the next worker that starts")
+    return deed.report(f"{len(names)} removed")
 
 
 COMMANDS = {
@@ -365,8 +366,7 @@ def _tell(session: Session, standing: Standing, verb: str, *, json: bool) -> int
     return 0
 
 
-def _each(session: Session, names: Sequence[str], work: Any, verb: str) -> int:
+def _each(session: Session, names: Sequence[str], work: Any, done: str, *, json: bool) -> int:
     for name in names:
         work(name)
-    session.out.line(f"{len(names)} {verb}")
-    return 0
+    return Deed(session, done, names, json=json).report(f"{len(names)} {done}")

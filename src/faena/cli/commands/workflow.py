@@ -151,7 +151,7 @@ def retry(
             again = plan_rerun(workflow, nodes, numbers)
             session.connected_app.workflows.rerun(workflow, numbers)
         except WorkflowError as error:
-            session.out.stderr.write(f"faena: {error}\n")
+            session.out.complain(str(error))
             continue
         starts = [nodes[number] for number in (failed(nodes) if numbers is None else numbers)]
         done.append({"id": workflow, "from": [node.number for node in starts], "again": list(again)})
