@@ -23,7 +23,7 @@ Every method is a coroutine, but those of an adapter that was opened with io="bl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from msgspec import Struct
 
@@ -62,6 +62,7 @@ class Capabilities(Struct, frozen=True):
     dead_letters: bool = True
     cancels: bool = True  # a waiting message can be taken out by its id
     locates: bool = True  # it can say whether an id is in it
+    finds_all: bool = True  # where it locates: what it does not find is not in it
     browses: bool = True  # waiting messages can be listed without taking them
     pauses: bool = True
     limits: bool = False  # it holds back what is under limits
@@ -256,3 +257,15 @@ class Broker(Protocol):
     def consumer(self, holder: Holder, queues: Sequence[str], taking: Taking = USUAL) -> Consumer:
         """Return what receives from these queues. `taking` is the usual one unless capabilities say `orders` or `ages`."""
         ...
+
+
+def home_of(broker: Broker, queue: str) -> Broker:
+    """Return the broker that a queue lives on: this one, or one of several, which may not be open yet: ask what it can."""
+    of = getattr(broker, "home_of", None)
+    return broker if of is None else cast("Broker", of(queue))
+
+
+async def opened_home(broker: Broker, queue: str) -> Broker:
+    """Return the broker that a queue lives on, open."""
+    opened = getattr(broker, "opened_home", None)
+    return broker if opened is None else cast("Broker", await opened(queue))

@@ -64,6 +64,7 @@ class Faena:
     """One application: its tasks, its settings, its connections.
 
     `broker` and `backend` are URLs; with none of both, a SQLite file in the project's `.faena` folder is everything.
+    `brokers` are several, each with a name: `{"main": "redis://...", "bulk": "amqp://..."}`; see the guide on them.
     Further settings go by name, as in `app.conf`.
     """
 
@@ -74,6 +75,7 @@ class Faena:
         main: str | None = None,
         *,
         broker: str | None = None,
+        brokers: Mapping[str, Any] | None = None,
         backend: str | None = None,
         include: Iterable[str] = (),
         set_as_current: bool = True,
@@ -81,7 +83,7 @@ class Faena:
     ) -> None:
         self.main = main
         self.clock: Callable[[], float] = time.time  # unix seconds; tests put their own in its place
-        given = {"broker_url": broker, "result_backend": backend, "include": list(include) or None}
+        given = {"broker_url": broker, "brokers": brokers, "result_backend": backend, "include": list(include) or None}
         self.conf = Settings({**{key: value for key, value in given.items() if value is not None}, **settings})
         self.tasks = Registry(main or "faena")
         self.links = Links(self.conf)
@@ -472,7 +474,7 @@ class Faena:
     def sender(self) -> Sender:
         """What is the same for all messages; made anew when settings have changed."""
         if self._sender is None or self._sender_revision != self.conf.revision:
-            self._sender = sender_of(self.conf, self.codecs, self.tasks)
+            self._sender = sender_of(self.conf, self.codecs, self.tasks, self.links.homes)
             self._sender_revision = self.conf.revision
         return self._sender
 
@@ -520,6 +522,10 @@ class Faena:
                 check_errback(errback, self.tasks, tells_failure=False)
         request = current_request.get()
         message = build_message(call, self.sender, now_s=self.clock(), new_id=new_id(), parent=request)
+        if message.lane is not None and (homes := self.links.homes) is not None:
+            from faena.app.homes import refuse_unlimited
+
+            refuse_unlimited(self.links, homes, message)
         if request is not None:
             request.children.append(message.id)
         return message

@@ -24,6 +24,7 @@ from faena._lib.deadline import deadline
 from faena._lib.drive import run
 from faena.app.links import Link
 from faena.app.publishing import check_size, patience_s, timeout_s
+from faena.broker import home_of, opened_home
 from faena.errors import BrokerUnavailable, NotSupported, PublishedInPart, QueueFull
 from faena.model.delivery import Bury, DeadReason, Delivery
 from faena.model.message import Message
@@ -140,8 +141,9 @@ class _Sending:
             try:
                 with deadline(self._began_s + (timeout_s(self._app.conf, self._options) or inf)):
                     broker = (await self._link()).broker
-                    if bounds and not broker.capabilities.bounds:
-                        raise cannot_bound(next(iter(bounds)), type(broker).__name__)
+                    for name in bounds:
+                        if not (home := home_of(broker, name)).capabilities.bounds:
+                            raise cannot_bound(name, type(home).__name__)
                     check_size(broker.capabilities.largest_message_bytes, messages)
                     ids = frozenset(await broker.offer(messages, bounds, whole=whole))
             except (BrokerUnavailable, PublishedInPart) as error:
@@ -167,10 +169,11 @@ class _Sending:
         from faena.engine.outcome import Revoked
 
         app, link = self._app, await self._link()
-        holder = await link.broker.leases.open_holder("drop-oldest", _LEASE_S)
-        consumer = link.broker.consumer(holder, [name])
+        home = await opened_home(link.broker, name)
+        holder = await home.leases.open_holder("drop-oldest", _LEASE_S)
+        consumer = home.consumer(holder, [name])
         try:
-            batch = await link.broker.queues.take_oldest(holder, name, count)
+            batch = await home.queues.take_oldest(holder, name, count)
             completer = Completer(app.codecs, app.sender, app.rules(), app.tasks, clock=app.clock)
             outcome = Revoked(f"was dropped: queue '{name}' was full (max_length={self._queues[name].max_length})")
             completions = [
@@ -187,7 +190,7 @@ class _Sending:
             return len(batch)
         finally:
             await consumer.close()
-            await link.broker.leases.recover(holder, {})
+            await home.leases.recover(holder, {})
 
     def _full(self, name: str) -> QueueFull | PublishedInPart:
         queue = self._queues[name]

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from faena._lib.drive import run
 from faena.app.links import Link
 from faena.app.publishing import apatiently, patiently
+from faena.broker import home_of
 from faena.errors import BrokerError, DuplicateCall, InvalidArguments, NotSupported, PublishedInPart
 from faena.model.claim import Claimant, OnConflict, Until
 from faena.model.delivery import Place
@@ -229,11 +230,13 @@ class _Sender:
         """Return whether the task that has a key is waiting, and whether it is over."""
         if claimant.is_parked:
             return False, False
-        if not link.broker.capabilities.locates:  # only what is kept of its end can tell that its claim was not released
+        can = link.broker.capabilities
+        place = (await link.broker.locate([claimant.task_id]))[0] if can.locates else None
+        if place is None and not (can.locates and can.finds_all):
+            # only what is kept of its end can tell that its claim was not released
             (record,) = await link.backend.read([claimant.task_id])
             is_over = claimant.until is Until.END and record is not None and record.is_terminal
-            return link.broker.capabilities.cancels, is_over
-        (place,) = await link.broker.locate([claimant.task_id])
+            return can.cancels and not can.locates, is_over
         if place not in (None, Place.DEAD, Place.HELD):
             return True, False
         if claimant.until is Until.WINDOW or (place is Place.HELD and claimant.until is Until.END):
@@ -247,7 +250,8 @@ class _Sender:
         journal, name = link.backend.journal, f"faena.replace/{message.id}"
         if not (await journal.park([Parked(message, name, time.time() + _REPLACES_IN_S)]))[0]:
             raise DuplicateCall(message.task, message.id, "has been revoked")
-        was_waiting = bool(await link.broker.cancel([message.id]))
+        home = home_of(link.broker, message.queue)
+        was_waiting = home.capabilities.cancels and bool(await link.broker.cancel([message.id]))
         if was_waiting:
             await link.broker.publish([message])
         await journal.unpark([message.id])
@@ -255,10 +259,11 @@ class _Sender:
 
 
 def _check_able(link: Link, wanted: Sequence[Wanted]) -> None:
-    if link.broker.capabilities.cancels or _is_joint(link):
+    if _is_joint(link):
         return
     for each in wanted:
-        if each.rule.on_conflict is OnConflict.REPLACE:
+        can = home_of(link.broker, each.message.queue).capabilities
+        if each.rule.on_conflict is OnConflict.REPLACE and not can.cancels:
             what = "debounce=" if each.rule.wait_s is not None else 'on_conflict="replace"'
             raise NotSupported(
                 f"{what} of task '{each.message.task}'", "this broker", "no waiting message can be taken out of it"

@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from faena.app.routing import declared_in, flow_in, queues_named_in, router_from
+from faena.app.routing import HomeCheck, declared_in, flow_in, queues_named_in, router_from
 from faena.codecs.registry import Codecs
 from faena.config.settings import Settings
 from faena.engine.rules import Rules
-from faena.model.queue import queues_of
+from faena.model.queue import Queue, queues_of
 from faena.tasks.call import Sender
 from faena.tasks.options import seconds
 from faena.tasks.task import Task
 
+if TYPE_CHECKING:
+    from faena.model.homes import Homes
 
-def sender_of(conf: Settings, codecs: Codecs, tasks: Mapping[str, Task[..., Any]]) -> Sender:
+
+def sender_of(conf: Settings, codecs: Codecs, tasks: Mapping[str, Task[..., Any]], homes: Homes | None = None) -> Sender:
     """Return what is the same for all messages."""
     queues = queues_of(conf.task_queues)
+    check = home_check(conf, homes, queues)
     return Sender(
         encoder=codecs,
         origin=f"{os.getpid()}@{os.uname().nodename}",
@@ -27,10 +31,28 @@ def sender_of(conf: Settings, codecs: Codecs, tasks: Mapping[str, Task[..., Any]
         default_queue=conf.task_default_queue,
         default_priority=conf.task_default_priority,
         zone=_zone(conf.timezone),
-        route=router_from(conf.task_routes, queues),
+        route=router_from(conf.task_routes, queues, check),
         declared=declared_in(queues, conf.task_create_missing_queues),
         flow=flow_in(tasks, conf.task_default_rate_limit, queues),
+        check_home=check,
     )
+
+
+def home_check(conf: Settings, homes: Homes | None, queues: Mapping[str, Queue]) -> HomeCheck:
+    """Return what raises ConfigurationError where a queue does not live on a broker that is named beside it."""
+
+    def check(queue: str, broker: str, who: str = "task_routes") -> None:
+        if homes is not None:
+            homes.check(queue, broker, who)
+        else:
+            from faena.model.homes import check_name
+
+            check_name(broker, tuple(conf.brokers), who)
+
+    for queue in queues.values() if homes is None else ():  # several have looked at theirs
+        if queue.broker is not None:
+            check(queue.name, queue.broker, f"queue '{queue.name}'")
+    return check
 
 
 def rules_of(conf: Settings, hostname: str) -> Rules:

@@ -11,6 +11,7 @@ import msgspec
 from faena._lib.drive import run
 from faena.app.breakers import standing_breakers
 from faena.app.links import Link
+from faena.broker import opened_home
 from faena.config.secrets import mask_text
 from faena.model.control import Order, OrderKind, RevokeRule
 from faena.model.delivery import Found, Place, QueueStatus
@@ -74,19 +75,21 @@ async def _facts(app: Faena, link: Link, task_id: str) -> Facts:
         await _obstacles(link, task_id, found),
         (await standing_breakers(link)).get(message.task) if message is not None else None,
         place=_place(app),
-        locates=broker.capabilities.locates,
+        locates=broker.capabilities.locates and broker.capabilities.finds_all,
     )
     return msgspec.structs.replace(facts, workers=await _workers(app, link, task_id, facts.task))
 
 
 def _place(app: Faena) -> str:
-    return " and ".join(dict.fromkeys(mask_text(url) for url in app.links.urls()))
+    urls = [url for url, _ in app.links.places().values()] + [app.links.urls()[1]]
+    return " and ".join(dict.fromkeys(map(mask_text, urls)))
 
 
 async def _queue(link: Link, message: Message | None) -> QueueStatus | None:
     if message is None:
         return None
-    return next((each for each in await link.broker.queues.status() if each.name == message.queue), None)
+    found = await (await opened_home(link.broker, message.queue)).queues.status()
+    return next((each for each in found if each.name == message.queue), None)
 
 
 async def _rule(link: Link, message: Message | None) -> Order | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from faena._lib.drive import run
+from faena.broker import home_of
 from faena.errors import NotSupported
 from faena.model.delivery import Place
 from faena.model.message import Message
@@ -90,7 +91,7 @@ async def delayed(link: Link, limit: int) -> list[Message]:
         raise NotSupported("listing delayed tasks", "this broker", "it shows no messages before it hands them out")
     found: list[Message] = []
     for status in await broker.queues.status():
-        if status.delayed:
+        if status.delayed and home_of(broker, status.name).capabilities.browses:
             listed = await broker.queues.browse(
                 status.name, limit, offset=status.waiting + status.limited
             )  # these stand before them

@@ -11,15 +11,18 @@ import threading
 import weakref
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 from faena._lib.drive import run
 from faena.backend import Backend, Watch
 from faena.broker import Broker
 from faena.config.secrets import mask_text
 from faena.config.settings import Settings
-from faena.errors import ConfigurationError, did_you_mean
+from faena.errors import ConfigurationError, InvalidSetting, did_you_mean
 from faena.types import Io
+
+if TYPE_CHECKING:
+    from faena.model.homes import Homes
 
 _REDIS = ("redis", "rediss", "unix", "valkey", "valkeys")
 _RABBITMQ = ("amqp", "amqps")
@@ -58,6 +61,7 @@ class Links:
         self._local = threading.local()
         self._by_loop: weakref.WeakKeyDictionary[Any, Link] = weakref.WeakKeyDictionary()
         self._all: weakref.WeakSet[_Held] = weakref.WeakSet()
+        self._homes: tuple[int, Homes | None] | None = None  # at which revision of the settings
 
     @property
     def conf(self) -> Settings:
@@ -66,18 +70,72 @@ class Links:
     def urls(self) -> tuple[str, str]:
         """Return the URLs of broker and backend as they are in force."""
         conf = self._conf
-        broker = conf.broker_url or self._embedded_url()
+        if conf.brokers:
+            places = self.places()
+            broker, _ = next(iter(places.values())) if self.homes is None else places[self.homes.default]
+        else:
+            broker = conf.broker_url or self._embedded_url()
         return broker, conf.result_backend or broker
+
+    @property
+    def homes(self) -> Homes | None:
+        """Say on which broker each queue lives; None where there is only one. Raises ConfigurationError."""
+        conf = self._conf
+        if self._homes is None or self._homes[0] != conf.revision:
+            found = None
+            if len(conf.brokers) > 1:
+                from faena.app.homes import homes_in  # which only those who have several pay for
+
+                found = homes_in(conf)
+            self._homes = conf.revision, found
+        return self._homes[1]
+
+    def places(self) -> dict[str, tuple[str, Mapping[str, object]]]:
+        """Return the URL and the options of each broker by name; that of `broker_url` has the name ''."""
+        conf = self._conf
+        if not conf.brokers:
+            return {"": (self.urls()[0], conf.broker_transport_options)}
+        if conf.broker_url:
+            raise InvalidSetting(
+                "brokers", sorted(conf.brokers), "broker_url is set, too "
+                f"({conf.source_of('broker_url')}): name each broker in `brokers`, or the only one in broker_url"
+            )  # fmt: skip
+        return {
+            name: (said, conf.broker_transport_options)
+            if isinstance(said, str)
+            else (said["url"], said.get("options", conf.broker_transport_options))
+            for name, said in conf.brokers.items()
+        }
 
     def connect(self, io: Io) -> Link:
         """Return a new link, not yet open. Raises ConfigurationError: nothing serves such a URL."""
-        broker_url, backend_url = self.urls()
+        if self.homes is not None:
+            from faena.brokers.several import SeveralBrokers
+
+            broker: Broker = SeveralBrokers(self.homes, {name: self.broker(io, name) for name in self.homes.names}, io)
+        else:
+            broker = self.broker(io)
+        return Link(broker, self.backend(io))
+
+    def broker(self, io: Io, name: str | None = None) -> Broker:
+        """Return a new connection to the broker of that name, or to the only one."""
+        places = self.places()
+        url, options = next(iter(places.values())) if name is None else places[name]
+        return connected("faena.brokers", url, io, options)  # type: ignore[no-any-return]
+
+    def backend(self, io: Io) -> Backend:
+        """Return a new connection to the backend."""
+        _, backend_url = self.urls()
+        return connected("faena.backends", backend_url, io, self.backend_options())  # type: ignore[no-any-return]
+
+    def backend_options(self) -> Mapping[str, object]:
+        """Return the options of the backend's adapter: those of the broker, where nobody says where the backend is."""
         conf = self._conf
-        broker = adapter_for("faena.brokers", broker_url).connect(broker_url, io=io, options=conf.broker_transport_options)
-        own_options = conf.result_backend_transport_options
-        options = own_options if conf.result_backend or own_options else conf.broker_transport_options
-        backend = adapter_for("faena.backends", backend_url).connect(backend_url, io=io, options=options)
-        return Link(cast("Broker", broker), cast("Backend", backend))
+        own = conf.result_backend_transport_options
+        if conf.result_backend or own:
+            return own
+        places = self.places()
+        return next(iter(places.values()))[1] if self.homes is None else places[self.homes.default][1]
 
     def blocking(self) -> Link:
         """Return this thread's link, open."""
@@ -138,6 +196,11 @@ class _Held:
 
     def __init__(self, link: Link) -> None:
         self.link = link
+
+
+def connected(group: str, url: str, io: Io, options: Mapping[str, object]) -> Any:
+    """Return a new connection of the adapter for a URL, not yet open."""
+    return adapter_for(group, url).connect(url, io=io, options=options)
 
 
 def adapter_for(group: str, url: str) -> Any:

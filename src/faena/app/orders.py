@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from msgspec import to_builtins
 
 from faena.app.links import Link
+from faena.broker import home_of
 from faena.errors import FaenaError
 from faena.model.control import Order, OrderKind, RevokeRule
 from faena.model.message import Message
@@ -38,6 +39,9 @@ async def end_waiting(link: Link, rule: RevokeRule, end: Callable[[Sequence[Mess
     if not (broker.capabilities.cancels and broker.capabilities.browses):
         return count
     for status in await broker.queues.status():
+        can = home_of(broker, status.name).capabilities
+        if not (can.cancels and can.browses):
+            continue
         ids: list[str] = []
         for offset in range(0, _MOST_LOOKED_AT, _PAGE):
             page = await broker.queues.browse(status.name, _PAGE, offset)

@@ -96,15 +96,19 @@ class AppResults:
 
 
 async def _is_known(link: Link, task_id: str) -> bool | None:
-    if not link.broker.capabilities.locates:
+    can = link.broker.capabilities
+    if not can.locates:
         return None
     if (await link.broker.locate([task_id]))[0] is not None:
         return True
     workflow, _, number = task_id.rpartition(".")  # of a node that waits for others, no message stands anywhere
+    unknown = False if can.finds_all else None
     if not workflow or not number.isdigit():
-        return False
+        return unknown
     nodes = await link.backend.workflows.nodes(workflow, [int(number)])
-    return bool(nodes) and nodes[0].standing.state in UNENDED_STATES  # of one that has ended, the result was forgotten
+    if not nodes:
+        return unknown
+    return nodes[0].standing.state in UNENDED_STATES  # of one that has ended, the result was forgotten
 
 
 def _seen(records: Iterable[ResultRecord | None], pending: set[str]) -> Iterator[ResultRecord]:

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from faena.tasks.task import Task
 
 Route: TypeAlias = Callable[[Call], Mapping[str, Any]]
+HomeCheck: TypeAlias = Callable[[str, str], None]
+"""Takes a queue and the broker that a route names beside it; raises ConfigurationError where it lives on another."""
 
 _ALLOWED = frozenset(
     {"queue", "priority", "serializer", "expires", "ignore_result", "result_expires", "time_limit", "soft_time_limit",
-     "headers", "when_full"}
+     "headers", "when_full", "broker"}
 )  # fmt: skip
 _OF_EXCHANGES = frozenset(
     {"exchange", "exchange_type", "routing_key", "delivery_mode", "immediate", "mandatory", "compression"}
@@ -30,16 +32,16 @@ _OF_EXCHANGES = frozenset(
 """What Celery's routes may say besides: beside a queue it changes nothing, without one it has to find a declared queue."""
 
 
-def router_from(routes: Any, queues: Mapping[str, Queue]) -> Route | None:
+def router_from(routes: Any, queues: Mapping[str, Queue], check: HomeCheck | None = None) -> Route | None:
     """Compile `task_routes`: a mapping from name, glob or compiled pattern to options, a function, or a list of those.
 
     A function is called with (name, args, kwargs, options) and returns options, a queue's name, or None. `queues` are the
-    declared ones: a route may name one by its exchange and routing key.
+    declared ones: a route may name one by its exchange and routing key. `check` looks at those that name a broker, too.
     Raises InvalidSetting.
     """
     if not routes:
         return None
-    return partial(_first_of, list(_Reader(queues).steps(routes)))
+    return partial(_first_of, list(_Reader(queues, check).steps(routes)))
 
 
 def mind_bounds(messages: Iterable[Message], declared: Declared) -> bool:
@@ -68,10 +70,20 @@ def flow_in(tasks: Mapping[str, Task[..., Any]], default_rate: Any, queues: Mapp
 def queues_named_in(routes: Any, queues: Mapping[str, Queue]) -> Sequence[str]:
     """Return the queues that routes name; functions cannot be asked."""
     if isinstance(routes, Mapping):
-        options = [_Reader(queues).options_of(value) for value in routes.values()]
-        return [option["queue"] for option in options if option.get("queue")]
+        return [options["queue"] for options in _Reader(queues).all_of(routes) if options.get("queue")]
     if isinstance(routes, list | tuple):
         return [queue for part in routes for queue in queues_named_in(_as_mapping(part), queues)]
+    return []
+
+
+def homes_named_in(routes: Any, queues: Mapping[str, Queue]) -> list[tuple[str, str]]:
+    """Return the queues beside which routes name a broker, with that; functions cannot be asked."""
+    if isinstance(routes, Mapping):
+        found: list[tuple[str, str]] = []
+        _Reader(queues, lambda queue, broker: found.append((queue, broker))).all_of(routes)
+        return found
+    if isinstance(routes, list | tuple):
+        return [pair for part in routes for pair in homes_named_in(_as_mapping(part), queues)]
     return []
 
 
@@ -86,8 +98,11 @@ def _first_of(steps: Sequence[Route], call: Call) -> Mapping[str, Any]:
 class _Reader:
     """Reads routes; knows the queues that are declared."""
 
-    def __init__(self, queues: Mapping[str, Queue]) -> None:
-        self._queues = queues
+    def __init__(self, queues: Mapping[str, Queue], check: HomeCheck | None = None) -> None:
+        self._queues, self._check = queues, check
+
+    def all_of(self, routes: Mapping[Any, Any]) -> list[dict[str, Any]]:
+        return [self.options_of(value) for value in routes.values()]
 
     def steps(self, routes: Any) -> Iterable[Route]:
         routes = _as_mapping(routes)
@@ -125,7 +140,7 @@ class _Reader:
         if isinstance(value, str):
             return {"queue": value}
         if isinstance(value, Queue):
-            return {"queue": value.name}
+            value = {"queue": value}
         if not isinstance(value, Mapping):
             raise InvalidSetting("task_routes", value, "a route is a queue, or a mapping of options")
         for name in value:
@@ -133,10 +148,16 @@ class _Reader:
                 hint = did_you_mean(str(name), _ALLOWED) or f"; it says a queue, or some of {', '.join(sorted(_ALLOWED))}"
                 raise InvalidSetting("task_routes", value, f"a route has no option '{name}'{hint}")
         found = {name: each for name, each in value.items() if name in _ALLOWED}
-        if isinstance(found.get("queue"), Queue):
-            found["queue"] = found["queue"].name
+        broker = found.pop("broker", None)
+        if isinstance(queue := found.get("queue"), Queue):
+            found["queue"], broker = queue.name, broker or queue.broker
         if "queue" not in found and (value.get("exchange") or value.get("routing_key")):
             found["queue"] = self._queue_bound_to(value)
+        if broker is not None:
+            if "queue" not in found:
+                raise InvalidSetting("task_routes", value, "a queue lives on a broker: name the queue beside it")
+            if self._check is not None:
+                self._check(found["queue"], broker)
         return found
 
     def _queue_bound_to(self, route: Mapping[str, Any]) -> str:

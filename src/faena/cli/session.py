@@ -33,6 +33,8 @@ class Session:
         self.named_app = app
         given = {"broker_url": broker, "result_backend": result_backend}
         self.overrides: dict[str, Any] = {name: value for name, value in given.items() if value}
+        if broker:
+            self.overrides["brokers"] = {}  # the one that is named takes the place of all
         self.out = Output(is_quiet=quiet)
 
     @cached_property

@@ -42,6 +42,20 @@ def _refuse_bad_queues(declared: Any) -> str | None:
     return None
 
 
+def _refuse_bad_brokers(brokers: Mapping[str, Any]) -> str | None:
+    for name, said in brokers.items():
+        if not name.isprintable() or not name or "," in name:
+            return f"a broker is named by a printable text without a comma, not {name!r}"
+        url = said.get("url") if isinstance(said, Mapping) else said
+        if not isinstance(url, str) or not url:
+            return f"of broker '{name}' a URL is expected, or a mapping of 'url' and 'options'"
+        if isinstance(said, Mapping):
+            options = said.get("options", {})
+            if said.keys() - {"url", "options"} or not isinstance(options, Mapping):
+                return f"of broker '{name}' a mapping says 'url', and 'options', which is a mapping, too"
+    return None
+
+
 def _refuse_bad_rate(rate: str | float) -> str | None:
     from faena.model.limit import parse_rate  # the same
 
@@ -94,8 +108,16 @@ class Settings(Layered):
     broker_url: str | None = setting(
         None,
         secret=True,
-        formerly=("BROKER_URL", "BROKER_HOST", "CELERY_BROKER_URL"),
+        formerly=("BROKER", "BROKER_URL", "BROKER_HOST", "CELERY_BROKER_URL"),
         text="Where messages are kept until a worker takes them. None: the file `.faena/faena.db` in the project's folder.",
+    )
+    brokers: Mapping[str, Any] = setting(
+        {},
+        secret=True,
+        check=_refuse_bad_brokers,
+        text="Several brokers in the place of `broker_url`, each with a name of its own: its URL, or a mapping of `url` "
+        "and `options`. A queue lives on the one that `task_queues` or `task_routes` says; all others live on 'default' if "
+        "one is called so, else on the first.",
     )
     broker_transport_options: Mapping[str, Any] = setting(
         {}, secret=True, formerly=("BROKER_TRANSPORT_OPTIONS",), text="Options of the broker's adapter."

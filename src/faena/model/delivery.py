@@ -42,6 +42,7 @@ class Delivery(Struct, frozen=True, gc=False):
     verdict: Verdict | None = None  # the last one, where its last holder did not settle it
     redelivered_at_s: float | None = None
     input: Input | None = None  # what a node of a workflow is given of those before it, once it was read
+    source: str = ""  # where an app has several brokers: the name of the one that it came from
 
 
 class Malformed(Struct, frozen=True):
@@ -51,6 +52,7 @@ class Malformed(Struct, frozen=True):
     queue: str
     raw: bytes
     reason: str
+    source: str = ""  # as of a delivery
 
 
 def counts_of(batch: Iterable[Delivery | Malformed]) -> Counter[str]:
@@ -105,6 +107,7 @@ class DeadLetter(Struct, frozen=True):
     crashes: int
     message: Message | None  # None: malformed, see `raw`
     raw: bytes = b""
+    broker: str = ""  # its name, where there are several
 
 
 class QueueStatus(Struct, frozen=True):
@@ -119,6 +122,7 @@ class QueueStatus(Struct, frozen=True):
     oldest_waiting_at_s: float | None = None
     is_exact: bool = True  # False: the broker counts roughly
     limited: int = 0  # wait in lanes, for what their limits allow
+    broker: str = ""  # its name, where there are several
 
 
 class Place(StrEnum):

@@ -28,7 +28,7 @@ class Queue:
     """
 
     __slots__ = (
-        "ageing_s", "broadcast", "concurrency", "exchange", "max_length", "message_ttl_s", "name", "rate_limit",
+        "ageing_s", "broadcast", "broker", "concurrency", "exchange", "max_length", "message_ttl_s", "name", "rate_limit",
         "routing_key", "spill_to", "weight", "when_full",
     )  # fmt: skip
 
@@ -42,6 +42,7 @@ class Queue:
     message_ttl_s: float | None
     rate_limit: str | float | None
     concurrency: int | None
+    broker: str | None
     exchange: str
     routing_key: str
 
@@ -60,6 +61,7 @@ class Queue:
         message_ttl: float | str | timedelta | None = None,
         rate_limit: str | float | None = None,
         concurrency: int | None = None,
+        broker: str | None = None,
     ) -> None:
         """Declare a queue.
 
@@ -71,6 +73,7 @@ class Queue:
         `message_ttl`: how long a message may wait, where the call says no `expires`.
         `rate_limit`, `concurrency`: so many of its tasks begin in a time ("100/m"), and run at once, over all workers.
         `broadcast`: each worker that takes from it runs every message once.
+        `broker`: the name of the one of the app's `brokers` that it lives on; None: the default one.
         Raises InvalidQueue.
         """
         reason = refused_name(name)
@@ -83,7 +86,7 @@ class Queue:
         values = {
             "name": name, "max_length": max_length, "when_full": when_full, "spill_to": spill_to, "broadcast": broadcast,
             "ageing_s": ageing_s, "weight": weight, "message_ttl_s": message_ttl_s,
-            "rate_limit": rate_limit, "concurrency": concurrency,
+            "rate_limit": rate_limit, "concurrency": concurrency, "broker": broker,
             "exchange": _exchange_name(exchange), "routing_key": routing_key or name,
         }  # fmt: skip
         for field, value in values.items():
@@ -185,6 +188,8 @@ def _refused(queue: Queue) -> str | None:
         return f"concurrency is a whole number of 1 or more, not {queue.concurrency!r}; to stop a queue, pause it"
     if queue.rate_limit is not None and (reason := _refused_rate(queue.rate_limit)):
         return reason
+    if queue.broker is not None and not _is_name(queue.broker):
+        return f"broker is the name of one of the app's brokers, not {queue.broker!r}"
     if queue.broadcast and queue.max_length is not None:
         return "a broadcast queue has no max_length: its copies wait for one worker each"
     if queue.broadcast and queue.ageing_s is not None:
@@ -200,6 +205,10 @@ def _refused_rate(rate: Any) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _is_whole(value: Any) -> bool:
@@ -234,6 +243,7 @@ _OPTIONS = frozenset(
         "message_ttl",
         "rate_limit",
         "concurrency",
+        "broker",
     }
 )
 _WITHOUT_EFFECT = frozenset(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from faena.app.links import Link
+from faena.broker import opened_home
 from faena.engine.attempt import Ended
 from faena.engine.completion import Completer, FourSteps
 from faena.engine.outcome import Revoked
@@ -46,8 +47,9 @@ class Copies:
 
     async def _end(self, link: Link, queue: str) -> int:
         app, now_s = self._app, self._app.clock()
-        holder = await link.broker.leases.open_holder("scheduler", _LEASE_S)
-        consumer = link.broker.consumer(holder, [queue])
+        home = await opened_home(link.broker, queue)
+        holder = await home.leases.open_holder("scheduler", _LEASE_S)
+        consumer = home.consumer(holder, [queue])
         try:
             batch: Sequence[Delivery | Malformed] = await consumer.receive(_AT_ONCE, 0.0)
             over = [item for item in batch if isinstance(item, Delivery) and _is_over(item, now_s)]
@@ -63,7 +65,7 @@ class Copies:
             return len(over)
         finally:
             await consumer.close()
-            await link.broker.leases.recover(holder, {})
+            await home.leases.recover(holder, {})
 
 
 def _is_over(item: Delivery, now_s: float) -> bool:

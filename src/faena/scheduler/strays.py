@@ -54,7 +54,8 @@ class Strays:
 
     async def look(self, link: Link) -> int:
         """Look, if it is time to; return how many steps have failed for it."""
-        if time.monotonic() < self._next_s or not link.broker.capabilities.locates:
+        can = link.broker.capabilities
+        if time.monotonic() < self._next_s or not (can.locates and can.finds_all):
             return 0
         self._next_s = time.monotonic() + self._every_s
         self._looks += 1

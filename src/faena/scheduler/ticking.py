@@ -144,7 +144,8 @@ async def _running(link: Link, due: Sequence[Standing], now_s: float) -> set[str
         return set()
     records = await link.backend.read(ids)
     waiting = {record.id for record in records if record is not None and record.state == State.WAITING}
-    if not link.broker.capabilities.locates:
+    can = link.broker.capabilities
+    if not (can.locates and can.finds_all):
         return {
             each.last_id
             for each, record in zip(asked, records, strict=True)

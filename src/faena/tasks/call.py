@@ -51,6 +51,7 @@ class Sender(Struct, frozen=True):
     route: Callable[[Call], Mapping[str, Any]] | None = None  # task_routes
     declared: Declared | None = None  # None: nothing is said of queues that a sender has to mind
     flow: Flow | None = None  # limits; None: there are none
+    check_home: Callable[[str, str], None] | None = None  # raises where a queue does not live on a broker that is named
 
 
 def build_message(call: Call, sender: Sender, *, now_s: float, new_id: str, parent: Request | None) -> Message:
@@ -73,7 +74,7 @@ def build_message(call: Call, sender: Sender, *, now_s: float, new_id: str, pare
             root_id=root_id, parent_id=parent_id, origin=sender.origin, lane=lane,
         )  # fmt: skip
         return message if sender.declared is None else _minded(message, sender.declared)
-    queue = _checked_queue(call.task, options.get("queue") or sender.default_queue)
+    queue = _checked_queue(call.task, options.get("queue") or sender.default_queue, sender)
     message = Message(
         id=_checked_id(call.task, options.get("task_id")) or new_id,
         task=call.task,
@@ -174,10 +175,12 @@ def _checked_id(task: str, task_id: Any) -> str | None:
     return task_id
 
 
-def _checked_queue(task: str, queue: Any) -> str:
+def _checked_queue(task: str, queue: Any, sender: Sender) -> str:
     if type(queue) is str and len(queue) <= 200 and "\0" not in queue and "," not in queue:
         return queue
     if isinstance(queue, Queue):
+        if queue.broker is not None and sender.check_home is not None:
+            sender.check_home(queue.name, queue.broker)
         return queue.name
     if reason := refused_name(queue):
         raise InvalidArguments(task, reason)

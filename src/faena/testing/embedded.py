@@ -21,10 +21,13 @@ def in_memory(app: Faena, clock: Clock | None = None, settings: Mapping[str, Any
     Whatever settings the app has stay in force but for its URLs; `settings` go before them.
     """
     url = f"memory://test-{new_id()}"
+    brokers = {name: f"{url}-{name}" for name in app.conf.brokers}  # each of several has its own
+    main = url if not brokers else brokers[app.links.homes.default if app.links.homes is not None else next(iter(brokers))]
     options = {"clock": clock} if clock is not None else {}
     values = {
-        "broker_url": url,
-        "result_backend": url,
+        "broker_url": None if brokers else url,
+        "brokers": brokers,
+        "result_backend": main,
         "broker_transport_options": options,
         "result_backend_transport_options": options,
         "task_always_eager": False,
@@ -34,14 +37,16 @@ def in_memory(app: Faena, clock: Clock | None = None, settings: Mapping[str, Any
     with app.conf.overridden(values, "faena.testing"):
         app.links.forget()
         app.clock = clock if clock is not None else own_clock
-        silence = clock.listen(state_for(url, options).time_moved) if clock is not None else None
+        urls = list(brokers.values()) or [url]
+        listening = [clock.listen(state_for(each, options).time_moved) for each in urls] if clock is not None else []
         try:
             if not app.declared.is_empty:
                 run(Declarer(app).keep(app.links.blocking(), at_once=True))  # its intervals begin now
             yield app
         finally:
-            if silence is not None:
+            for silence in listening:
                 silence()
             app.clock = own_clock
             app.links.forget()
-            forget(url)
+            for each in urls:
+                forget(each)

@@ -44,7 +44,7 @@ def chosen(app: Faena, named: Sequence[str], excluded: Sequence[str]) -> Choice:
     ageing_s = {name: queue.ageing_s for name, queue in declared.items() if queue.ageing_s is not None}
     taking = Taking(order, weights, ageing_s)  # of all that are declared: others may be added to it later
     bounded = [name for name, queue in declared.items() if queue.max_length is not None]
-    _check_broker(app, taking.among(queues), bounded)
+    _check_brokers(app, queues, taking, bounded)
     return Choice(queues, taking)
 
 
@@ -77,11 +77,28 @@ def _check_names(app: Faena, names: Sequence[str]) -> None:
                 raise UnknownQueue(name, app.queues)
 
 
-def _check_broker(app: Faena, taking: Taking, bounded: Sequence[str]) -> None:
-    """Refuse what the broker cannot do, before anything runs."""
+def _check_brokers(app: Faena, queues: Sequence[str], taking: Taking, bounded: Sequence[str]) -> None:
+    """Refuse what a broker cannot do with the queues that live on it, before anything runs."""
+    homes = app.links.homes
+    if homes is None:
+        _check_broker(app, None, taking.among(queues), bounded)
+        return
+    parted, of_bounded = homes.parted(queues), homes.parted(bounded)
+    if taking.order != "fair" and len(parted) > 1:
+        raise NotSupported(
+            f"worker_queue_order = '{taking.order}'",
+            "a worker of several brokers",
+            f"each hands out its own queues, and nobody sees to an order among those of {' and '.join(parted)}",
+            "start a worker for each broker, or take all as they come",
+        )
+    for name in dict.fromkeys([*parted, *of_bounded]):
+        _check_broker(app, name, taking.among(parted.get(name, ())), of_bounded.get(name, ()))
+
+
+def _check_broker(app: Faena, name: str | None, taking: Taking, bounded: Sequence[str]) -> None:
     if taking.order == "fair" and not taking.ageing_s and not bounded:
         return
-    broker = app.links.connect("asyncio").broker
+    broker = app.links.broker("asyncio", name)
     kind = type(broker).__name__
     if bounded and not broker.capabilities.bounds:
         raise cannot_bound(bounded[0], kind)

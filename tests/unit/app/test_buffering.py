@@ -16,6 +16,7 @@ DOWN = BrokerUnavailable("down")
 class Moody:
     """A broker that answers as it is told: a number takes that many, an error none; then it takes all."""
 
+    homes = None  # it is the only one
     capabilities = Capabilities(durable=True, lease="holder", largest_message_bytes=1000, deduplicates=False)
 
     def __init__(self, *moods):

@@ -63,6 +63,12 @@ def locate(url: str, options: Mapping[str, object]) -> Location:
     scheme, _, kind = head.lower().replace("valkey", "redis").partition("+")
     if not separator or scheme not in ("redis", "rediss", "unix") or kind not in ("", "sentinel", "cluster"):
         raise _refused(url, "it does not begin with redis://, rediss://, unix:// or one of their forms")
+    if ";" in rest:
+        raise _refused(
+            url,
+            "it is a list of servers, and those of Redis know nothing of one another: what was sent to the first would be "
+            "missing on the second; name the Sentinels (redis+sentinel://a,b/mymaster) or a cluster (redis+cluster://a,b)",
+        )
     rest, _, query = rest.partition("?")
     credentials, at, rest = rest.rpartition("@")
     username, colon, password = credentials.partition(":")

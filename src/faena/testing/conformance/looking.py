@@ -27,7 +27,7 @@ class Looking:
         await broker.publish([message(queue="mixed", due_at_s=now_s + 600), message(queue="alone", sent_at_s=now_s)])
         if broker.capabilities.pauses:
             await broker.queues.pause("stopped")
-        found = {each.name: each for each in await broker.queues.status()}
+        found = {each.name: replace(each, broker="") for each in await broker.queues.status()}  # one of several, or none
         assert list(found) == sorted(found)
         if not broker.capabilities.browses:  # it does not see into its queues: it counts what waits
             counts = {name: (each.waiting, each.dead, each.paused) for name, each in found.items()}

@@ -146,7 +146,7 @@ class Settling:
         assert letter is not None
         assert before_s <= letter.buried_at_s <= time.time()
         assert letter == DeadLetter(
-            letter.key, "default", DeadReason.REJECTED, "not today: ñ", letter.buried_at_s, 1, 0, sent
+            letter.key, "default", DeadReason.REJECTED, "not today: ñ", letter.buried_at_s, 1, 0, sent, broker=letter.broker
         )
         await expect_places(broker, [sent.id], [Place.DEAD])
         assert await nothing_more(consumer)
