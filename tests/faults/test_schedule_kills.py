@@ -20,14 +20,15 @@ from typing import TypeVar
 
 import pytest
 
-from faena import Faena
+from faena import Faena, group
 from faena._lib.drive import run
 from faena.errors import LeaseLost
 from faena.model.delivery import Ack
 from faena.model.result import ResultRecord, State
-from faena.model.schedule import tick_id
+from faena.model.schedule import Standing, tick_id
 from faena.model.timing import Every
 from faena.scheduler.loop import do_duties
+from faena.scheduler.ticking import Ticker
 from faena.testing.redis_server import RedisServer, redis_server_binary
 
 T = TypeVar("T")
@@ -139,6 +140,17 @@ def server(tmp_path):
     server.stop()
 
 
+def ticks_of(standing: Standing) -> list[float]:
+    """The moments of all ticks that were taken."""
+    timing = standing.schedule.timing
+    assert isinstance(timing, Every)
+    assert timing.anchor_ms is not None
+    count = standing.sent + standing.left_out
+    moments_s = [(timing.anchor_ms + number * timing.every_ms) / 1000 for number in range(1, count + 1)]
+    assert standing.last_s in moments_s
+    return moments_s
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stores", ["one", "apart", "redis"])
 def test_each_tick_runs_once_however_often_the_holder_is_killed(tmp_path, stores, request):
@@ -149,7 +161,8 @@ def test_each_tick_runs_once_however_often_the_holder_is_killed(tmp_path, stores
     elif stores == "redis":
         broker = backend = request.getfixturevalue("server").url
     app = Faena("kills", broker=broker, backend=backend, set_as_current=False)
-    app.task(name="kills.tick")(lambda: None)
+    tick = app.task(name="kills.tick")(lambda: None)
+    unique = app.task(name="kills.unique", unique=True)(lambda: None)
     taken_over_s: list[float] = []
     with app:
         holders, runs = Holders(tmp_path, app), Runs(app)
@@ -158,6 +171,8 @@ def test_each_tick_runs_once_however_often_the_holder_is_killed(tmp_path, stores
                 holders.start()
             holders.leader()
             app.schedules.add("s", "kills.tick", EVERY_S, catch_up="all")  # the machine may be busy
+            app.schedules.add("w", group(tick.si(), tick.si()), 2 * EVERY_S, catch_up="all")
+            app.schedules.add("u", unique, 2 * EVERY_S, catch_up="all")
             for _ in range(KILLS):
                 holders.ready()
                 victim = holders.leader()
@@ -171,19 +186,25 @@ def test_each_tick_runs_once_however_often_the_holder_is_killed(tmp_path, stores
             while app.schedules.get("s").sent < TICKS:
                 assert time.monotonic() < until_s
                 time.sleep(0.05)
-            standing = app.schedules.pause("s")
+            for name in "swu":
+                app.schedules.pause(name)
         finally:
             holders.kill_all()
             link = app.connection()
             run(do_duties(link, grace_s=-1.0))  # what the last one had taken, and has not published
+            run(Ticker(app).send_due(link, time.time()))  # or not begun
             runs.end()
-    timing = standing.schedule.timing
-    assert isinstance(timing, Every)
-    assert timing.anchor_ms is not None
-    moments_s = [(timing.anchor_ms + number * timing.every_ms) / 1000 for number in range(1, standing.sent + 1)]
-    assert moments_s[-1] == standing.last_s
-    assert standing.left_out == 0
-    assert runs.counts == Counter(tick_id("s", moment_s) for moment_s in moments_s)
+        standing, workflows, uniques = map(app.schedules.get, "swu")
+        assert not workflows.starting
+        assert not uniques.starting
+    assert (standing.left_out, ticks_of(standing)[-1]) == (0, standing.last_s)
+    assert workflows.left_out == 0
+    begun = [tick_id("w", moment_s) for moment_s in ticks_of(workflows)]
+    steps = [f"{workflow}.{number}" for workflow in begun for number in (0, 1)]
+    uniques_run = [task_id for task_id in runs.counts if task_id in {tick_id("u", each) for each in ticks_of(uniques)}]
+    assert len(uniques_run) == uniques.sent  # the others found the key taken
+    ran_once = [*(tick_id("s", moment_s) for moment_s in ticks_of(standing)), *steps, *uniques_run]
+    assert runs.counts == Counter(ran_once)
     assert max(taken_over_s) < TAKES_OVER_IN_S, taken_over_s
     sys.stderr.write(
         f"{stores}: {KILLS} kills, {standing.sent} ticks, taken over in {sorted(taken_over_s)[-3:]} s at most\n"

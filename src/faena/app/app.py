@@ -143,12 +143,16 @@ class Faena:
     def periodic(self, schedule: When, *, name: str | None = None, **options: Unpack[ScheduleOptions]) -> TaskDecorator:
         """Let a task (or a function, which becomes one) run on a schedule: `@app.periodic("*/5 * * * *")`.
 
-        `schedule`: see `When`; `options`: see `ScheduleOptions`. Without a name it has that of the task.
+        `schedule`: see `When`; `options`: see `ScheduleOptions`. Without a name it has that of the task. Called with a
+        canvas, it lets that run: `app.periodic("@daily", name="night")(chain(...))`.
         """
 
-        def declare(function: Callable[..., Any]) -> Any:
+        def declare(function: Any) -> Any:
+            if isinstance(function, Canvas):
+                self.declared.add(name or repr(function), function, schedule, options)
+                return function
             task = function if hasattr(function, "apply_async") else self.declare(function)
-            task_name: str = task.name  # type: ignore[attr-defined]  # it is a task
+            task_name: str = task.name
             self.declared.add(name or task_name, task_name, schedule, options)
             return task
 
@@ -163,16 +167,15 @@ class Faena:
         name: str | None = None,
         **options: Any,
     ) -> str:
-        """Declare a schedule of a signature, as Celery has it; `options` are those of the call. Returns its name."""
-        from faena.app.declared import entry_of
+        """Declare a schedule of a signature or canvas, as Celery has it; `options` are of the call. Returns its name."""
+        from faena.app.declared import runs_of
 
-        task, said = entry_of(sig)
-        said["options"] = {**said.get("options", {}), **options}
+        said: ScheduleOptions = {"options": options}
         if args is not None:
             said["args"] = args
         if kwargs is not None:
             said["kwargs"] = kwargs
-        self.declared.add(name or repr(sig), task, schedule, said)
+        self.declared.add(name or repr(sig), runs_of(sig), schedule, said)
         return name or repr(sig)
 
     @property

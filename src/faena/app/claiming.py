@@ -25,14 +25,14 @@ from faena.app.links import Link
 from faena.app.publishing import apatiently, patiently
 from faena.broker import home_of
 from faena.errors import BrokerError, DuplicateCall, InvalidArguments, NotSupported, PublishedInPart
-from faena.model.claim import Claimant, OnConflict, Until
+from faena.model.claim import Claimant, OnConflict, Rule, Until
 from faena.model.delivery import Place
 from faena.model.journal import Parked
 from faena.model.message import Message
 from faena.tasks.call import Call
 from faena.tasks.context import current_request
 from faena.tasks.options import CLAIM_OPTIONS
-from faena.tasks.unique import Rule, key_of, rule_of
+from faena.tasks.unique import key_of, rule_of
 
 if TYPE_CHECKING:
     from faena.app.app import Faena
@@ -94,6 +94,32 @@ async def asend_all(app: Faena, calls: Sequence[Call], messages: Sequence[Messag
     return _handles(app, messages, wanted, sent)
 
 
+def send_claimed(app: Faena, message: Message, rule: Rule) -> AsyncResult[Any]:
+    """Send a message that has its claim already."""
+    sender, wanted = _Sender(app, {}), [Wanted(message, rule)]
+    sent = patiently(app.conf, {}, lambda: run(sender.send(app.links.blocking(), wanted)))
+    return _handles(app, [message], wanted, sent)[0]
+
+
+async def asend_claimed(app: Faena, message: Message, rule: Rule) -> AsyncResult[Any]:
+    async def work() -> Sequence[Sent]:
+        return await _Sender(app, {}).send(await app.links.asyncio(), wanted)
+
+    wanted = [Wanted(message, rule)]
+    return _handles(app, [message], wanted, await apatiently(app.conf, {}, work))[0]
+
+
+async def send_through(app: Faena, link: Link, message: Message, rule: Rule) -> Sent:
+    """Send a message that has its claim already, through an open link. Raises DuplicateCall, NotSupported."""
+    return (await _Sender(app, {}).send(link, [Wanted(message, rule)]))[0]
+
+
+def rule_and_key(app: Faena, call: Call) -> Rule | None:
+    """Return the rule of a call, with the key that is made of its arguments; None: it may be sent at any time."""
+    rule = _rule_of(app, call)
+    return None if rule is None else replace(rule, key=_key(app, call, rule))
+
+
 # -- what is wanted ----------------------------------------------------------------------------------------
 
 
@@ -122,15 +148,18 @@ def _rule_of(app: Faena, call: Call) -> Rule | None:
 
 
 def _wanted(app: Faena, call: Call, message: Message, rule: Rule) -> Wanted:
-    task = app.tasks.get(call.task)
-    spec = task.arguments if task is not None and task.batch is None else None
-    key = key_of(call.task, rule, spec, call.args, call.kwargs, lambda value: app.codecs.encode("json", value))
-    now_s = app.clock()
+    key, now_s = _key(app, call, rule), app.clock()
     if rule.wait_s is not None:
         if message.due_at_s is not None:
             raise InvalidArguments(call.task, "debounce= says when it runs: give no countdown or eta with it")
         message = replace(message, due_at_s=now_s + rule.wait_s)
     return Wanted(replace(message, claim=rule.claim(key, now_s, message.due_at_s)), rule)
+
+
+def _key(app: Faena, call: Call, rule: Rule) -> str:
+    task = app.tasks.get(call.task)
+    spec = task.arguments if task is not None and task.batch is None else None
+    return key_of(call.task, rule, spec, call.args, call.kwargs, lambda value: app.codecs.encode("json", value))
 
 
 def _handles(

@@ -10,23 +10,23 @@ from msgspec.structs import replace
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
-from faena.app.declared import schedule_of, task_name
+from faena.app.declared import named_timing, runs_of, schedule_of
 from faena.app.links import Link
+from faena.app.scheduled import Manually
 from faena.app.zones import zone_of
 from faena.errors import InvalidSchedule, ScheduleNotFound
-from faena.model.message import Message
 from faena.model.schedule import (
-    HEADER_MOMENT,
     Change,
     Schedule,
     Standing,
     begun,
-    message_of,
     next_tick,
     next_ticks,
     ticks_between,
 )
 from faena.model.timing import Every
+from faena.tasks.canvas import Canvas
+from faena.tasks.group_result import GroupResult
 from faena.tasks.result import AsyncResult
 from faena.tasks.scheduling import ScheduleOptions, When, check_options, moment_s, rules_of
 
@@ -46,6 +46,7 @@ class AppSchedules:
 
     def __init__(self, app: Faena) -> None:
         self._app = app
+        self._manually = Manually(app)
 
     def list(self) -> Sequence[Standing]:
         """Return all schedules, by name: of every app that uses the backend."""
@@ -62,7 +63,10 @@ class AppSchedules:
         return await self._arun(lambda link: _found(link, name))
 
     def add(self, name: str, task: Any, schedule: When, **options: Unpack[ScheduleOptions]) -> Standing:
-        """Make a schedule of a task (or of its name). See `ScheduleOptions`. Raises InvalidSchedule: the name is taken."""
+        """Make a schedule of a task (or of its name), a signature or a canvas. See `ScheduleOptions`.
+
+        Raises InvalidSchedule: the name is taken.
+        """
         return self._run(lambda link: self._add(link, name, task, schedule, options))
 
     async def aadd(self, name: str, task: Any, schedule: When, **options: Unpack[ScheduleOptions]) -> Standing:
@@ -98,35 +102,31 @@ class AppSchedules:
     async def aremove(self, name: str) -> None:
         await self._arun(lambda link: self._change(link, name, lambda _: None))
 
-    def run(self, name: str) -> AsyncResult[Any]:
-        """Run its task now, besides its ticks. Raises QueueFull, where its queue has a bound."""
-        message = self._once(self.get(name).schedule)
-        self._app.publish([message], {})
-        return self._handle(message)
+    def run(self, name: str) -> AsyncResult[Any] | GroupResult[Any]:
+        """Run its task, or its workflow, now, besides its ticks; a unique one that is there already is not sent again.
 
-    async def arun(self, name: str) -> AsyncResult[Any]:
-        message = self._once((await self.aget(name)).schedule)
-        await self._app.apublish([message], {})
-        return self._handle(message)
-
-    def backfill(self, name: str, start: datetime, end: datetime) -> Sequence[AsyncResult[Any]]:
-        """Run its task for every tick from `start` to `end`, both included, whether or not it has run for it.
-
-        Raises InvalidSchedule: that would be more than 10,000.
+        Raises QueueFull, where its queue has a bound; DuplicateCall, where its task says so.
         """
-        messages = self._missed(self.get(name).schedule, start, end)
-        self._app.publish(messages, {})
-        return [self._handle(message) for message in messages]
+        return self._manually.once(self.get(name).schedule)
 
-    async def abackfill(self, name: str, start: datetime, end: datetime) -> Sequence[AsyncResult[Any]]:
-        messages = self._missed((await self.aget(name)).schedule, start, end)
-        await self._app.apublish(messages, {})
-        return [self._handle(message) for message in messages]
+    async def arun(self, name: str) -> AsyncResult[Any] | GroupResult[Any]:
+        return await self._manually.aonce((await self.aget(name)).schedule)
+
+    def backfill(self, name: str, start: datetime, end: datetime) -> Sequence[AsyncResult[Any] | GroupResult[Any]]:
+        """Run its task, or its workflow, for every tick from `start` to `end`, both included, whether or not it has run.
+
+        Each is sent, also of a unique task. Raises InvalidSchedule: that would be more than 10,000.
+        """
+        schedule = self.get(name).schedule
+        return self._manually.each(schedule, self._missed(schedule, start, end))
+
+    async def abackfill(self, name: str, start: datetime, end: datetime) -> Sequence[AsyncResult[Any] | GroupResult[Any]]:
+        schedule = (await self.aget(name)).schedule
+        return await self._manually.aeach(schedule, self._missed(schedule, start, end))
 
     def ticks(self, name: str, start: datetime, end: datetime) -> Sequence[datetime]:
         """Return the moments of the ticks from `start` to `end`, which `backfill` would run."""
-        messages = self._missed(self.get(name).schedule, start, end)
-        return [datetime.fromisoformat((message.headers or {})[HEADER_MOMENT]) for message in messages]
+        return [datetime.fromtimestamp(tick_s, UTC) for tick_s in self._missed(self.get(name).schedule, start, end)]
 
     def next_runs(self, schedule: Standing | str, count: int = 10) -> Sequence[datetime]:
         """Return the moments of the next ticks, in the schedule's time zone; none of one that is paused or has ended."""
@@ -145,7 +145,7 @@ class AppSchedules:
     # -- one step each -------------------------------------------------------------------------------------
 
     async def _add(self, link: Link, name: str, task: Any, when: When, options: ScheduleOptions) -> Standing:
-        schedule = schedule_of(self._app, name, task_name(task), when, options)
+        schedule = schedule_of(self._app, name, runs_of(task), when, options)
         standing = replace(begun(schedule, self._app.clock(), zone_of), revision=new_id())
         if standing.next_s is None:
             raise InvalidSchedule(f"schedule '{name}' would never be due: all of its moments have passed")
@@ -182,11 +182,20 @@ class AppSchedules:
         timing = schedule.timing
         if when is None and options.get("tz") and hasattr(timing, "zone"):
             timing = replace(timing, zone=options["tz"])
-        new_task = task_name(task) if task is not None else schedule.message.task
-        call = {key: value for key, value in options.items() if key in _OF_CALL | {"tz", "relative"}}
-        made = schedule_of(
-            app, name, new_task, timing if when is None else when, cast("ScheduleOptions", call), message=schedule.message
+        call = cast(
+            "ScheduleOptions", {key: value for key, value in options.items() if key in _OF_CALL | {"tz", "relative"}}
         )
+        due = timing if when is None else when
+        if task is None and schedule.workflow is not None:
+            if not _OF_CALL.isdisjoint(call):
+                raise InvalidSchedule(
+                    f"schedule '{name}' runs a workflow, whose canvas says arguments and options: give another, as task="
+                )
+            made = replace(schedule, timing=named_timing(app, name, due, call))
+        else:
+            runs = schedule.message.task if task is None else runs_of(task)
+            before = None if schedule.workflow is not None or isinstance(runs, Canvas) else schedule
+            made = schedule_of(app, name, runs, due, call, before=before)
         if isinstance(made.timing, Every) and isinstance(timing, Every) and made.timing.every_ms == timing.every_ms:
             made = replace(made, timing=timing)  # counted from where it was
         own = {key: value for key, value in options.items() if key in _RULES}
@@ -195,8 +204,8 @@ class AppSchedules:
         sending = options.get("options") or {}
         return replace(
             made,
-            delay_s=made.delay_s if "countdown" in sending else schedule.delay_s,
-            expires_s=made.expires_s if "expires" in sending else schedule.expires_s,
+            delay_s=made.delay_s if "countdown" in sending or made.workflow is not None else schedule.delay_s,
+            expires_s=made.expires_s if "expires" in sending or made.workflow is not None else schedule.expires_s,
             catch_up=rules.catch_up,
             window_s=rules.window_s,
             overlap=rules.overlap,
@@ -232,13 +241,9 @@ class AppSchedules:
                 return after
         raise InvalidSchedule(f"schedule '{name}' is being changed all the time; try again")
 
-    # -- messages ------------------------------------------------------------------------------------------
+    # -- ticks ---------------------------------------------------------------------------------------------
 
-    def _once(self, schedule: Schedule) -> Message:
-        now_s = self._app.clock()
-        return message_of(replace(schedule, jitter_s=0.0), now_s, new_id(), now_s)
-
-    def _missed(self, schedule: Schedule, start: datetime, end: datetime) -> Sequence[Message]:
+    def _missed(self, schedule: Schedule, start: datetime, end: datetime) -> Sequence[float]:
         app = self._app
         zone = zone_of(getattr(schedule.timing, "zone", "") or app.conf.timezone)
         start_s, end_s = moment_s(start, zone), moment_s(end, zone)
@@ -251,11 +256,7 @@ class AppSchedules:
             raise InvalidSchedule(
                 f"schedule '{schedule.name}' has more than {MOST_BACKFILLED:,} ticks in that time; take a part of it"
             )
-        now_s = app.clock()
-        return [message_of(replace(schedule, jitter_s=0.0), tick_s, new_id(), now_s) for tick_s in ticks]
-
-    def _handle(self, message: Message) -> AsyncResult[Any]:
-        return self._app.handle_of(message)
+        return ticks
 
     def _run(self, call: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
         return run(call(self._app.links.blocking()))

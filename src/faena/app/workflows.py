@@ -18,6 +18,7 @@ from faena.model.message import Member, Message
 from faena.model.result import ResultRecord, State
 from faena.model.workflow import (
     REFERENCE,
+    Graph,
     Node,
     NodeState,
     NodeStates,
@@ -59,34 +60,29 @@ class AppWorkflows:
     def send(self, canvas: Canvas[Any], options: Mapping[str, Any]) -> AsyncResult[Any] | GroupResult[Any]:
         app = self._app
         new, compiled = self.compiled(canvas, options)
-
-        def start() -> Sequence[Message]:
-            link = app.links.blocking()
-            return run(self._start(link, new))
-
         patiently(app.conf, options, lambda: run(_refuse_taken(app.links.blocking(), new)))
-        ready = patiently(app.conf, options, start)
-        if ready:
-            publish(app.links, app.conf, ready, options)
-            run(app.links.blocking().backend.workflows.published(_members(ready)))
+        self._send(new, options)
         return self.handle(compiled.shape, new.workflow.id)
 
     async def asend(self, canvas: Canvas[Any], options: Mapping[str, Any]) -> AsyncResult[Any] | GroupResult[Any]:
         app = self._app
         new, compiled = self.compiled(canvas, options)
 
-        async def start() -> Sequence[Message]:
-            return await self._start(await app.links.asyncio(), new)
-
         async def refuse() -> None:
             await _refuse_taken(await app.links.asyncio(), new)
 
         await apatiently(app.conf, options, refuse)
-        ready = await apatiently(app.conf, options, start)
-        if ready:
-            await apublish(app.links, app.conf, ready, options)
-            await (await app.links.asyncio()).backend.workflows.published(_members(ready))
+        await self._asend(new, options)
         return self.handle(compiled.shape, new.workflow.id)
+
+    def begin(self, new: NewWorkflow) -> AsyncResult[Any] | GroupResult[Any]:
+        """Send a workflow that was compiled before, none of whose steps has an id of its own."""
+        self._send(new, {})
+        return self.handle(_end_of(new.graph), new.workflow.id)
+
+    async def abegin(self, new: NewWorkflow) -> AsyncResult[Any] | GroupResult[Any]:
+        await self._asend(new, {})
+        return self.handle(_end_of(new.graph), new.workflow.id)
 
     def compiled(self, canvas: Canvas[Any], options: Mapping[str, Any]) -> tuple[NewWorkflow, Compiled]:
         """Return the workflow that a canvas is. Raises WorkflowError, InvalidArguments, EncodeError."""
@@ -113,6 +109,24 @@ class AppWorkflows:
     def handle(self, shape: Shape, workflow: str) -> AsyncResult[Any] | GroupResult[Any]:
         """Return the handle of a part of a workflow."""
         return _handle(shape, WorkflowHandle(workflow, self._app.results), is_end=True)
+
+    def _send(self, new: NewWorkflow, options: Mapping[str, Any]) -> None:
+        app = self._app
+        ready = patiently(app.conf, options, lambda: run(self._start(app.links.blocking(), new)))
+        if ready:
+            publish(app.links, app.conf, ready, options)
+            run(app.links.blocking().backend.workflows.published(_members(ready)))
+
+    async def _asend(self, new: NewWorkflow, options: Mapping[str, Any]) -> None:
+        app = self._app
+
+        async def start() -> Sequence[Message]:
+            return await self._start(await app.links.asyncio(), new)
+
+        ready = await apatiently(app.conf, options, start)
+        if ready:
+            await apublish(app.links, app.conf, ready, options)
+            await (await app.links.asyncio()).backend.workflows.published(_members(ready))
 
     async def _start(self, link: Link, new: NewWorkflow) -> Sequence[Message]:
         own = [node for node in new.graph.nodes if node.id and node.id != node_id(new.workflow.id, node.number)]
@@ -193,10 +207,15 @@ class AppWorkflows:
     # -- changing ------------------------------------------------------------------------------------------
 
     def cancel(self, workflow: str, *, terminate: bool = False) -> None:
-        run(self._cancel(self._app.links.blocking(), workflow, terminate))
+        run(self.cancel_through(self._app.links.blocking(), workflow, terminate=terminate))
 
     async def acancel(self, workflow: str, *, terminate: bool = False) -> None:
-        await self._cancel(await self._app.links.asyncio(), workflow, terminate)
+        await self.cancel_through(await self._app.links.asyncio(), workflow, terminate=terminate)
+
+    async def cancel_through(self, link: Link, workflow: str, *, terminate: bool) -> None:
+        """Do as `cancel`, through an open link."""
+        sent = await link.backend.workflows.cancel(workflow)
+        await self._app.control.take_back(link, sent, terminate)
 
     def rerun(self, workflow: str, begun_at: Sequence[int] | None = None) -> None:
         app, link = self._app, self._app.links.blocking()
@@ -218,10 +237,6 @@ class AppWorkflows:
         assert record.value is not None
         value = await link.backend.workflows.value(*referred(record.value))
         return decoded(value, self._app.codecs.decode)
-
-    async def _cancel(self, link: Link, workflow: str, terminate: bool) -> None:
-        sent = await link.backend.workflows.cancel(workflow)
-        await self._app.control.take_back(link, sent, terminate)
 
     async def _refuse_held(self, link: Link, workflow: str, revoked: Sequence[str]) -> None:
         """Raise WorkflowError where a worker still has what was cancelled: a broker takes no second message of one id."""
@@ -280,6 +295,20 @@ def _handle(shape: Shape, workflow: WorkflowHandle, before: _Handle | None = Non
     if is_end:
         return ChainResult(workflow, shape.id, results, task_name=shape.name, ignored=shape.ignored, parent=before)
     return AsyncResult(shape.id, results, task_name=shape.name, ignored=shape.ignored, parent=before)
+
+
+def _end_of(graph: Graph) -> Shape:
+    """Return what handles are made of for what ends a workflow: its last task, or a group and what that consists of."""
+    return _shape_of(graph, graph.output)
+
+
+def _shape_of(graph: Graph, number: int) -> Shape:
+    node = graph.nodes[number]
+    while not node.id:  # a gate, which passes on what it needs
+        node = graph.nodes[node.needs[0]]
+    members = [_shape_of(graph, need) for need in node.needs] if node.links.is_join else None
+    ignored = node.message is not None and bool(node.message.ignore_result)
+    return Shape(node.number, node.id, node.name, ignored, members)
 
 
 def _members(messages: Sequence[Message]) -> list[Member]:

@@ -39,12 +39,13 @@ def moment_text(moment: datetime | None) -> str:
 def as_dict(app: Faena, standing: Standing, runs: int = 1) -> dict[str, Any]:
     """Return what programs are told of a schedule."""
     schedule, message = standing.schedule, standing.schedule.message
-    args, kwargs = _arguments(app, standing)
+    args, kwargs = _arguments(app, standing) if schedule.workflow is None else (None, None)
     return {
         "name": schedule.name,
         "state": standing.state,
         "due": timing_text(schedule.timing, app.zone),
         "task": message.task,
+        "steps": None if schedule.workflow is None else schedule.workflow.size,
         "args": args,
         "kwargs": kwargs,
         "queue": message.queue,
@@ -63,6 +64,8 @@ def as_dict(app: Faena, standing: Standing, runs: int = 1) -> dict[str, Any]:
         "waiting": _moment(standing.held_s),
         "sent": standing.sent,
         "left_out": standing.left_out,
+        "left_out_last": _moment(standing.left_out_s),
+        "left_out_why": standing.left_out_why or None,
         "next_runs": [moment.isoformat() for moment in next_runs(app, standing, runs)],
     }
 

@@ -8,6 +8,7 @@ sending it) releases nothing: a claim counts only while its task is there, so wh
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
 
@@ -25,6 +26,22 @@ class OnConflict(StrEnum):
     RETURN = "return"  # nothing is sent; the handle is that of the task that was there before
     REPLACE = "replace"  # it takes the place of one that has not begun, under the id of that
     ERROR = "error"  # DuplicateCall is raised
+
+
+class Rule(Struct, frozen=True):
+    """What a call claims, and what becomes of it when that is taken."""
+
+    until: Until
+    key: Any = None
+    on_conflict: OnConflict = OnConflict.RETURN
+    window_s: float | None = None  # of a claim for a time
+    wait_s: float | None = None  # of a debounced call
+    max_wait_s: float | None = None
+
+    def claim(self, key: str, now_s: float, due_at_s: float | None) -> Claim:
+        if self.window_s is not None:
+            return Claim(key, self.until, now_s + self.window_s)
+        return Claim(key, self.until, max(now_s, due_at_s or 0.0) + KEPT_S)
 
 
 class Claimant(Struct, frozen=True, gc=False, array_like=True):
@@ -67,4 +84,4 @@ def counts(claimant: Claimant, expires_at_s: float, now_s: float, *, is_here: bo
             return is_parked or is_here
 
 
-__all__ = ["KEPT_S", "Claim", "Claimant", "OnConflict", "Until", "counts", "released_by"]
+__all__ = ["KEPT_S", "Claim", "Claimant", "OnConflict", "Rule", "Until", "counts", "released_by"]

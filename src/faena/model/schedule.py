@@ -11,18 +11,26 @@
 - `jitter_s` delays a tick by a part of that time which its id decides: the same for everybody who computes it.
 
 The id of a tick is derived from schedule and moment, so that two who send the same one send it once.
+
+A tick that is more than one message (a workflow), or that may come to nothing (its task is unique), cannot be sent by the
+change that takes it. It takes two: the first notes it as `starting`, then it is begun, the second notes that it was.
+Whoever finds one that is starting begins it again, under the same id.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from faena.model.blueprint import Blueprint
+from faena.model.claim import Rule
 from faena.model.message import Message
 from faena.model.timing import Every, Timing, ZoneOf, following, latest
+from faena.model.workflow import Graph, Workflow
 
 CatchUp = Literal["last", "all", "none"]
 Overlap = Literal["allow", "skip", "queue", "cancel"]
@@ -32,11 +40,17 @@ ON_TIME_S = 15.0
 LOOK_AGAIN_S = 0.5  # whether a task has ended that a tick waits for
 MOST_AT_ONCE = 500  # ticks of one schedule in one turn
 
+MISSED, OVERLAPPED = "nobody was there to send it in time", "the run before had not ended"
+"""Why a tick was left out."""
+
 HEADER_NAME, HEADER_MOMENT = "schedule", "scheduled_for"
 
 
 class Schedule(Struct, frozen=True, kw_only=True):
-    """What is to be done, and when. `message` is what to send but for its id and moments; durations in seconds."""
+    """What is to be done, and when. `message` is what to send but for its id and moments; durations in seconds.
+
+    Where a workflow is to be begun, `message` says for people what it is.
+    """
 
     name: str
     timing: Timing
@@ -49,6 +63,13 @@ class Schedule(Struct, frozen=True, kw_only=True):
     jitter_s: float = 0.0
     starts_at_s: float | None = None
     ends_at_s: float | None = None  # the last moment at which a tick may be
+    workflow: Blueprint | None = None
+    claims: Rule | None = None  # its task is not to be sent twice; the key is made of task and arguments already
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a tick is one message, which is sent whatever else there is."""
+        return self.workflow is None and self.claims is None
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -71,10 +92,15 @@ class Standing(Struct, frozen=True, kw_only=True):
     digest: str = ""  # of the declaration
     outdated: tuple[str, ...] = ()  # digests of declarations that it has had before
     is_edited: bool = False  # at run time, since it was declared
+    starting: tuple[float, ...] = ()  # ticks that are taken, and of which it is not known that they have begun
+    left_out_s: float | None = None  # when a tick was left out last, and why
+    left_out_why: str = ""
 
     @property
     def wakes_at_s(self) -> float | None:
         """When it has to be looked at; None: not before somebody changes it."""
+        if self.starting:
+            return self.starting[0]
         if self.is_paused:
             return None
         return self.held_s if self.held_s is not None else self.next_s
@@ -83,7 +109,19 @@ class Standing(Struct, frozen=True, kw_only=True):
     def state(self) -> Literal["active", "paused", "ended"]:
         if self.is_paused:
             return "paused"
-        return "active" if self.next_s is not None or self.held_s is not None else "ended"
+        is_over = self.next_s is None and self.held_s is None and not self.starting
+        return "ended" if is_over else "active"
+
+    def having_sent(self, ticks: Sequence[float]) -> Standing:
+        """Return how it stands when these are sent, or have begun."""
+        if not ticks:
+            return self
+        last_id = tick_id(self.schedule.name, ticks[-1])
+        return replace(self, last_s=ticks[-1], last_id=last_id, sent=self.sent + len(ticks))
+
+    def without(self, count: int, why: str, now_s: float) -> Standing:
+        """Return how it stands when so many ticks are left out."""
+        return replace(self, left_out=self.left_out + count, left_out_s=now_s, left_out_why=why) if count else self
 
 
 class Change(Struct, frozen=True):
@@ -111,7 +149,10 @@ class Manifest(Struct, frozen=True):
 
 
 class Turn(Struct, frozen=True):
-    """What becomes of a schedule that is due: `ticks` to send, how it stands then, whether the task before is revoked."""
+    """What becomes of a schedule that is due: `ticks` to send, how it stands then, whether the task before is revoked.
+
+    Of one that is not plain, the ticks are `starting` in that standing.
+    """
 
     standing: Standing
     ticks: tuple[float, ...] = ()
@@ -164,6 +205,7 @@ def take_turn(standing: Standing, now_s: float, zone_of: ZoneOf, *, is_running: 
     if standing.is_paused:
         return Turn(standing)
     due, missed, next_s = _due(standing, now_s, zone_of)
+    unseen = missed
     ticks, held_s, cancels = due, None, ""
     if schedule.overlap == "queue":
         waiting = due if standing.held_s is None else [standing.held_s, *due]
@@ -177,15 +219,9 @@ def take_turn(standing: Standing, now_s: float, zone_of: ZoneOf, *, is_running: 
         else:
             ticks, cancels = due[-1:], standing.last_id if is_running else ""
         missed += len(due) - len(ticks)
-    after = replace(
-        standing,
-        next_s=next_s,
-        held_s=held_s,
-        last_s=ticks[-1] if ticks else standing.last_s,
-        last_id=tick_id(schedule.name, ticks[-1]) if ticks else standing.last_id,
-        sent=standing.sent + len(ticks),
-        left_out=standing.left_out + missed,
-    )
+    why = OVERLAPPED if missed > unseen else MISSED
+    after = replace(standing, next_s=next_s, held_s=held_s).without(missed, why, now_s)
+    after = after.having_sent(ticks) if schedule.is_plain else replace(after, starting=tuple(ticks))
     looks_at_s = now_s + LOOK_AGAIN_S if held_s is not None else next_s
     return Turn(after, tuple(ticks), cancels, looks_at_s)
 
@@ -207,7 +243,7 @@ def _due(standing: Standing, now_s: float, zone_of: ZoneOf) -> tuple[list[float]
         last_s = latest(schedule.timing, tick_s, min(now_s, schedule.ends_at_s or now_s), zone_of)
         left_out = 1
         if schedule.catch_up == "last" and oldest_s <= last_s < on_time_s:
-            return [last_s], left_out, next_tick(schedule, now_s, zone_of)
+            return [last_s], int(last_s > tick_s), next_tick(schedule, now_s, zone_of)
         tick_s = next_tick(schedule, on_time_s - 0.001, zone_of)
     while tick_s is not None and tick_s <= now_s and len(due) < MOST_AT_ONCE:
         due.append(tick_s)
@@ -223,14 +259,40 @@ def tick_id(name: str, tick_s: float) -> str:
 def message_of(schedule: Schedule, tick_s: float, task_id: str, now_s: float) -> Message:
     """Return what to send for a tick."""
     template = schedule.message
-    delay_s = schedule.delay_s + schedule.jitter_s * int(task_id[:8], 16) / 0x1_0000_0000
+    delay_s = schedule.delay_s + _jitter_s(schedule, task_id)
     due_at_s = max(tick_s, now_s) + delay_s if delay_s else None
     expires_at_s = None if schedule.expires_s is None else (due_at_s or now_s) + schedule.expires_s
-    moment = datetime.fromtimestamp(tick_s, UTC).isoformat()
-    headers = {**(template.headers or {}), HEADER_NAME: schedule.name, HEADER_MOMENT: moment}
+    headers = {**(template.headers or {}), **_headers(schedule, tick_s)}
     return replace(
         template, id=task_id, sent_at_s=now_s, due_at_s=due_at_s, expires_at_s=expires_at_s, headers=headers
     )  # fmt: skip
+
+
+def workflow_of(schedule: Schedule, tick_s: float, workflow: str, now_s: float, sent_at_s: float) -> tuple[Workflow, Graph]:
+    """Return the workflow to begin for a tick, under this id."""
+    assert schedule.workflow is not None
+    delay_s = _jitter_s(schedule, workflow)
+    begins_at_s = max(tick_s, now_s) + delay_s if delay_s else sent_at_s
+    return schedule.workflow.built(
+        workflow, begins_at_s=begins_at_s, sent_at_s=sent_at_s, headers=_headers(schedule, tick_s)
+    )  # fmt: skip
+
+
+def claiming(schedule: Schedule, message: Message, now_s: float) -> tuple[Message, Rule]:
+    """Return the message of a tick with what it claims, and by which rule."""
+    rule = schedule.claims
+    assert rule is not None
+    if rule.wait_s is not None:
+        message = replace(message, due_at_s=now_s + rule.wait_s)
+    return replace(message, claim=rule.claim(rule.key, now_s, message.due_at_s)), rule
+
+
+def _jitter_s(schedule: Schedule, task_id: str) -> float:
+    return schedule.jitter_s * int(task_id[:8], 16) / 0x1_0000_0000
+
+
+def _headers(schedule: Schedule, tick_s: float) -> dict[str, str]:
+    return {HEADER_NAME: schedule.name, HEADER_MOMENT: datetime.fromtimestamp(tick_s, UTC).isoformat()}
 
 
 def _digest(text: str) -> str:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from faena._lib.ids import new_id
-from faena.app.declared import name_of_app
 from faena.app.links import Link
+from faena.app.scheduled_workflow import name_of_app
 from faena.app.zones import zone_of
 from faena.errors import NotSupported
 from faena.model.schedule import Change, Manifest, Schedule, Standing, begun

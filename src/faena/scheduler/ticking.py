@@ -5,6 +5,8 @@
 Where broker and backend are one store, a tick is sent by its change. Elsewhere the message is kept with the change,
 published, and noted as published; whoever holds the lease next publishes what is left over, after having looked whether it
 is in the broker, or has run.
+
+A workflow, and the tick of a unique task, take two changes and `beginning.py` between them.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from faena.errors import InvalidSchedule, MessageTooLarge
 from faena.model.delivery import Place
 from faena.model.message import Message
 from faena.model.result import State
-from faena.model.schedule import Change, Standing, message_of, take_turn, tick_id
+from faena.model.schedule import LOOK_AGAIN_S, Change, Standing, message_of, take_turn, tick_id
+from faena.scheduler.beginning import begin_tick, moved, running_workflows
 
 if TYPE_CHECKING:
     from faena.app.app import Faena
@@ -57,13 +60,20 @@ class Ticker:
         running = await _running(link, due, now_s)
         changes: list[Change] = []
         for standing in due:
+            if standing.starting:  # somebody died before it had begun, or the schedule was changed meanwhile
+                await self._begin(link, standing, now_s, sent_at_s, is_left_over=True)
+                continue
             try:
                 changes.append(await self._turn(link, standing, now_s, sent_at_s, is_running=standing.last_id in running))
             except InvalidSchedule as error:  # a time zone that this machine does not know
                 log.error("schedule '%s' has to wait: %s", standing.schedule.name, error)
                 wakes_at_s = now_s + _LOOK_AGAIN_S
                 changes.append(Change(standing.schedule.name, standing.revision, _renewed(standing), wakes_at_s))
-        sent = [message for change in await _made(link, changes) for message in change.publish]
+        made = await _made(link, changes)
+        for change in made:
+            if change.standing is not None and change.standing.starting:
+                await self._begin(link, change.standing, now_s, sent_at_s, is_left_over=False)
+        sent = [message for change in made for message in change.publish]
         if len(sent) > _FEW:
             log.info("%d ticks of schedules were sent", len(sent))
         for message in sent if len(sent) <= _FEW else ():
@@ -77,14 +87,35 @@ class Ticker:
         if standing.state == "ended":  # for long enough
             return Change(schedule.name, standing.revision, None)
         turn = take_turn(standing, now_s, zone_of, is_running=is_running)
-        if turn.cancels:
+        if turn.cancels and schedule.workflow is not None:
+            await self._app.workflows.cancel_through(link, turn.cancels, terminate=True)
+        elif turn.cancels:
             await self._app.control.revoke_through(link, [turn.cancels], terminate=True)
-        messages = [message_of(schedule, tick_s, tick_id(schedule.name, tick_s), now_s) for tick_s in turn.ticks]
+        plain = turn.ticks if schedule.is_plain else ()
+        messages = [message_of(schedule, tick_s, tick_id(schedule.name, tick_s), now_s) for tick_s in plain]
         if sent_at_s is not None:
-            messages = [_moved(message, sent_at_s - now_s) for message in messages]
-        is_nobodys_any_more = turn.standing.state == "ended" and not turn.standing.app
-        wakes_at_s = now_s + ENDED_KEPT_S if is_nobodys_any_more else turn.wakes_at_s
+            messages = [moved(message, sent_at_s - now_s) for message in messages]
+        wakes_at_s = (
+            turn.standing.wakes_at_s if turn.standing.starting else _wakes_at_s(turn.standing, turn.wakes_at_s, now_s)
+        )
         return Change(schedule.name, standing.revision, _renewed(turn.standing), wakes_at_s, tuple(messages))
+
+    async def _begin(
+        self, link: Link, standing: Standing, now_s: float, sent_at_s: float | None, *, is_left_over: bool
+    ) -> None:
+        """Begin what is starting, and note that it has begun; who changes the schedule meanwhile lets it be done again."""
+        reasons = [
+            await begin_tick(self._app, link, standing.schedule, tick_s, now_s, sent_at_s, is_left_over=is_left_over)
+            for tick_s in standing.starting
+        ]
+        refused = [reason for reason in reasons if reason]
+        begun = [tick_s for tick_s, reason in zip(standing.starting, reasons, strict=True) if not reason]
+        after = replace(standing, starting=()).having_sent(begun)
+        after = after.without(len(refused), refused[-1] if refused else "", now_s)
+        looks_at_s = now_s + LOOK_AGAIN_S if after.held_s is not None and not after.is_paused else after.wakes_at_s
+        wakes_at_s = _wakes_at_s(after, looks_at_s, now_s)
+        change = Change(standing.schedule.name, standing.revision, _renewed(after), wakes_at_s)
+        await link.backend.schedules.change([change], link.broker, tells=False)
 
 
 async def send_left_over(link: Link, grace_s: float, limit: int) -> int:
@@ -138,7 +169,14 @@ async def _publish(link: Link, messages: Sequence[Message]) -> None:
 
 async def _running(link: Link, due: Sequence[Standing], now_s: float) -> set[str]:
     """Return the ids of the tasks before, where that matters, that have not ended."""
-    asked = [each for each in due if each.last_id and each.schedule.overlap != "allow"]
+    minded = [each for each in due if each.last_id and each.schedule.overlap != "allow" and not each.starting]
+    workflows = await running_workflows(
+        link, [each.last_id for each in minded if each.schedule.workflow is not None], now_s
+    )
+    return workflows | await _running_tasks(link, [each for each in minded if each.schedule.workflow is None], now_s)
+
+
+async def _running_tasks(link: Link, asked: Sequence[Standing], now_s: float) -> set[str]:
     ids = [each.last_id for each in asked]
     if not ids:
         return set()
@@ -166,6 +204,6 @@ def _renewed(standing: Standing) -> Standing:
     return replace(standing, revision=new_id())
 
 
-def _moved(message: Message, by_s: float) -> Message:
-    expires_at_s = None if message.expires_at_s is None else message.expires_at_s + by_s
-    return replace(message, sent_at_s=message.sent_at_s + by_s, expires_at_s=expires_at_s)
+def _wakes_at_s(standing: Standing, looks_at_s: float | None, now_s: float) -> float | None:
+    is_nobodys_any_more = standing.state == "ended" and not standing.app
+    return now_s + ENDED_KEPT_S if is_nobodys_any_more else looks_at_s

@@ -469,10 +469,10 @@ class Task(Generic[P, R]):
 
 
 if TYPE_CHECKING:
+    from faena.model.claim import Rule
     from faena.tasks.batch import Batch
     from faena.tasks.breaker import Breaker, CircuitBreaker
     from faena.tasks.flow import Limit
-    from faena.tasks.unique import Rule
 
     class AsyncTask(Task[P, R]):
         """A task made of an `async def`: calling it directly gives a coroutine."""

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from faena._lib.arguments.convert import to_seconds
 from faena.errors import CodecError, InvalidArguments, did_you_mean
-from faena.model.claim import KEPT_S, Claim, OnConflict, Until
+from faena.model.claim import OnConflict, Rule, Until
 from faena.tasks.arguments import ArgumentSpec
 from faena.tasks.options import seconds
 
@@ -55,22 +55,6 @@ class Throttle(Struct, frozen=True):
 
     every: Any
     key: Any = None
-
-
-class Rule(Struct, frozen=True):
-    """What a call claims, and what becomes of it when that is taken."""
-
-    until: Until
-    key: Any = None
-    on_conflict: OnConflict = OnConflict.RETURN
-    window_s: float | None = None  # of a claim for a time
-    wait_s: float | None = None  # of a debounced call
-    max_wait_s: float | None = None
-
-    def claim(self, key: str, now_s: float, due_at_s: float | None) -> Claim:
-        if self.window_s is not None:
-            return Claim(key, self.until, now_s + self.window_s)
-        return Claim(key, self.until, max(now_s, due_at_s or 0.0) + KEPT_S)
 
 
 def rule_of(task: str, options: Mapping[str, Any]) -> Rule | None:
