@@ -22,7 +22,7 @@ Every method is a coroutine, but those of an adapter that was opened with io="bl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from msgspec import Struct
@@ -64,7 +64,7 @@ class Capabilities(Struct, frozen=True):
     locates: bool = True  # it can say whether an id is in it
     finds_all: bool = True  # where it locates: what it does not find is not in it
     browses: bool = True  # waiting messages can be listed without taking them
-    pauses: bool = True
+    pauses: bool = True  # else pauses are kept in the backend, and consumers leave queues out: `Skipping`
     limits: bool = False  # it holds back what is under limits
     joint: bool = False  # settles in one atomic step with a backend on the same technology (law 7)
     orders: bool = False  # a consumer looks at its queues in the order that it is given, and not only in turn
@@ -103,6 +103,18 @@ class Consumer(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Skipping(Consumer, Protocol):
+    """What a broker that cannot pause queues has for consumers: they leave some of theirs out."""
+
+    def skip(self, queues: Collection[str]) -> None:
+        """Receive nothing of these of its queues from now on, and of all others again; any thread may call it.
+
+        What came before and was not handed out goes back, at the latest with the next `receive`. What was handed out stays
+        held. A `receive` that waits goes on waiting, for what is left.
+        """
+        ...
 
 
 class Leases(Protocol):

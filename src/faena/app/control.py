@@ -11,6 +11,7 @@ from msgspec import to_builtins
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
+from faena.app import pausing
 from faena.app.commands import ControlCommand
 from faena.app.inspect import Answers, Inspect
 from faena.app.limits import AppLimits
@@ -133,6 +134,25 @@ class Control:
     def withdraw(self, name: str) -> int:
         """Let a rule of revocation stand no more, named as `orders` names it; return how many went."""
         return run(self._withdraw(self._links.blocking(), OrderKind.REVOKE, name))
+
+    def pause_queue(self, *queues: str) -> None:
+        """Hand out nothing more of these queues, to any worker, until they are resumed; sending goes on.
+
+        Raises NotSupported: the broker cannot do that, and there is no backend to keep it in mind.
+        """
+        run(pausing.pause(self._links.blocking(), queues))
+
+    async def apause_queue(self, *queues: str) -> None:
+        """Do as `pause_queue`, without blocking the event loop."""
+        await pausing.pause(await self._links.asyncio(), queues)
+
+    def resume_queue(self, *queues: str) -> None:
+        """Hand out messages of these queues again."""
+        run(pausing.resume(self._links.blocking(), queues))
+
+    async def aresume_queue(self, *queues: str) -> None:
+        """Do as `resume_queue`, without blocking the event loop."""
+        await pausing.resume(await self._links.asyncio(), queues)
 
     def workers(self) -> Sequence[WorkerInfo]:
         """Return the workers that are there now."""

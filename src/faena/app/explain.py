@@ -11,7 +11,7 @@ import msgspec
 from faena._lib.drive import run
 from faena.app.breakers import standing_breakers
 from faena.app.links import Link
-from faena.broker import opened_home
+from faena.app.pausing import statuses
 from faena.config.secrets import mask_text
 from faena.model.control import Order, OrderKind, RevokeRule
 from faena.model.delivery import Found, Place, QueueStatus
@@ -88,8 +88,7 @@ def _place(app: Faena) -> str:
 async def _queue(link: Link, message: Message | None) -> QueueStatus | None:
     if message is None:
         return None
-    found = await (await opened_home(link.broker, message.queue)).queues.status()
-    return next((each for each in found if each.name == message.queue), None)
+    return next((each for each in await statuses(link, message.queue) if each.name == message.queue), None)
 
 
 async def _rule(link: Link, message: Message | None) -> Order | None:

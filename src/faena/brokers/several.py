@@ -330,7 +330,7 @@ def _merged(parts: Sequence[Capabilities]) -> Capabilities:
         locates=any(each.locates for each in parts),
         finds_all=all(each.locates and each.finds_all for each in parts),
         browses=any(each.browses for each in parts),
-        pauses=any(each.pauses for each in parts),
+        pauses=all(each.pauses for each in parts),
         limits=any(each.limits for each in parts),
         joint=False,
         orders=False,  # among queues of one of them it does

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from msgspec.structs import replace
 
-from faena.broker import Consumer, Holder
+from faena.broker import Consumer, Holder, Skipping
 from faena.model.delivery import Ack, Delivery, Malformed, Release, Settlement
 from faena.model.turns import Taking
 
@@ -71,6 +71,12 @@ class SeveralConsumer:
         self._is_interrupted = True
         for consumer in self._consumers.values():
             consumer.interrupt()
+
+    def skip(self, queues: Collection[str]) -> None:
+        """See `faena.broker.Skipping`: for those that do not pause queues themselves."""
+        for name, consumer in self._consumers.items():
+            if not self._parts.by_name[name].broker.capabilities.pauses:
+                cast("Skipping", consumer).skip(queues)
 
     async def close(self) -> None:
         for consumer in self._consumers.values():

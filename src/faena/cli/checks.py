@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from faena._lib.drive import run
 from faena.app.discovery import explained
+from faena.app.pausing import statuses
 from faena.cli.findings import Finding
 from faena.cli.output import ago, size_of
 from faena.cli.session import Session
@@ -230,9 +231,9 @@ def _queues(app: Faena, link: Link, workers: Sequence[WorkerInfo]) -> Iterator[F
     known, broadcasts = set(app.default_queues()), broadcasts_in(app.queues)
     consumed = {queue for worker in workers for queue in worker.queues}
     consumed |= {copies_of(queue, worker.name) for worker in workers for queue in worker.queues if queue in broadcasts}
-    statuses = run(link.broker.queues.status())
+    found = run(statuses(link))
     findings = []
-    for status in statuses:
+    for status in found:
         waiting = f"'{status.name}' has {status.waiting:,} waiting"
         if status.paused:
             findings.append(
@@ -252,4 +253,4 @@ def _queues(app: Faena, link: Link, workers: Sequence[WorkerInfo]) -> Iterator[F
                     "queues", "warn", f"'{status.name}' has {status.dead:,} dead letters", "look at them with: faena dead"
                 )
             )
-    yield from findings or [Finding("queues", "ok", f"{len(statuses)}; every one that holds something has a worker")]
+    yield from findings or [Finding("queues", "ok", f"{len(found)}; every one that holds something has a worker")]

@@ -150,7 +150,7 @@ class AppNotFound(ConfigurationError):
 
 class NotSupported(ConfigurationError):
     def __init__(self, what: str, by: str, reason: str, hint: str = "") -> None:
-        self.what, self.by, self.reason = what, by, reason
+        self.what, self.by, self.reason, self.hint = what, by, reason, hint
         super().__init__(f"{by} does not support {what}: {reason}{'; ' + hint if hint else ''}")
 
 

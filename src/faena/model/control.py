@@ -72,6 +72,7 @@ class OrderKind(StrEnum):
     REVOKE = "revoke"  # a RevokeRule, by its text
     TIME_LIMIT = "time-limit"  # TimeLimits, by the name of the task
     BREAKER = "breaker"  # a Standing of faena.model.breaker, by the name of the task
+    PAUSE = "pause"  # nothing is taken from a queue, by its name: where the broker itself cannot pause
 
 
 class Order(Struct, frozen=True, array_like=True):

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from msgspec.structs import replace
 
 from faena.app.links import Link, Links
 from faena.backend import Completion, JointSettler
-from faena.broker import Consumer
+from faena.broker import Consumer, Skipping
 from faena.engine.completion import FourSteps, refused
 from faena.engine.notes import note_begun, with_verdicts
 from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError, WorkflowError
@@ -40,10 +40,12 @@ _LOOK_EVERY_S = 0.5
 class Opened:
     """One connection, from its opening to its first error."""
 
-    __slots__ = ("_taking", "consumer", "holder", "is_receiving", "link", "queues", "settler")
+    __slots__ = ("_skipped", "_taking", "consumer", "holder", "is_receiving", "link", "queues", "settler")
 
-    def __init__(self, link: Link, holder: str, queues: Sequence[str], taking: Taking) -> None:
-        self.link, self.holder, self._taking = link, holder, taking
+    def __init__(
+        self, link: Link, holder: str, queues: Sequence[str], taking: Taking, skipped: frozenset[str] = frozenset()
+    ) -> None:
+        self.link, self.holder, self._taking, self._skipped = link, holder, taking, skipped
         self.is_receiving = False
         self.begin(queues)
 
@@ -56,8 +58,15 @@ class Opened:
             if taking == USUAL
             else link.broker.consumer(self.holder, queues, taking)
         )
+        self.skip(self._skipped)
         joint = link.backend.joint(link.broker, self.holder)
         self.settler: JointSettler | FourSteps = joint or FourSteps(link.broker, self.consumer, link.backend)
+
+    def skip(self, queues: frozenset[str]) -> None:
+        """Receive nothing of these; where the broker pauses queues itself, they are none of ours to leave out."""
+        before, self._skipped = self._skipped, queues
+        if (before or queues) and not self.link.broker.capabilities.pauses:
+            cast("Skipping", self.consumer).skip(queues)
 
 
 class Connection:
@@ -74,6 +83,7 @@ class Connection:
     ) -> None:
         self._links, self._holder, self._queues, self._on_open = links, holder, queues, on_open
         self._taking = taking
+        self._skipped: frozenset[str] = frozenset()
         self._opened: Opened | None = None
         self._opening = asyncio.Lock()
         self._pause_s = _FIRST_PAUSE_S  # of receiving
@@ -136,7 +146,8 @@ class Connection:
         if self._opened is None:
             return False
         capabilities = self._opened.link.broker.capabilities
-        return capabilities.lease == "holder" and capabilities.keeps_verdicts
+        leaves_none_out = capabilities.pauses  # else it is this one's consumer that knows what is paused
+        return capabilities.lease == "holder" and capabilities.keeps_verdicts and leaves_none_out
 
     @property
     def is_receiving(self) -> bool:
@@ -153,6 +164,12 @@ class Connection:
         """Receive from these queues from now on."""
         self._queues = queues
         self.interrupt()
+
+    def skip(self, queues: frozenset[str]) -> None:
+        """Receive nothing from these for now: they are paused."""
+        self._skipped = queues
+        if self._opened is not None:
+            self._opened.skip(queues)
 
     async def complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
         """Carry the completions out, however long that takes."""
@@ -247,7 +264,7 @@ class Connection:
                 except BaseException:
                     await _close(link)
                     raise
-                self._opened = Opened(link, self._holder, self._queues, self._taking)
+                self._opened = Opened(link, self._holder, self._queues, self._taking, self._skipped)
                 if link.broker.capabilities.longest_lease_s is not None and self._custody is None:
                     self._custody = Custody()
                     self._watching = asyncio.get_running_loop().create_task(self._look_after_long_tasks(self._custody))

@@ -114,6 +114,7 @@ class Core:
         self._begun = Begun()
         self._started_records: deque[ResultRecord] = deque()
         self._refusals = Refusals(app.conf.worker_revokes_expire)
+        self._paused: frozenset[str] = frozenset()
         self.done_count = self.failed_count = 0
         self._stopping: str | None = None
         self._is_fetching, self._dirty = True, False
@@ -165,7 +166,7 @@ class Core:
     def obey(self, order: Order) -> list[str]:
         """Take an order; return the ids of what runs and that it would end. To be called in the I/O thread."""
         rule = self._refusals.obey(order)
-        self.lanes.time_limits = self._refusals.time_limits
+        self._follow_orders()
         if rule is None:
             return []
         running = [
@@ -176,7 +177,7 @@ class Core:
     def withdraw(self, kind: str, names: Sequence[str]) -> None:
         """Obey these orders no more. To be called in the I/O thread."""
         self._refusals.withdraw(kind, names)
-        self.lanes.time_limits = self._refusals.time_limits
+        self._follow_orders()
 
     def consume(self, queues: Sequence[str]) -> None:
         """Take from these queues from now on; what has not begun goes back. To be called in the I/O thread."""
@@ -568,7 +569,15 @@ class Core:
     async def _load_orders(self, link: Link) -> None:
         await self._limits.load(link)
         await self._refusals.load(link)
+        self._follow_orders()
+
+    def _follow_orders(self) -> None:
+        """Let those who run and fetch know what stands; when other queues are paused, what has not begun goes back."""
         self.lanes.time_limits = self._refusals.time_limits
+        if self._refusals.paused != self._paused:
+            self._paused = self._refusals.paused
+            self._connection.skip(self._paused)
+            self._give_back_unbegun()
 
     def _started_in_lane(self, attempt: Attempt) -> None:
         wanted = attempt.task.track_started

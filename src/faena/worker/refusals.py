@@ -27,6 +27,7 @@ class Refusals:
         self.ids: dict[str, float] = {}  # task id -> until when, unix seconds
         self._rules: dict[str, tuple[RevokeRule, float]] = {}  # by name, and until when
         self.time_limits: dict[str, TimeLimits] = {}  # by task
+        self.paused: frozenset[str] = frozenset()  # queues, where the broker cannot pause
         self.is_any = False  # whether there is anything to look at before a task begins
 
     def refuses(self, message: Message) -> bool:
@@ -58,6 +59,8 @@ class Refusals:
                 return rule
             if order.kind == OrderKind.TIME_LIMIT:
                 self.time_limits = {**self.time_limits, order.name: msgspec.convert(order.value, TimeLimits)}
+            if order.kind == OrderKind.PAUSE:
+                self.paused |= {order.name}
         except msgspec.ValidationError as error:
             log.warning("an order '%s' of kind '%s' is not understood: %s", order.name, order.kind, error)
         return None
@@ -69,13 +72,15 @@ class Refusals:
             self._look()
         elif kind == OrderKind.TIME_LIMIT:
             self.time_limits = {name: each for name, each in self.time_limits.items() if name not in names}
+        elif kind == OrderKind.PAUSE:
+            self.paused -= {*names}
 
     async def load(self, link: Link) -> None:
         """Read what stands in the backend."""
         self._mark, found = await link.backend.revocations.since(self._mark)
         self.ids.update((each.task_id, each.expires_at_s or inf) for each in found)
         orders = await link.backend.orders.standing()
-        self._rules, self.time_limits = {}, {}
+        self._rules, self.time_limits, self.paused = {}, {}, frozenset()
         for order in orders:
             self.obey(order)
         self._look()

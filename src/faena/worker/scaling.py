@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from faena.app.links import Link
+from faena.app.pausing import statuses
 from faena.errors import BackendError, BrokerError, StorageError
 from faena.worker.autoscale import Autoscale, Bounds, Load, look
 from faena.worker.handle import ProcessHandle, ProcessState
@@ -91,7 +92,7 @@ class Scaler:
     async def _load(self) -> Load:
         worker = self._worker
         taken_from = set(worker.queues)
-        found = await worker.link.broker.queues.status()
+        found = await statuses(worker.link)
         ready = [each for each in found if each.name in taken_from and not each.paused and each.waiting]
         oldest = min((each.oldest_waiting_at_s for each in ready if each.oldest_waiting_at_s is not None), default=None)
         now_s, done = time.monotonic(), int(worker.stats()["done"])

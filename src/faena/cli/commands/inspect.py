@@ -171,7 +171,7 @@ def query_task(
 
 
 def orders(session: Session, *, json: Json = False) -> int:
-    """List what was ordered of all workers and stands: rules of revocation, time limits, open circuit breakers."""
+    """List what was ordered of all workers and stands: rules of revocation, time limits, open circuit breakers, pauses."""
     found = session.connected_app.control.orders()
     if json:
         session.out.json([asdict(each) for each in found])
@@ -202,6 +202,8 @@ def _said(order: Order) -> str:
         )
     if order.kind == OrderKind.BREAKER:
         return f"{order.value.get('phase')}: faena limits breakers"
+    if order.kind == OrderKind.PAUSE:
+        return f"faena queues resume {order.name}"
     if order.value.get("terminate"):
         return str(order.value.get("signal") or "running ones are stopped")
     return "running ones finish"

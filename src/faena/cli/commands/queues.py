@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from faena._lib.arguments import Argument
 from faena._lib.drive import run
+from faena.app import pausing
 from faena.cli.deed import Deed
 from faena.cli.options import Json, Limit
 from faena.cli.output import ago
@@ -27,7 +28,7 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
     consumers, declared = _consumers(session), session.any_app.queues
     found = [
         each
-        for each in run(session.link.broker.queues.status())
+        for each in run(pausing.statuses(session.link))
         if (each.name in names if names else not _is_left_over(each, consumers, declared))
     ]
     absent = [name for name in names if name not in {each.name for each in found}]
@@ -106,10 +107,9 @@ def pause(session: Session, names: Names, *, json: Json = False) -> int:
     """Hand out nothing more of these queues, to any worker, until they are resumed; sending goes on."""
     for name in names:
         _refuse_name(name)
-    _refuse_unless_pausing(session)
     deed = Deed(session, "paused", names, json=json)
+    run(pausing.pause(session.link, names))
     for name in names:
-        run(session.link.broker.queues.pause(name))
         deed.remark(f"queue '{name}' is paused; go on with: faena queues resume {name}")
     _remark_on_unknown(session, names, deed)
     return deed.report()
@@ -117,21 +117,15 @@ def pause(session: Session, names: Names, *, json: Json = False) -> int:
 
 def resume(session: Session, names: Names, *, json: Json = False) -> int:
     """Hand out messages of these queues again."""
-    _refuse_unless_pausing(session)
     deed = Deed(session, "resumed", names, json=json)
+    run(pausing.resume(session.link, names))
     for name in names:
-        run(session.link.broker.queues.resume(name))
         deed.remark(f"queue '{name}' is running")
     return deed.report()
 
 
 COMMANDS = {"status": status, "show": show, "pause": pause, "resume": resume}
 DEFAULT = "status"
-
-
-def _refuse_unless_pausing(session: Session) -> None:
-    if not session.link.broker.capabilities.pauses:
-        raise NotSupported("pausing a queue", "this broker", "it has no such thing; stop the workers of the queue instead")
 
 
 def _refuse_name(name: str) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from math import inf
 from typing import Any, assert_never
@@ -121,6 +121,7 @@ class RabbitConsumer:
         self._queues = tuple(dict.fromkeys(queues))
         self._session: Session | None = None
         self._taps: list[Tap] = []
+        self._skipped: frozenset[str] = frozenset()  # queues that nothing is to be received of
         self._news = asyncio.Event()
         self._is_interrupted = False
         self._turn = 0
@@ -135,13 +136,15 @@ class RabbitConsumer:
         try:
             while True:
                 self._news.clear()
+                for tap in self._left_out():
+                    await tap.pause(session)
                 batch = await self._collect(limit)
                 if batch or self._take_interrupt():
                     return batch
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
                     return await self._look(session, limit) if wait_s <= 0 else ()
-                for tap in self._taps:
+                for tap in self._open_taps():
                     await tap.want(session, limit)
                 await self._rest(session, left_s)
         finally:
@@ -193,11 +196,13 @@ class RabbitConsumer:
         taps = {tap.id: tap for tap in self._taps if not tap.channel.is_closed}
         return [place in taps and tag in taps[place].unsettled for place, tag in (each.grip for each in deliveries)]
 
+    def skip(self, queues: Collection[str]) -> None:
+        self._skipped = frozenset(queues)
+        self._wake()
+
     def interrupt(self) -> None:
         self._is_interrupted = True
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the loop has ended: nobody waits
-                self._loop.call_soon_threadsafe(self._news.set)
+        self._wake()
 
     async def close(self) -> None:
         session, self._session, self._taps = self._session, None, []
@@ -207,6 +212,11 @@ class RabbitConsumer:
             await session.close()
 
     # -- internals -----------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended: nobody waits
+                self._loop.call_soon_threadsafe(self._news.set)
 
     async def _open(self) -> Session:
         if self._session is not None:
@@ -232,11 +242,12 @@ class RabbitConsumer:
     async def _collect(self, limit: int) -> list[Delivery | Malformed]:
         """Take from the buffers, each queue's first in its turn."""
         batch: list[Delivery | Malformed] = []
-        if not self._taps:
+        taps = self._open_taps()
+        if not taps:
             return batch
-        self._turn = turn = (self._turn + 1) % len(self._taps)
+        self._turn = turn = (self._turn + 1) % len(taps)
         early: list[Delivery] = []
-        for tap in self._taps[turn:] + self._taps[:turn]:
+        for tap in taps[turn:] + taps[:turn]:
             while tap.buffer and len(batch) < limit:
                 found = tap.buffer.popleft()
                 delivery = delivery_of(found, tap.queue, (tap.id, found.delivery_tag))
@@ -248,9 +259,15 @@ class RabbitConsumer:
             await self.settle([Release(delivery, delivery.message) for delivery in early])
         return batch
 
+    def _open_taps(self) -> list[Tap]:
+        return [tap for tap in self._taps if tap.queue not in self._skipped] if self._skipped else self._taps
+
+    def _left_out(self) -> list[Tap]:
+        return [tap for tap in self._taps if tap.queue in self._skipped] if self._skipped else []
+
     async def _look(self, session: Session, limit: int) -> list[Delivery | Malformed]:
         """Answer one who does not wait, from the queues themselves."""
-        for tap in self._taps:
+        for tap in self._open_taps():
             room = limit - sum(len(each.buffer) for each in self._taps)
             if room > 0:
                 await tap.look(session, len(tap.buffer) + room)

@@ -57,11 +57,9 @@ class RabbitQueues:
 
     async def pause(self, queue: str) -> None:
         raise NotSupported(
-            f"pausing queue '{queue}'",
-            self._location.shown,
-            "RabbitMQ has no such thing",
-            "stop the workers that take from it",
-        )
+            f"pausing queue '{queue}'", self._location.shown, "RabbitMQ has no such thing",
+            "let an order in the backend tell workers to leave it out (faena queues pause)",
+        )  # fmt: skip
 
     async def resume(self, queue: str) -> None:
         raise NotSupported(

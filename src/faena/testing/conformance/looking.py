@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import time
+from typing import cast
 
 import pytest
 from msgspec.structs import replace
 
-from faena.broker import Broker
+from faena.broker import Broker, Skipping
 from faena.errors import NotSupported
-from faena.model.delivery import Ack, Bury, DeadReason, Found, Place, QueueStatus, Verdict, VerdictKind
+from faena.model.delivery import Ack, Bury, DeadReason, Found, Place, QueueStatus, Release, Verdict, VerdictKind
 from faena.model.message import PastAttempt
-from faena.testing.conformance.stage import Stage, expect_places, ids, message, messages, nothing_more, staged, take
+from faena.testing.conformance.stage import (
+    PATIENCE_S,
+    Stage,
+    delivered,
+    expect_places,
+    ids,
+    message,
+    messages,
+    nothing_more,
+    staged,
+    take,
+)
 
 
 class Looking:
@@ -130,6 +142,34 @@ class Looking:
         assert sorted(ids(await take(consumer, 3))) == ["before", "due", "meanwhile"]
         (status,) = [each for each in await broker.queues.status() if each.name == "default"]
         assert (status.paused, status.held) == (False, 3)
+
+    @staged
+    async def test_a_consumer_leaves_out_queues_where_the_broker_cannot_pause(self, stage: Stage) -> None:
+        broker, other = await stage.broker(), await stage.broker()
+        if broker.capabilities.pauses:
+            pytest.skip("this broker pauses queues itself")
+        consumer, _ = await stage.consumer(other, "default", "open")
+        leaving_out = cast("Skipping", consumer)
+        await broker.publish([message(id="held"), message(id="back")])
+        (held,) = await take(consumer, 1)
+        waits = stage.beside(lambda: consumer.receive(1, PATIENCE_S))
+        await stage.turn()
+        leaving_out.skip({"default"})
+        await broker.publish([message(id="meanwhile"), message(id="open", queue="open")])
+        (first,) = delivered(await waits.outcome())
+        if first.message.id == "back":  # it came before that was known
+            await consumer.settle([Release(first)])
+            (first,) = await take(consumer, 1)
+        assert first.message.id == "open"
+        assert not await consumer.receive(10, 0.2)
+        assert await nothing_more(consumer)
+        assert list(await consumer.settle([Ack(held)])) == [True]
+        anybody, _ = await stage.consumer(broker)
+        assert sorted(ids(await take(anybody, 2))) == ["back", "meanwhile"]  # it keeps nothing of it back
+        await broker.publish([message(id="later")])
+        await anybody.close()
+        leaving_out.skip(())
+        assert sorted(ids(await take(consumer, 3))) == ["back", "later", "meanwhile"]
 
     # -- dead letters -------------------------------------------------------------------------------------
 
