@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, assert_never
@@ -12,6 +13,7 @@ from faena.backend import Backend, Completion, JournalEnd
 from faena.broker import Broker, Consumer
 from faena.codec import CodecSet
 from faena.engine.attempt import Attempt, Ended, retried_message
+from faena.engine.notes import RETURNED, is_end_of
 from faena.engine.outcome import (
     Failed,
     Ignored,
@@ -43,10 +45,12 @@ from faena.model.result import Failure, ResultRecord, State
 from faena.model.workflow import Ending, NodeState
 from faena.signals import Reject
 from faena.tasks.call import Call, Sender, build_message
-from faena.tasks.failure import capture
+from faena.tasks.failure import capture, rebuild
 from faena.tasks.options import seconds
 from faena.tasks.outline import outline
 from faena.tasks.task import Task
+
+log = logging.getLogger("faena.engine")
 
 _LONGEST_TEXT = 500
 _KEPT_S = 86400.0  # the result of a step that could not be published
@@ -65,6 +69,7 @@ class Completer:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._codecs, self._sender, self._rules, self._clock = codecs, sender, rules, clock
+        self._tasks = tasks
         self._steps = Stepper(codecs, sender, rules, tasks)
         self.on_end: Callable[[Attempt | Ended, Outcome], None] | None = None  # told how each attempt ends
         self.describes = True  # whether events show results: a large one is slow to write out
@@ -245,6 +250,34 @@ class Completer:
         event = self._event(EventKind.TASK_REVOKED, attempt, text=outcome.reason)
         return Completion(Ack(attempt.delivery), record, (), ending), event
 
+    def ended_before(self, delivery: Delivery) -> Completion:
+        """Say what is left to do for a message whose end is recorded, since its process did not come to letting go of it.
+
+        What follows has the same ids as it had then. Of a task that was replaced it is up to its workflow, which has
+        written the record.
+        """
+        record, message = delivery.ended, delivery.message
+        assert record is not None
+        settlement: Settlement = Ack(delivery)
+        follow: tuple[Message, ...] = ()
+        try:
+            if record.worker and record.state == State.SUCCESS and message.on_success:
+                value = None if record.value is None else self._codecs.decode(record.content, record.value)
+                follow = self._follow(message, message.on_success, value, self._clock())
+            elif record.worker and record.failure is not None and record.state == State.FAILURE:
+                follow = self._follow(message, message.on_failure, message.id, self._clock())
+                settlement = self._buried_before(delivery, record, record.failure)
+        except Exception as error:  # noqa: BLE001 - what was recorded can be broken in any way
+            log.error("what follows from task %s, which has ended before, cannot be sent: %s", message.id, error)
+        end = JournalEnd.FORGOTTEN if record.state == State.SUCCESS else JournalEnd.RESUMED
+        return Completion(settlement, record, follow, journal=end)
+
+    def _buried_before(self, delivery: Delivery, record: ResultRecord, failure: Failure) -> Settlement:
+        if (failure.module, failure.type_name) == (Reject.__module__, Reject.__qualname__):
+            return Bury(delivery, DeadReason.REJECTED, failure.message)
+        error = rebuild(failure, lambda data: self._codecs.decode(record.content, data))
+        return self._settle_failed(Ended(delivery, Failed(error), self._tasks.get(delivery.message.task)), error, failure)
+
     # -- parts ---------------------------------------------------------------------------------------------
 
     def started(self, attempt: Attempt) -> ResultRecord | None:
@@ -341,18 +374,36 @@ class FourSteps:
     def __init__(self, broker: Broker, consumer: Consumer, backend: Backend) -> None:
         self._broker, self._consumer, self._backend = broker, consumer, backend
 
-    async def complete(self, completions: list[Completion]) -> list[bool]:
-        await conclude(self._broker, self._backend, completions)
+    async def complete(self, completions: Sequence[Completion]) -> list[bool]:
+        completions = await conclude(self._broker, self._backend, completions)
+        if not self._broker.capabilities.locates:  # without a record nobody could tell a claim that a crash has left behind
+            await release_claims(self._backend, [each for each in completions if each.result is None])
         settlements = [completion.settlement for completion in completions]
-        parked = [(at, each.park) for at, each in enumerate(completions) if each.park is not None]
+        parked = [(at, self._to_park(each.park)) for at, each in enumerate(completions) if each.park is not None]
         waits = await self._backend.journal.park([park for _, park in parked]) if parked else ()
         for (at, park), is_waiting in zip(parked, waits, strict=True):
             if not is_waiting:  # what it waits for has happened meanwhile
                 settlements[at] = _back_at_once(completions[at], park)
         settled = list(await self._consumer.settle(settlements))
-        ends = [(each, is_ours) for each, is_ours in zip(completions, settled, strict=True) if is_ours]
-        await release_claims(self._backend, [each for each, _ in ends])
+        ends = list(zip(completions, settled, strict=True))
+        await release_claims(self._backend, [each for each, is_ours in ends if is_ours])
+        over = {
+            each.settlement.delivery.message.id: JournalEnd.FORGOTTEN
+            for each, is_ours in ends
+            if is_ours and _forgets_late(each) and isinstance(each.settlement.delivery, Delivery)
+        }
+        if over and self._broker.capabilities.deduplicates:
+            await self._backend.journal.end(over)
         return settled
+
+    def _to_park(self, park: Parked) -> Parked:
+        """Mark what comes back where the broker may carry a message twice: a copy of it may have ended meanwhile."""
+        if self._broker.capabilities.deduplicates:
+            return park
+        message = park.message
+        return msgspec.structs.replace(
+            park, message=msgspec.structs.replace(message, headers={**(message.headers or {}), RETURNED: True})
+        )
 
 
 def _back_at_once(completion: Completion, park: Parked) -> Settlement:
@@ -361,26 +412,59 @@ def _back_at_once(completion: Completion, park: Parked) -> Settlement:
     return Release(delivery, park.message)
 
 
-async def conclude(broker: Broker, backend: Backend, completions: Sequence[Completion]) -> None:
-    """Take all steps but the settlement: results and workflows, then what follows from them."""
-    records = [completion.result for completion in completions if completion.result is not None]
-    endings = [completion.ending for completion in completions if completion.ending is not None]
-    starts = [completion.start for completion in completions if completion.start is not None]
+async def conclude(broker: Broker, backend: Backend, completions: Sequence[Completion]) -> Sequence[Completion]:
+    """Take all steps but the settlement: results and workflows, then what follows from them.
+
+    Returns the completions as they are to be settled: of a task that another attempt has ended otherwise, that end stands.
+    """
+    completions = await _recorded(backend, completions)
+    flows = [completion for completion in completions if _is_of_workflow(completion)]
+    if flows:
+        records = [completion.result for completion in flows if completion.result is not None]
+        endings = [completion.ending for completion in flows if completion.ending is not None]
+        starts = [completion.start for completion in flows if completion.start is not None]
+        await carry_on(broker, backend, await backend.workflows.advance(records, endings, starts))
     follow = [message for completion in completions for message in completion.publish]
+    if follow:
+        await broker.publish(follow)
+    # what is remembered stays, until it expires, where a copy of the message may still run
+    keeps = not broker.capabilities.deduplicates
     ends = {
-        completion.settlement.delivery.message.id: completion.journal
+        completion.settlement.delivery.message.id: (
+            JournalEnd.RESUMED if keeps or _forgets_late(completion) else completion.journal
+        )
         for completion in completions
         if completion.journal is not None and isinstance(completion.settlement.delivery, Delivery)
     }
-    if endings or starts:
-        ready = await backend.workflows.advance(records, endings, starts)
-        await carry_on(broker, backend, ready)
-    elif records:
-        await backend.record(records)
-    if follow:
-        await broker.publish(follow)
     if ends:
         await backend.journal.end(ends)
+    return completions
+
+
+def _is_of_workflow(completion: Completion) -> bool:
+    return completion.ending is not None or completion.start is not None
+
+
+def _forgets_late(completion: Completion) -> bool:
+    """Whether a task could run again until it is settled: what it remembers is kept until then."""
+    return completion.journal is JournalEnd.FORGOTTEN and completion.result is None and completion.ending is None
+
+
+async def _recorded(backend: Backend, completions: Sequence[Completion]) -> Sequence[Completion]:
+    """Keep the results of tasks that belong to no workflow. Where another end stands, there is nothing to do but let go."""
+    own = {at: each.result for at, each in enumerate(completions) if each.result and not _is_of_workflow(each)}
+    kept = await backend.record(list(own.values())) if own else ()
+    refusals = [at for at, is_kept in zip(own, kept, strict=True) if not is_kept]
+    if not refusals:
+        return completions
+    stand = await backend.read([own[at].id for at in refusals])
+    left = list(completions)
+    for at, record in zip(refusals, stand, strict=True):
+        delivery = left[at].settlement.delivery
+        is_other = record is not None and record.state != own[at].state
+        if is_other and record is not None and isinstance(delivery, Delivery) and is_end_of(record, delivery.message):
+            left[at] = Completion(Ack(delivery))
+    return left
 
 
 async def release_claims(backend: Backend, completions: Sequence[Completion]) -> None:
@@ -420,6 +504,19 @@ async def carry_on(broker: Broker, backend: Backend, ready: Sequence[Message]) -
         ready = (
             await backend.workflows.advance([record for record, _ in ends], [ending for _, ending in ends]) if ends else ()
         )
+
+
+def outdated(delivery: Delivery) -> Completion:
+    """Say what becomes of the message of a node that does not want this run any more.
+
+    If it was handed out before, its process may have died before it had published what came next: its event is repeated,
+    which is no news, and what stands unpublished is sent.
+    """
+    member = delivery.message.member
+    if member is None or delivery.redelivered_at_s is None:
+        return Completion(Ack(delivery))
+    repeated = Ending(member.workflow, member.node, member.run, NodeState.SUCCESS)
+    return Completion(Ack(delivery), ending=repeated, journal=JournalEnd.FORGOTTEN)
 
 
 def _unpublishable(message: Message, error: MessageTooLarge) -> tuple[ResultRecord, Ending]:

@@ -1,7 +1,8 @@
-"""What is known of attempts that their process did not settle, where the broker cannot keep it (`keeps_verdicts`).
+"""What is known of attempts that their process did not settle, where broker and backend are two stores.
 
-It lies in the backend's journal, beside what the task itself remembers: one entry for each verdict, named by the holder
-that it is about, so that writing it again changes nothing. It is read only for what was handed out before.
+How they ended is recorded, if they came so far. Verdicts that the broker cannot keep (`keeps_verdicts`) lie in the journal
+of the backend, beside what the task itself remembers: one entry for each verdict, named by the holder that it is about, so
+that writing it again changes nothing. Both are read only for what was handed out before.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from msgspec.structs import replace
 from faena.backend import Backend, Journal
 from faena.errors import NotSupported
 from faena.model.delivery import BEGUN, Delivery, Malformed, Verdict, VerdictKind
-from faena.model.inputs import Outdated
 from faena.model.journal import Entry
-from faena.model.result import State
+from faena.model.message import Message
+from faena.model.result import ResultRecord, State
 
 _VERDICT, _BEGUN, _HANDED_OUT = "\0verdict/", "\0begun", "\0handed-out/"  # no step of a task is called so
 _KEPT_S = 7 * 86400.0
@@ -46,28 +47,44 @@ async def note_begun(journal: Journal, deliveries: Sequence[Delivery]) -> None:
         await journal.write(delivery.message.id, _entry(_BEGUN, BEGUN, now_s), now_s + _KEPT_S)
 
 
-async def with_verdicts(backend: Backend, batch: Sequence[Delivery | Malformed]) -> Sequence[Delivery | Malformed]:
-    """Add what is known of those that were handed out before. What has succeeded already is marked as outdated."""
-    again = [item for item in batch if isinstance(item, Delivery) and _was_handed_out(item)]
+async def with_what_is_known(
+    backend: Backend, batch: Sequence[Delivery | Malformed], *, keeps_verdicts: bool
+) -> Sequence[Delivery | Malformed]:
+    """Add to those that were handed out before how they ended, if that is recorded, else the verdict on them.
+
+    How a step of a workflow has ended its workflow tells.
+    """
+    again = {at: item for at, item in enumerate(batch) if isinstance(item, Delivery) and was_handed_out(item)}
     if not again:
         return batch
+    told = list(batch)
+    plain = [(at, item) for at, item in again.items() if item.message.member is None]
     try:
-        records = await backend.read([item.message.id for item in again])
-        told = {
-            item.message.id: (
-                replace(item, input=Outdated())
-                if record is not None and record.state == State.SUCCESS
-                else await _told(backend.journal, item)
-            )
-            for item, record in zip(again, records, strict=True)
+        records = await backend.read([item.message.id for _, item in plain]) if plain else ()
+        ends = {
+            at: record
+            for (at, item), record in zip(plain, records, strict=True)
+            if record is not None and is_end_of(record, item.message)
         }
+        for at, item in again.items():
+            if at in ends:
+                told[at] = replace(item, ended=ends[at])
+            elif not keeps_verdicts:
+                told[at] = await _told(backend.journal, item)
     except NotSupported:  # there is no backend
         return batch
-    return [told.get(item.message.id, item) if isinstance(item, Delivery) else item for item in batch]
+    return told
 
 
-def _was_handed_out(item: Delivery) -> bool:
+def was_handed_out(item: Delivery) -> bool:
     return item.redelivered_at_s is not None or (item.message.headers is not None and RETURNED in item.message.headers)
+
+
+def is_end_of(record: ResultRecord, message: Message) -> bool:
+    """Whether a record says how this call ended; what had failed may have been sent again under its id since."""
+    if record.state == State.SUCCESS:
+        return True
+    return record.is_terminal and (record.finished_at_s or 0.0) >= message.sent_at_s
 
 
 async def _told(journal: Journal, item: Delivery) -> Delivery:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from faena.model.inputs import Input
 from faena.model.message import Message
+from faena.model.result import ResultRecord
 
 
 class VerdictKind(StrEnum):
@@ -43,6 +44,7 @@ class Delivery(Struct, frozen=True, gc=False):
     redelivered_at_s: float | None = None
     input: Input | None = None  # what a node of a workflow is given of those before it, once it was read
     source: str = ""  # where an app has several brokers: the name of the one that it came from
+    ended: ResultRecord | None = None  # how it ended when it was handed out before: what is left is to let go of it
 
 
 class Malformed(Struct, frozen=True):

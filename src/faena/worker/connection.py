@@ -18,7 +18,7 @@ from faena.app.links import Link, Links
 from faena.backend import Completion, JointSettler
 from faena.broker import Consumer, Skipping
 from faena.engine.completion import FourSteps, refused
-from faena.engine.notes import note_begun, with_verdicts
+from faena.engine.notes import note_begun, with_what_is_known
 from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError, WorkflowError
 from faena.model.delivery import Delivery, Malformed, Release
 from faena.model.inputs import Input
@@ -209,10 +209,11 @@ class Connection:
         """Read what the nodes of workflows among these are given of those before them."""
         if self._opened is not None and not self._opened.link.broker.capabilities.locates:
             await self._begin_claimed(batch)
-        if self._opened is not None and not self._opened.link.broker.capabilities.keeps_verdicts:
+        if self._opened is not None and isinstance(self._opened.settler, FourSteps):
 
             async def told(opened: Opened) -> Sequence[Delivery | Malformed]:
-                return await with_verdicts(opened.link.backend, batch)
+                keeps_verdicts = opened.link.broker.capabilities.keeps_verdicts
+                return await with_what_is_known(opened.link.backend, batch, keeps_verdicts=keeps_verdicts)
 
             batch = await self._persist(told)
         nodes = [item for item in batch if isinstance(item, Delivery) and item.message.member is not None]

@@ -24,11 +24,11 @@ from faena.app.links import Link
 from faena.backend import Completion
 from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.batch import Bundle, flat
-from faena.engine.completion import Completer
+from faena.engine.completion import Completer, outdated
 from faena.engine.outcome import Revoked
 from faena.errors import LeaseLost, SoftTimeLimitExceeded
 from faena.model.control import Order
-from faena.model.delivery import Ack, Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
+from faena.model.delivery import Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
 from faena.model.event import Event, EventKind
 from faena.model.inputs import Outdated
 from faena.model.result import ResultRecord
@@ -314,8 +314,11 @@ class Core:
                 log.error("buried a malformed message of queue '%s': %s", item.queue, item.reason)
                 back.append(Completion(Bury(item, DeadReason.MALFORMED, item.reason)))
                 continue
+            if item.ended is not None:
+                back.append(self._completer.ended_before(item))
+                continue
             if type(item.input) is Outdated:
-                back.append(Completion(Ack(item)))
+                back.append(outdated(item))
                 continue
             if self._limits.is_any and (to_its_lane := self._limits.sent_back(item)) is not None:
                 back.append(to_its_lane)

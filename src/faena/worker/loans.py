@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from faena._lib.drive import run
 from faena.broker import Consumer
 from faena.engine.attempt import Runner
+from faena.engine.completion import FourSteps
 from faena.errors import LeaseLost
 from faena.model.delivery import Delivery, Malformed
 from faena.model.message import Until
@@ -222,6 +223,8 @@ class Loans:
         """Whether it is a function, acknowledged after its run, above suspicion, no part of a workflow, and may run now."""
         if not isinstance(item, Delivery) or item.verdict is not None or item.message.member is not None:
             return False
+        if item.redelivered_at_s is not None and self._opened is not None and isinstance(self._opened.settler, FourSteps):
+            return False  # the I/O thread looks whether it has ended before
         claim = item.message.claim
         if claim is not None and claim.until is Until.START and not self._locates():
             return False  # the I/O thread releases its key first
