@@ -4,7 +4,8 @@
          ▲                          │
          └──────── result ──────────┘
 
-One loop serves all threads of a process; a forked process makes its own. The deadline of the caller goes along.
+One loop serves all threads of a process; a forked process makes its own. The deadline of the caller goes along. What nobody
+holds any more, since the thread that used it has ended, is closed.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import asyncio
 import concurrent.futures
 import contextvars
 import inspect
+import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
+
+log = logging.getLogger("faena")
 
 T = TypeVar("T")
 
@@ -27,6 +32,7 @@ class Background:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.loop = asyncio.new_event_loop()
+        self._begun: set[asyncio.Task[None]] = set()  # held until it is over: a loop keeps no hold of its tasks
         threading.Thread(target=self._turn, name="faena-background", daemon=True).start()
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -47,6 +53,16 @@ class Background:
             if not done.done():
                 self.loop.call_soon_threadsafe(lambda: begun[0].cancel())
             raise
+
+    def begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Let what `work` makes run in the loop, and do not wait for it."""
+
+        def begin() -> None:
+            task = self.loop.create_task(work())
+            self._begun.add(task)
+            task.add_done_callback(self._begun.discard)
+
+        self.loop.call_soon_threadsafe(begin)
 
     def _turn(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -100,4 +116,23 @@ class _Blocking:
 
 def in_background(target: T) -> T:
     """Return `target` for callers that block."""
-    return cast("T", _Blocking(target))
+    standing_in = _Blocking(target)
+    close = getattr(target, "close", None)
+    if inspect.iscoroutinefunction(close):
+        weakref.finalize(standing_in, _close_later, close, os.getpid()).atexit = False
+    return cast("T", standing_in)
+
+
+def _close_later(close: Callable[[], Coroutine[Any, Any, None]], pid: int) -> None:
+    """Close without waiting: this may be called in any thread at any moment. What was closed before is closed at once."""
+    current = _background
+    if current is None or current.pid != pid or pid != os.getpid():
+        return
+
+    async def quietly() -> None:
+        try:
+            await close()
+        except Exception as error:  # noqa: BLE001 - nobody is there to be told
+            log.debug("closing what nobody uses: %s", error)
+
+    current.begin(quietly)

@@ -86,3 +86,26 @@ def test_a_forked_process_has_a_loop_of_its_own():
     if pid == 0:
         os._exit(0 if run(in_background(Adapter()).loop()) is background().loop else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_what_the_thread_that_used_it_has_left_behind_is_closed_in_the_loop():
+    closed = threading.Event()
+    loops = []
+
+    class Closing(Adapter):
+        async def close(self):
+            loops.append(asyncio.get_running_loop())
+            closed.set()
+            raise ValueError("nobody is told")
+
+    kept = threading.local()
+
+    def use():
+        kept.adapter = in_background(Closing())
+        run(kept.adapter.loop())
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert closed.wait(10)
+    assert loops == [background().loop]
