@@ -70,7 +70,10 @@ class Opened:
 
 
 class Connection:
-    """The broker and backend of one holder. `on_open` is awaited whenever it is made."""
+    """The broker and backend of one holder.
+
+    `on_open` is awaited whenever it is made. `on_lost` is told where what was held went with it (`Capabilities.lease`).
+    """
 
     def __init__(
         self,
@@ -80,8 +83,10 @@ class Connection:
         *,
         taking: Taking = USUAL,
         on_open: Callable[[Link], Awaitable[None]],
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._links, self._holder, self._queues, self._on_open = links, holder, queues, on_open
+        self._on_lost = on_lost
         self._taking = taking
         self._skipped: frozenset[str] = frozenset()
         self._opened: Opened | None = None
@@ -331,6 +336,8 @@ class Connection:
             self._opened = None
             if self._custody is not None:
                 self._custody.lost_connection()
+            if opened.link.broker.capabilities.lease == "connection":
+                self._on_lost()
             await _let_go(opened)
         await asyncio.sleep(pause_s)
 

@@ -209,7 +209,7 @@ class Core:
         self._to_flush, self._ended = asyncio.Event(), asyncio.Event()
         self._connection = Connection(
             self.app.links, self.options.holder, self._broadcasts.with_copies(self.options.queues),
-            taking=self.options.taking, on_open=self._load_orders,
+            taking=self.options.taking, on_open=self._load_orders, on_lost=self._give_back_unbegun,
         )  # fmt: skip
         self._room.set()
         self._started.set()
@@ -518,6 +518,7 @@ class Core:
             self._to_flush.set()
 
     def _give_back_unbegun(self, more: Sequence[Delivery] = ()) -> None:
+        """Let go of what has not begun. Where the connection has gone with it, that says only that it does not run here."""
         self._give_back([*self.lanes.take_back(), *self._coroutines.take_back(), *self._batches.take_back(), *more])
 
     def _attempts(self) -> list[Attempt]:

@@ -59,6 +59,9 @@ def _text(value: Any) -> str:
 
 
 def lost(event: Event) -> Event:
+    """Return what to tell of an end that was not ours to settle. What has not run here is with others, as was meant."""
+    if event.kind is EventKind.TASK_RELEASED:
+        return event
     return Event(
         EventKind.TASK_LOST, event.at_s, event.worker, event.task_id, event.task, event.queue, event.retries,
         event.runtime_s, "its lease had ended or it was recovered; this outcome was dropped",

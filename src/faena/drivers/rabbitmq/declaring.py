@@ -7,13 +7,14 @@ was made otherwise is told of before it matters.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 from pamqp.commands import Basic
 
 from faena.drivers.rabbitmq import topology
-from faena.drivers.rabbitmq.faults import BROKEN
+from faena.drivers.rabbitmq.faults import BROKEN, not_cancelled
 from faena.drivers.rabbitmq.session import Session, open_session
 from faena.errors import ServerUnavailable
 
@@ -120,10 +121,8 @@ async def registered(session: Session) -> tuple[list[str], frozenset[str]]:
 
 
 async def close_quietly(channel: Any) -> None:
-    try:
+    with suppress(*BROKEN), not_cancelled():
         await channel.close()
-    except BROKEN:
-        pass
 
 
 # -- internals ---------------------------------------------------------------------------------------------

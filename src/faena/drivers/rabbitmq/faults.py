@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aiormq.exceptions import (
     AMQPError,
@@ -23,6 +25,21 @@ BROKEN = (AMQPError, ChannelInvalidStateError, asyncio.TimeoutError, ConnectionE
 """What aiormq raises when a call fails. RuntimeError: the connection was closed while it was waited for."""
 
 _NOT_ALLOWED = 530
+
+
+@contextmanager
+def not_cancelled() -> Iterator[None]:
+    """Raise ConnectionError where aiormq has cancelled what was waited for, which it does when the connection is gone.
+
+    Taken for a cancellation of the task that waits, it would end that task without a word.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionResetError("the connection was lost meanwhile") from error
 
 
 def translated(shown: str, error: BaseException) -> FaenaError:

@@ -17,7 +17,7 @@ from aiormq.connection import TransportFactory
 from yarl import URL
 
 from faena._lib.deadline import deadline_in
-from faena.drivers.rabbitmq.faults import BROKEN, translated
+from faena.drivers.rabbitmq.faults import BROKEN, not_cancelled, translated
 from faena.drivers.rabbitmq.location import Location, Node
 from faena.errors import ServerRefused, ServerUnavailable
 
@@ -56,7 +56,8 @@ class Session:
         left_s = deadline_in(self.location.timeout_s) - time.monotonic() if timeout_s is None else timeout_s
         try:
             async with asyncio.timeout(max(0.001, left_s)):
-                yield
+                with not_cancelled():
+                    yield
         except BROKEN as error:
             if isinstance(error, TimeoutError) and await self._is_blocked():
                 raise ServerUnavailable(
@@ -67,12 +68,12 @@ class Session:
 
     async def close(self) -> None:
         # The channels first: their answers tell aiormq that the server is still there, so that it takes its leave properly.
-        with suppress(*BROKEN):
+        with suppress(*BROKEN), not_cancelled():
             async with asyncio.timeout(_CLOSING_S):
                 for channel in list((self.connection.channels or {}).values()):
                     if channel is not None:
                         await channel.close()
-        with suppress(*BROKEN):
+        with suppress(*BROKEN), not_cancelled():
             async with asyncio.timeout(_CLOSING_S):
                 await self.connection.close()
 
@@ -95,11 +96,12 @@ async def open_session(location: Location, name: str) -> Session:
         left_s = max(0.001, min(location.connect_timeout_s, until_s - time.monotonic()))
         try:
             async with asyncio.timeout(left_s):
-                connection = await aiormq.connect(
-                    _url_of(location, node),
-                    transport_factory=_Transport(location),
-                    client_properties={"connection_name": name},
-                )
+                with not_cancelled():
+                    connection = await aiormq.connect(
+                        _url_of(location, node),
+                        transport_factory=_Transport(location),
+                        client_properties={"connection_name": name},
+                    )
         except BROKEN as failed:
             error = translated(location.shown, failed)
             error.__cause__ = failed

@@ -35,7 +35,7 @@ class Driver:
     def __init__(self, location: Location, io: Io) -> None:
         self.location, self.pid = location, os.getpid()
         self.io: Io = io
-        self.prefix = location.key_prefix
+        self.prefix = location.prefix
         self.moved_to: Address | None = None
         self.loop: Any = None
         self._wire: Wire | None = None
