@@ -154,13 +154,17 @@ class Site:
         self.folder = folder
         self.database = folder / "site.db"
         self.url = f"sqlite:///{self.database}"
+        self.backend: str | None = None  # where it is another one than the broker
         self.workers: list[WorkerProcess] = []
         self._client: Any = None
 
     def app(self, source: str, settings: str = "") -> None:
         """Write the app: `app`, `mark(text)` and `once(name)` are there already."""
+        backend = f"backend={self.backend!r}, " if self.backend is not None else ""
         head = HEADER.format(
-            settings=f"broker={self.url!r}, {settings}", marks=str(self.folder / "marks"), folder=str(self.folder)
+            settings=f"broker={self.url!r}, {backend}{settings}",
+            marks=str(self.folder / "marks"),
+            folder=str(self.folder),
         )
         (self.folder / "app.py").write_text(head + textwrap.dedent(source))
 
@@ -170,7 +174,7 @@ class Site:
         if self._client is None:
             from faena import Faena
 
-            self._client = Faena("client", broker=self.url, set_as_current=False)
+            self._client = Faena("client", broker=self.url, backend=self.backend, set_as_current=False)
         return self._client
 
     def send(self, name: str, *args: Any, **options: Any) -> Any:
@@ -231,8 +235,12 @@ class Site:
     def end(self) -> None:
         for worker in self.workers:
             worker.end()
-        if self._client is not None:
-            self._client.close()
+        self.close_client()
+
+    def close_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
 
 @pytest.fixture

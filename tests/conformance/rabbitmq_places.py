@@ -3,18 +3,20 @@
 from contextlib import suppress
 
 from faena.drivers.rabbitmq import topology
-from faena.drivers.rabbitmq.declaring import ensure_ladder, ensure_queue, registered
+from faena.drivers.rabbitmq.declaring import ensure_dead, ensure_ladder, ensure_queue, registered
 from faena.drivers.rabbitmq.location import locate
 from faena.drivers.rabbitmq.publisher import Publisher
 from faena.errors import BrokerError
 
 
-async def prepare(url, options):
+async def prepare(url, options, *, dead=False):
     """Build the ladder of delays, which takes longer than the delays of the tests."""
     publisher = Publisher(locate(url, options), "preparing")
     try:
         await ensure_queue(await publisher.session(), "default")
         await ensure_ladder(await publisher.session(), "default")
+        if dead:
+            await ensure_dead(await publisher.session(), "default")
     finally:
         await publisher.close()
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pamqp.commands import Basic
@@ -32,16 +31,6 @@ def server():
         pytest.skip(f"no RabbitMQ at {node.host}:{node.port} ({error}); FAENA_TEST_RABBITMQ_URL names another")
 
 
-@pytest.fixture(scope="module")
-def sweeping():
-    """Remove places while the next tests run: most of that is waiting for the end of the list of what is there."""
-    with ThreadPoolExecutor(4) as threads:
-        swept = []
-        yield lambda options: swept.append(threads.submit(lambda: asyncio.run(remove_all(URL, options))))
-        for each in swept:
-            each.result()
-
-
 class _Places:
     queue_type = ""
 
@@ -52,12 +41,12 @@ class _Places:
         return RabbitmqBroker.connect(URL, io=io, options=self.options(place))
 
     @pytest.fixture(autouse=True)
-    def _place(self, stage, request, sweeping):
+    def _place(self, stage, request):
         self.place = stage.place
         if any(word in request.node.name for word in ("due", "delay")):
             asyncio.run(prepare(URL, self.options(stage.place)))
         yield
-        sweeping(self.options(stage.place))
+        asyncio.run(remove_all(URL, self.options(stage.place)))
 
     async def corrupt(self, broker, queue, raw):
         row = Row("", queue, queue_name(locate(URL, self.options(self.place)), queue), raw, Basic.Properties())
@@ -67,24 +56,18 @@ class _Places:
             background().run(lambda: publish_raw(URL, self.options(self.place), row))
 
 
-class _InTheBackground(_Places):
+class TestQuorumQueues(_Places, BrokerConformance):
+    MANY = 1000
+    corrupt = _Places.corrupt
+    queue_type = "quorum"
+
+
+class _OnALoop(_Places):
     """What blocks is the same code in the background: once is enough."""
 
     @pytest.fixture
     def stage(self):
-        return Stage(self, new_place(), "blocking")
-
-
-class _OnALoop(_Places):
-    @pytest.fixture
-    def stage(self):
         return Stage(self, new_place(), "asyncio")
-
-
-class TestQuorumQueues(_InTheBackground, BrokerConformance):
-    MANY = 1000
-    corrupt = _Places.corrupt
-    queue_type = "quorum"
 
 
 class TestClassicQueues(_OnALoop, BrokerConformance):

@@ -3,7 +3,6 @@
 from itertools import count
 
 import pytest
-from tests.conformance.ways import Blocking, OnALoop
 
 from faena._lib.ids import new_id
 from faena.backends.redis import RedisBackend
@@ -25,7 +24,7 @@ class _Redis:
         self.url = redis_server.url
 
     def options(self, place):
-        return {"prefix": place}
+        return {"namespace": place}
 
     def connect_broker(self, place, io):
         return RedisBroker.connect(self.url, io=io, options=self.options(place))
@@ -47,7 +46,7 @@ class _Apart(_Redis):
         self.number = count(5)
 
     def options(self, place):
-        return {"prefix": place, "connect_timeout_s": next(self.number)}
+        return {"namespace": place, "connect_timeout_s": next(self.number)}
 
 
 class TestRedisBroker(_Redis, BrokerConformance):
@@ -70,7 +69,7 @@ class TestRedisJointWorkflows(_Redis, JointWorkflowConformance):
     pass
 
 
-class TestRedisWorkflowsBesideSqlite(OnALoop, _Redis, WorkflowConformance):
+class TestRedisWorkflowsBesideSqlite(_Redis, WorkflowConformance):
     """The broker is a file: every end of a task takes four steps."""
 
     @pytest.fixture(autouse=True)
@@ -81,7 +80,7 @@ class TestRedisWorkflowsBesideSqlite(OnALoop, _Redis, WorkflowConformance):
         return SqliteBroker.connect(f"sqlite:///{self.folder}/{place}.db", io=io)
 
 
-class TestSqliteWorkflowsBesideRedis(Blocking, _Redis, WorkflowConformance):
+class TestSqliteWorkflowsBesideRedis(_Redis, WorkflowConformance):
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path):
         self.folder = tmp_path
@@ -98,9 +97,7 @@ class TestRedisBackendApart(_Apart, BackendConformance):
     pass
 
 
-class _Oldest(OnALoop, _Redis):
-    """What is said to the server, and what it does, is the same however one waits for it."""
-
+class _Oldest(_Redis):
     @pytest.fixture(autouse=True)
     def _server(self, oldest_redis_server):
         self.url = oldest_redis_server.url

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from tests.conformance.ways import Blocking, OnALoop
 
 from faena.backends.memory import MemoryBackend
 from faena.backends.sqlite import SqliteBackend
@@ -54,12 +53,12 @@ class TestSqliteJointWorkflows(_Sqlite, JointWorkflowConformance):
     pass
 
 
-class TestSqliteWorkflowsBesideAnotherFile(Blocking, _Sqlite, WorkflowConformance):
+class TestSqliteWorkflowsBesideAnotherFile(_Sqlite, WorkflowConformance):
     def connect_broker(self, place, io):
         return SqliteBroker.connect(f"sqlite:///{self.folder}/{place}-broker.db", io=io)
 
 
-class TestMemoryWorkflowsBesideSqlite(OnALoop, _Memory, WorkflowConformance):
+class TestMemoryWorkflowsBesideSqlite(_Memory, WorkflowConformance):
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path):
         self.folder = tmp_path

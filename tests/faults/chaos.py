@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import hiredis
 
@@ -25,7 +26,7 @@ from faena import group
 
 def noted(key):
     token = secrets.token_hex(6)
-    mark(f"{key} {os.getpid()} {token}")
+    mark(f"{key} {os.getpid()} {token} {time.time():.4f}")
     return token
 
 @app.task
@@ -85,8 +86,16 @@ def boom(n, key):
 ONE_IN_ONCE = 40  # for so many tasks there is one that runs once at most
 
 
+class Run(NamedTuple):
+    """One execution of a task."""
+
+    pid: int
+    token: str
+    at_s: float
+
+
 class Marks:
-    """What the tasks have noted themselves, read as it grows: key -> (process, token) of each execution."""
+    """What the tasks have noted themselves, read as it grows: key -> its executions."""
 
     def __init__(self, path):
         self._path, self._at, self._rest, self._lock = path, 0, b"", threading.Lock()
@@ -102,9 +111,9 @@ class Marks:
                 self._at += len(data)
                 *lines, self._rest = (self._rest + data).split(b"\n")
                 for line in lines:
-                    key, pid, token = line.decode().split()
+                    key, pid, token, at_s = line.decode().split()
                     self._tasks += key[0] == "t" and key not in self.found
-                    self.found[key].append((int(pid), token))
+                    self.found[key].append(Run(int(pid), token, float(at_s)))
             return self.found
 
     def tasks(self):
@@ -190,7 +199,7 @@ class Shapes:
 class Load:
     """Clients that send all the time, as far as they are allowed to: one of tasks, one of workflows, and one that waits."""
 
-    def __init__(self, url, tasks, workflows, seed):
+    def __init__(self, url, tasks, workflows, seed, backend=None):
         self.total, self.total_workflows = tasks, workflows
         self.results = []  # of tasks, in their order
         self.once = []  # of tasks that run once at most: some beside the others
@@ -198,7 +207,7 @@ class Load:
         self._allowed = 0.0  # the share that may be sent
         self._changed = threading.Condition()
         self._failed = []
-        self.client = Faena("chaos", broker=url, task_publish_timeout=60.0, set_as_current=False)
+        self.client = Faena("chaos", broker=url, backend=backend, task_publish_timeout=60.0, set_as_current=False)
         self._waited = 0
         self._random = random.Random(seed)
         self._shapes = Shapes(self.client, random.Random(seed + 1))

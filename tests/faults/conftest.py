@@ -1,9 +1,12 @@
-"""A proxy that does to a connection what networks do."""
+"""A proxy that does to a connection what networks do, and servers of RabbitMQ to do it to."""
 
+import signal
 import socket
 import threading
 
 import pytest
+
+from .rabbitmq_nodes import Cluster, Epmd, RabbitNode, rabbitmq_server_script
 
 
 @pytest.fixture
@@ -18,6 +21,49 @@ def proxy_to():
     yield start
     for proxy in proxies:
         proxy.close()
+
+
+@pytest.fixture(scope="module")
+def rabbit_folder(tmp_path_factory):
+    """A folder for nodes, and the service by which they find one another."""
+    if rabbitmq_server_script() is None:
+        pytest.skip("no rabbitmq-server on this machine, or no erl_call beside it")
+    folder = tmp_path_factory.mktemp("rabbitmq")
+    epmd = Epmd(folder)
+    yield folder, epmd
+    epmd.stop()
+
+
+@pytest.fixture(scope="module")
+def rabbit(rabbit_folder):
+    """A node for the tests of a module, each of which has a prefix of its own; it runs when a test begins."""
+    node = RabbitNode(*rabbit_folder).start()
+    yield node
+    node.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def rabbit_of(rabbit_folder):
+    """Start a node with a configuration; it ends with the test."""
+    nodes = []
+
+    def start(name, config=""):
+        nodes.append(RabbitNode(*rabbit_folder, name, config))
+        return nodes[-1].start()
+
+    yield start
+    for node in nodes:
+        node.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def cluster(rabbit_folder):
+    """Three nodes; they end with the test."""
+    nodes = Cluster(*rabbit_folder)
+    try:
+        yield nodes.start()
+    finally:
+        nodes.stop()
 
 
 class Proxy:

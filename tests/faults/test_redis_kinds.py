@@ -204,20 +204,19 @@ def eventually(step, within_s=30.0):
             time.sleep(0.05)
 
 
-def test_sentinels_name_the_master_before_and_after_it_fails(sentinel, until):
+@pytest.mark.parametrize("io", IOS)
+def test_sentinels_name_the_master_before_and_after_it_fails(sentinel, until, io):
     port, master, replica = sentinel
     url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/ours"
-    for io in IOS:
-        eventually(lambda io=io: play(io, work(url, io)))
-        with pytest.raises(ServerUnavailable, match="know no service 'other'"):
-            play(io, work(url.replace("/ours", "/other"), io))
+    eventually(lambda: play(io, work(url, io)))
+    with pytest.raises(ServerUnavailable, match="know no service 'other'"):
+        play(io, work(url.replace("/ours", "/other"), io))
     seen = RedisBroker.connect(replica.url, io="blocking")
     until(lambda: b"master_link_status:up" in run(seen.driver.command("INFO", "replication")))
     asked = RedisBroker.connect(f"redis://127.0.0.1:{port}/0", io="blocking")  # a sentinel speaks the protocol, too
     until(lambda: b"slaves=1" in run(asked.driver.command("INFO", "sentinel")))
     master.stop(signal.SIGKILL)
-    for io in IOS:
-        eventually(lambda io=io: play(io, work(url, io)))
+    eventually(lambda: play(io, work(url, io)))
     assert b"role:master" in run(seen.driver.command("INFO", "replication"))
     run(asked.close())
     run(seen.close())
@@ -251,13 +250,13 @@ def cluster(redis_of, until):
     return nodes
 
 
-def test_a_cluster_is_entered_by_any_of_its_nodes(cluster):
+@pytest.mark.parametrize("io", IOS)
+def test_a_cluster_is_entered_by_any_of_its_nodes(cluster, io):
+    for node in cluster:
+        play(io, work(node.url, io))
     hosts = ",".join(f"127.0.0.1:{port}" for port in (free_port(), cluster[1].port))
-    for io in IOS:
-        for node in cluster:
-            play(io, work(node.url, io))
-        for prefix in ("one", "two", "three"):
-            play(io, work(f"redis+cluster://{hosts}?prefix={prefix}", io))
+    for namespace in ("one", "two", "three"):
+        play(io, work(f"redis+cluster://{hosts}?namespace={namespace}", io))
 
 
 # -- URLs --------------------------------------------------------------------------------------------------
@@ -266,7 +265,7 @@ def test_a_cluster_is_entered_by_any_of_its_nodes(cluster):
 @pytest.mark.parametrize(
     "url",
     ["redis://a,b/0", "redis://host:x", "redis://host/x", "redis+sentinel://host", "redis+cluster://host/3", "unix://relative",
-     "redis://host?nonsense=1", "redis://host?timeout_s=0", "redis://host?prefix=%7B", "rediss://host?ssl_cert_reqs=maybe"],
+     "redis://host?nonsense=1", "redis://host?timeout_s=0", "redis://host?namespace=%7B", "rediss://host?ssl_cert_reqs=maybe"],
 )  # fmt: skip
 def test_a_url_that_makes_no_sense_is_refused(url):
     with pytest.raises(InvalidSetting):

@@ -1,7 +1,6 @@
 """Builds that are killed: what they left half-made is never taken for good by the next run.
 
 Not the outputs, of a rule's targets and of a task, not the cache, and not the records.
-FAENA_TEST_KILLS=100 is the long form.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def all(c):
             file.flush()
 """
 
-KILLS = int(os.environ.get("FAENA_TEST_KILLS", "36"))
+KILLS = 100
 FILES = 8
 
 
