@@ -277,6 +277,13 @@ def home_of(broker: Broker, queue: str) -> Broker:
     return broker if of is None else cast("Broker", of(queue))
 
 
+async def check_queues(broker: Broker, queues: Sequence[str]) -> None:
+    """Raise what will keep a worker from taking from these queues, where the broker can tell beforehand."""
+    check = getattr(broker, "check_queues", None)
+    if check is not None:
+        await check(queues)
+
+
 async def opened_home(broker: Broker, queue: str) -> Broker:
     """Return the broker that a queue lives on, open."""
     opened = getattr(broker, "opened_home", None)

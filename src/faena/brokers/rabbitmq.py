@@ -14,6 +14,7 @@ from faena._lib.ids import new_id
 from faena.broker import Capabilities, Consumer, DeadLetters, Holder, Leases, Limits, Queues
 from faena.drivers.background import in_background
 from faena.drivers.rabbitmq.consumer import RabbitConsumer
+from faena.drivers.rabbitmq.declaring import ensure_queue
 from faena.drivers.rabbitmq.letters import RabbitDeadLetters
 from faena.drivers.rabbitmq.location import Location, locate
 from faena.drivers.rabbitmq.messages import row_of
@@ -79,6 +80,12 @@ class RabbitmqBroker:
 
     async def close(self) -> None:
         await self._publisher.close()
+
+    async def check_queues(self, queues: Sequence[str]) -> None:
+        """See `faena.broker.check_queues`. Those that are not there are made."""
+        session = await self._publisher.session()
+        for queue in queues:
+            await ensure_queue(session, queue)
 
     async def publish(self, messages: Sequence[Message]) -> None:
         if messages:

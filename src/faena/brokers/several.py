@@ -10,9 +10,10 @@ A holder of it is one holder on each of them, written as JSON: name -> holder.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from faena.broker import Broker, Capabilities, Consumer, DeadLetters, Holder, Leases, Limits, Queues
+from faena.broker import Broker, Capabilities, Consumer, DeadLetters, Holder, Leases, Limits, Queues, check_queues
 from faena.brokers.several_consumer import SeveralConsumer
 from faena.brokers.several_views import SeveralDeadLetters, SeveralLimits, SeveralQueues, warn_of
 from faena.errors import BrokerError, BrokerUnavailable, MessageTooLarge, PublishedInPart, StorageError
@@ -159,6 +160,12 @@ class SeveralBrokers:
     async def close(self) -> None:
         for part in self.parts.by_name.values():
             await part.close()
+
+    async def check_queues(self, queues: Sequence[str]) -> None:
+        """See `faena.broker.check_queues`. One that is away says so when a worker takes from it."""
+        for name, own in self.homes.parted(queues).items():
+            with suppress(BrokerUnavailable):
+                await check_queues(await self.parts.by_name[name].ready(), own)
 
     async def publish(self, messages: Sequence[Message]) -> None:
         shares = self._shared_out(messages)

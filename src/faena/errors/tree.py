@@ -32,6 +32,7 @@ Names that users know from Celery are kept where the thing is the same.
     │   └── StorageFull                 (BrokerUnavailable, BackendUnavailable)
     ├── ServerUnavailable               (BrokerUnavailable, BackendUnavailable)
     ├── ServerRefused                   (BrokerError, BackendError) a password, a right is missing
+    │   └── DeclaredOtherwise           a queue of this name is there, and is another one than is wanted
     ├── CodecError
     │   ├── EncodeError
     │   ├── DecodeError
@@ -300,6 +301,17 @@ class ServerUnavailable(BrokerUnavailable, BackendUnavailable):
 
 class ServerRefused(BrokerError, BackendError):
     """The server does not do this for us, and will not before somebody changes something."""
+
+
+class DeclaredOtherwise(ServerRefused):
+    def __init__(
+        self, where: str, kind: str, name: str, argument: str, found: str | None, wanted: str | None, advice: str
+    ) -> None:
+        self.name, self.argument, self.found, self.wanted, self.advice = name, argument, found, wanted, advice
+        super().__init__(
+            f"{where}: {kind} '{name}' is there already, and is another one: its {argument} is {found or 'not set'}, "
+            f"and {wanted or 'none'} was wanted; {advice}"
+        )
 
 
 # -- codecs ------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from faena.app.links import Link, adapter_for
-from faena.broker import Holder
+from faena.broker import Holder, check_queues
 from faena.engine.notes import note_verdicts
 from faena.errors import BackendError, BrokerError, ConfigurationError, FaenaError, NotSupported, StorageError
 from faena.model.control import WorkerInfo
@@ -159,6 +159,7 @@ class Supervisor:
                 "use the embedded default (no broker_url), or `faena.testing` for tests",
             )  # fmt: skip
         await broker.open()
+        await check_queues(broker, hello.queues)
         await backend.open()
         self._link = Link(broker, backend)
         self._presence = Presence(self._link, self.info)

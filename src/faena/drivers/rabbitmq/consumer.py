@@ -229,7 +229,7 @@ class RabbitConsumer:
         try:
             taps = []
             for queue in self._queues:
-                await ensure_queue(session, queue, verify=True)
+                await ensure_queue(session, queue)
                 taps.append(Tap(queue, await session.channel(), self._has_news))
         except BaseException:
             await session.close()

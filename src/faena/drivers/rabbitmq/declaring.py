@@ -1,22 +1,26 @@
 """Declare queues, the ladder and the registry: each once for each connection, and only what is not there.
 
-Whoever finds a queue there needs no right to configure. A worker declares actively what it consumes, so that a queue that
-was made otherwise is told of before it matters.
+Whoever finds a queue there needs no right to configure. Who has it declares the queue all the same, so that one that was
+made otherwise is told of before it matters: by who sends, and by the worker that takes from it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import Any
 
-from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 from pamqp.commands import Basic
 
 from faena.drivers.rabbitmq import topology
 from faena.drivers.rabbitmq.faults import BROKEN, not_cancelled
+from faena.drivers.rabbitmq.mismatch import mismatch_in
 from faena.drivers.rabbitmq.session import Session, open_session
 from faena.errors import ServerUnavailable
+
+log = logging.getLogger("faena.brokers")
 
 _PERSISTENT = 2
 _READ_FOR_S, _QUIET_S = 3.0, 0.15
@@ -26,16 +30,16 @@ _QUEUE, _DEAD = "q ", "d "  # what an entry begins with
 _TRIES, _PAUSE_S = 5, 0.1
 
 
-async def ensure_queue(session: Session, queue: str, *, verify: bool = False) -> None:
-    """Let a queue be there. Raises ServerRefused: it was declared otherwise (`verify`), or may not be declared."""
+async def ensure_queue(session: Session, queue: str) -> None:
+    """Let a queue be there. Raises DeclaredOtherwise; ServerRefused: it may not be declared."""
     location = session.location
     name = topology.queue_name(location, queue)
-    if name in session.declared and not verify:
+    if name in session.declared:
         return
     if not await _exists(session, name):
         await _declare(session, name, topology.queue_arguments(location, session.server))
         await _register(session, _QUEUE + queue)
-    elif verify:
+    else:
         await _verify(session, name, topology.queue_arguments(location, session.server))
     session.declared.add(name)
 
@@ -149,6 +153,15 @@ async def _verify(session: Session, name: str, arguments: dict[str, Any]) -> Non
                 await channel.queue_declare(name, durable=True, arguments=arguments)
             except ChannelAccessRefused:
                 return  # this user may only use what is there
+            except ChannelPreconditionFailed as error:
+                mismatch = mismatch_in(str(error))
+                if mismatch is None or not mismatch.is_of_version_3:
+                    raise
+                log.warning(
+                    "queue '%s' was declared on RabbitMQ 3: it throws away what was returned 20 times, unless a policy "
+                    "says otherwise (delivery-limit); or delete it once it is empty, and it is made anew",
+                    name,
+                )
     finally:
         await close_quietly(channel)
 

@@ -19,6 +19,7 @@ from aiormq.exceptions import (
     ProbableAuthenticationError,
 )
 
+from faena.drivers.rabbitmq.mismatch import declared_otherwise, mismatch_in
 from faena.errors import FaenaError, ServerRefused, ServerUnavailable
 
 BROKEN = (AMQPError, ChannelInvalidStateError, asyncio.TimeoutError, ConnectionError, OSError, RuntimeError)
@@ -49,9 +50,17 @@ def translated(shown: str, error: BaseException) -> FaenaError:
         return ServerRefused(f"{shown}: it does not take this user name and password: {text}")
     if isinstance(error, ConnectionNotAllowed) or getattr(error, "errno", None) == _NOT_ALLOWED or "NOT_ALLOWED" in text:
         return ServerRefused(f"{shown}: there is no such virtual host, or this user may not use it: {text}")
+    if "Connection.OpenOk" in text and "Connection.Close" in text:  # aiormq keeps the server's reason to itself
+        return ServerRefused(
+            f"{shown}: the server does not open this virtual host: there is none of that name, this user may not use it, "
+            "or one of them has as many connections as it may have"
+        )
     if isinstance(error, ChannelAccessRefused):
         return ServerRefused(f"{shown}: this user may not do that; see the minimum in the guide on RabbitMQ: {text}")
     if isinstance(error, ChannelPreconditionFailed):
+        mismatch = mismatch_in(text)
+        if mismatch is not None:
+            return declared_otherwise(shown, mismatch)
         return ServerRefused(
             f"{shown}: a queue or an exchange is there already, and was declared otherwise: {text}; "
             "delete it, or set `queue_type` and `prefix` as they were"
@@ -66,5 +75,7 @@ def translated(shown: str, error: BaseException) -> FaenaError:
 
 
 def _text_of(error: BaseException) -> str:
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
-    return str(reason or str(error) or type(error).__name__)
+    if isinstance(error, AMQPError):  # what the server has said; the words of the library are patterns without it
+        said = [str(each) for each in error.args if isinstance(each, str) and each]
+        return said[-1] if said else type(error).__name__
+    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)
