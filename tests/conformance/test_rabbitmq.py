@@ -6,13 +6,13 @@ import socket
 import time
 
 import pytest
-from pamqp.commands import Basic
 from tests.conformance.rabbitmq_places import prepare, publish_raw, remove_all
 
 from faena._lib.deadline import deadline
 from faena.backends.sqlite import SqliteBackend
 from faena.brokers.rabbitmq import RabbitmqBroker
 from faena.drivers.background import background
+from faena.drivers.rabbitmq.frames import properties_of
 from faena.drivers.rabbitmq.location import locate
 from faena.drivers.rabbitmq.messages import Row
 from faena.drivers.rabbitmq.topology import queue_name
@@ -49,7 +49,7 @@ class _Places:
         asyncio.run(remove_all(URL, self.options(stage.place)))
 
     async def corrupt(self, broker, queue, raw):
-        row = Row("", queue, queue_name(locate(URL, self.options(self.place)), queue), raw, Basic.Properties())
+        row = Row("", queue, queue_name(locate(URL, self.options(self.place)), queue), raw, properties_of(b"", 0, b""))
         if broker.capabilities and isinstance(broker, RabbitmqBroker):
             await publish_raw(URL, self.options(self.place), row)
         else:

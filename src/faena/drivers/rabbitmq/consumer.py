@@ -4,8 +4,9 @@
                         one tap for each queue: a channel with a prefetch count of its own
 
 The prefetch count is what makes other workers find work: it is what the worker holds and asks for, no more. It is fixed
-when a consumer begins, so a tap begins anew when the room has changed much. A tap whose buffer nobody empties for a moment
-pauses: the worker is busy with something long, and what lies here is for others.
+when a consumer begins, so that a tap to which more may come begins one consumer more, for the difference; when less may
+come, it begins anew. A tap whose buffer nobody empties for a moment pauses: the worker is busy with something long, and
+what lies here is for others.
 
 Deliveries belong to the channel (law 2: the connection is the lease). What is acknowledged is proved by a round trip on the
 same channel; where the channel is gone, nobody knows, and the message comes again.
@@ -21,19 +22,21 @@ from contextlib import suppress
 from math import inf
 from typing import Any, assert_never
 
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import AbstractChannel
 
 from faena._lib.ids import new_id
 from faena.drivers.rabbitmq import topology
-from faena.drivers.rabbitmq.declaring import ensure_queue
+from faena.drivers.rabbitmq.declaring import ensure_queue, forget
+from faena.drivers.rabbitmq.lanes import Deliveries
 from faena.drivers.rabbitmq.location import Location
-from faena.drivers.rabbitmq.messages import Row, dead_row_of, delivery_of, row_of
+from faena.drivers.rabbitmq.messages import Found, Row, dead_row_of, delivery_of, found_of, row_of
 from faena.drivers.rabbitmq.publisher import Publisher
 from faena.drivers.rabbitmq.session import Session, open_session
 from faena.errors import ServerUnavailable
 from faena.model.delivery import Ack, Bury, Delivery, Malformed, Release, Settlement
 
 _EXACT_UP_TO, _MOST = 16, 32768  # prefetch counts
+_MOST_CONSUMERS = 8  # of one tap; with more it begins anew
 _LEFT_ALONE_S = 0.25
 _NOT_DUE_S = 0.05
 
@@ -41,37 +44,46 @@ _NOT_DUE_S = 0.05
 class Tap:
     """One queue's channel. Tags are counted by the channel: those that are not settled stand in `unsettled`, in order."""
 
-    def __init__(self, queue: str, channel: AbstractChannel, on_news: Callable[[], None]) -> None:
+    def __init__(self, session: Session, queue: str, channel: AbstractChannel, on_news: Callable[[], None]) -> None:
         self.id = new_id()  # of a later connection's another one: what was received by this one cannot be settled there
-        self.queue, self.channel, self._on_news = queue, channel, on_news
-        self.buffer: deque[DeliveredMessage] = deque()
+        self.queue, self.channel = queue, channel
+        self.lane = Deliveries(session.wire, channel, self._take_in, on_news)
+        self.buffer: deque[Found] = deque()
         self.unsettled: dict[int, None] = {}
-        self._tag: str | None = None
-        self._prefetch = 0
+        self._tags: list[str] = []  # of those who consume: each lets some more come
+        self._begun = 0
+        self._prefetch = 0  # of all of them
 
     async def want(self, session: Session, limit: int) -> None:
         """Let as many messages come as the worker holds and has room for."""
         needed = min(_MOST, len(self.unsettled) + limit)
-        if self._tag is not None and needed <= self._prefetch <= max(_EXACT_UP_TO, 4 * needed):
+        is_consuming = bool(self._tags) and not self.lane.is_cancelled
+        if is_consuming and needed <= self._prefetch <= max(_EXACT_UP_TO, 4 * needed):
             return
-        await self.pause(session)
+        if not (is_consuming and needed > self._prefetch and len(self._tags) < _MOST_CONSUMERS):
+            await self.pause(session)
+        if self.lane.is_cancelled:  # the queue was deleted; what was received of it is settled all the same
+            forget(session, self.queue)
+            await ensure_queue(session, self.queue)
+            self.lane.is_cancelled = False
         count = needed if needed <= _EXACT_UP_TO else min(_MOST, 1 << (needed - 1).bit_length())
         name = topology.queue_name(session.location, self.queue)
         async with session.translating():
-            await self.channel.basic_qos(prefetch_count=count)
-            begun = await self.channel.basic_consume(name, self._take_in)
-            self._tag, self._prefetch = begun.consumer_tag, count
+            self._begun += 1
+            more, self._prefetch = count - self._prefetch, count
+            self._tags.append(f"{self._begun}")
+            await self.lane.consume(name, self._tags[-1], more)
 
     async def pause(self, session: Session) -> None:
         """Let nothing more come, and give back what nobody has taken."""
-        tag, self._tag = self._tag, None
+        tags, self._tags, self._prefetch = self._tags, [], 0
         async with session.translating():
-            if tag is not None:
-                await self.channel.basic_cancel(tag)
+            if tags:
+                await self.lane.cancel(tags)
             if self.buffer:
-                tags = [message.delivery_tag or 0 for message in self.buffer]
+                left = [message.tag for message in self.buffer]
                 self.buffer.clear()
-                await self.give_back(tags)
+                self.give_back(left)
 
     async def look(self, session: Session, limit: int) -> None:
         """Take what is there at this moment, without waiting."""
@@ -81,9 +93,9 @@ class Tap:
                 found = await self.channel.basic_get(name)
                 if found.delivery_tag is None:
                     return
-                await self._take_in(found)
+                self._take_in(found_of(found))
 
-    async def acknowledge(self, tags: set[int]) -> None:
+    def acknowledge(self, tags: set[int]) -> None:
         """Acknowledge: those at the front with one frame for all."""
         last = 0
         for tag in self.unsettled:
@@ -91,26 +103,25 @@ class Tap:
                 break
             last = tag
         if last:
-            await self.channel.basic_ack(last, multiple=True)
+            self.lane.acknowledge(last, multiple=True)
             for tag in [tag for tag in self.unsettled if tag <= last]:
                 del self.unsettled[tag]
         for tag in sorted(tag for tag in tags if tag > last):
-            await self.channel.basic_ack(tag)
+            self.lane.acknowledge(tag, multiple=False)
             del self.unsettled[tag]
 
-    async def give_back(self, tags: Sequence[int]) -> None:
-        for tag in sorted(tags, reverse=True):  # so that the first comes first again
-            await self.channel.basic_nack(tag, requeue=True)
+    def give_back(self, tags: Sequence[int]) -> None:
+        self.lane.give_back(sorted(tags, reverse=True))  # so that the first comes first again
+        for tag in tags:
             self.unsettled.pop(tag, None)
 
     async def prove(self) -> None:
         """Return when the server has read all that was written before."""
-        await self.channel.basic_qos(prefetch_count=max(1, self._prefetch))
+        await self.lane.prove()
 
-    async def _take_in(self, message: DeliveredMessage) -> None:
-        self.unsettled[message.delivery_tag or 0] = None
+    def _take_in(self, message: Found) -> None:
+        self.unsettled[message.tag] = None
         self.buffer.append(message)
-        self._on_news()
 
 
 class RabbitConsumer:
@@ -165,7 +176,7 @@ class RabbitConsumer:
                 continue
             place, tag = settlement.delivery.grip
             tap = taps.get(place)
-            is_ours = tap is not None and not tap.channel.is_closed and tag in tap.unsettled
+            is_ours = tap is not None and not tap.lane.is_closed and tag in tap.unsettled
             is_ours = is_ours and tag not in acks.get(place, ()) and tag not in backs.get(place, ())
             ours.append(is_ours)
             if not is_ours:
@@ -182,9 +193,9 @@ class RabbitConsumer:
             return ours
         async with session.translating():
             for place, tags in acks.items():
-                await taps[place].acknowledge(tags)
+                taps[place].acknowledge(tags)
             for place, back in backs.items():
-                await taps[place].give_back(back)
+                taps[place].give_back(back)
             for place in {*acks, *backs}:
                 await taps[place].prove()
         if backs:
@@ -193,7 +204,7 @@ class RabbitConsumer:
 
     async def begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
         """Say which are still ours. That they run is noted in the backend, by who calls (`keeps_verdicts`)."""
-        taps = {tap.id: tap for tap in self._taps if not tap.channel.is_closed}
+        taps = {tap.id: tap for tap in self._taps if not tap.lane.is_closed}
         return [place in taps and tag in taps[place].unsettled for place, tag in (each.grip for each in deliveries)]
 
     def skip(self, queues: Collection[str]) -> None:
@@ -220,7 +231,7 @@ class RabbitConsumer:
 
     async def _open(self) -> Session:
         if self._session is not None:
-            if self._session.is_open and not any(tap.channel.is_closed for tap in self._taps):
+            if self._session.is_open and not any(tap.lane.is_closed for tap in self._taps):
                 return self._session
             await self.close()
             raise ServerUnavailable(f"{self._location.shown}: the connection was lost")
@@ -230,12 +241,11 @@ class RabbitConsumer:
             taps = []
             for queue in self._queues:
                 await ensure_queue(session, queue)
-                taps.append(Tap(queue, await session.channel(), self._has_news))
+                taps.append(Tap(session, queue, await session.channel(), self._has_news))
         except BaseException:
             await session.close()
             raise
-        for closing in (session.connection.closing, *(tap.channel.closing for tap in taps)):
-            closing.add_done_callback(self._on_closing)
+        session.connection.closing.add_done_callback(self._on_closing)
         self._session, self._taps = session, taps
         return session
 
@@ -250,7 +260,7 @@ class RabbitConsumer:
         for tap in taps[turn:] + taps[:turn]:
             while tap.buffer and len(batch) < limit:
                 found = tap.buffer.popleft()
-                delivery = delivery_of(found, tap.queue, (tap.id, found.delivery_tag))
+                delivery = delivery_of(found, tap.queue, (tap.id, found.tag))
                 if isinstance(delivery, Delivery) and _is_early(delivery):
                     early.append(delivery)
                 else:
@@ -278,7 +288,7 @@ class RabbitConsumer:
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._news.wait()
-        if session.connection.is_closed or any(tap.channel.is_closed for tap in self._taps):
+        if session.connection.is_closed or any(tap.lane.is_closed for tap in self._taps):
             await self._open()  # says that it is lost
 
     def _on_closing(self, closing: asyncio.Future[Any]) -> None:

@@ -43,6 +43,14 @@ def not_cancelled() -> Iterator[None]:
         raise ConnectionResetError("the connection was lost meanwhile") from error
 
 
+class NotTaken(Exception):
+    """The server has sent a message back (no queue is there for it), or has refused it."""
+
+    def __init__(self, text: str, *, is_returned: bool = False) -> None:
+        super().__init__(text)
+        self.is_returned = is_returned
+
+
 def translated(shown: str, error: BaseException) -> FaenaError:
     """Return what to raise. ServerRefused: trying again changes nothing."""
     text = _text_of(error)
@@ -67,6 +75,8 @@ def translated(shown: str, error: BaseException) -> FaenaError:
         )
     if isinstance(error, ChannelNotFoundEntity):
         return ServerUnavailable(f"{shown}: a queue or an exchange was deleted: {text}")
+    if isinstance(error, NotTaken):
+        return ServerUnavailable(f"{shown}: {text}")
     if isinstance(error, TimeoutError):
         return ServerUnavailable(f"{shown}: it did not answer in time")
     if isinstance(error, ConnectionClosed | ChannelClosed):

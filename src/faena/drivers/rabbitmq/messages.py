@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from aiormq.abc import DeliveredMessage
 from msgspec import Struct
 from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 
+from faena.drivers.rabbitmq.frames import properties_of
 from faena.drivers.rabbitmq.location import Location
 from faena.drivers.rabbitmq.topology import dead_name, queue_name, route_of_delay
 from faena.errors import MessageTooLarge
@@ -21,18 +24,19 @@ _decode = msgspec.msgpack.Decoder(Message).decode
 
 _PERSISTENT = 2
 _TYPE = "application/x-faena"
+_TYPE_RAW = _TYPE.encode()
 _LONGEST_ID = 255
 _SOON_S = 0.02  # what is due so soon does not climb the ladder, whose least step is longer
 
 
-class Row(Struct, frozen=True):
+class Row(Struct, frozen=True, gc=False):
     """What is published, and where."""
 
     id: str
     queue: str
     name: str  # of the queue, as the server knows it
     body: bytes
-    properties: Basic.Properties
+    properties: bytes  # as they stand in a header
     due_at_s: float | None = None
 
     def route(self, location: Location) -> tuple[str, str]:
@@ -41,14 +45,21 @@ class Row(Struct, frozen=True):
         return route_of_delay(location, self.queue, left_s) if left_s > _SOON_S else ("", self.name)
 
 
+class Found(Struct, frozen=True, gc=False):
+    """What was received."""
+
+    tag: int
+    body: bytes
+    is_redelivered: bool = False
+    header: bytes = b""  # the payload of its header, if it was redelivered
+
+
 def row_of(location: Location, message: Message) -> Row:
     """Raises MessageTooLarge."""
     priority = max(LOWEST_PRIORITY, min(HIGHEST_PRIORITY, message.priority))
-    properties = Basic.Properties(
-        content_type=_TYPE, delivery_mode=_PERSISTENT, priority=priority, message_id=_outer_id(message.id)
-    )
+    properties = properties_of(_TYPE_RAW, priority, _outer_id(message.id).encode())
     body = _checked(location, _encode(message))
-    return Row(message.id, message.queue, queue_name(location, message.queue), body, properties, message.due_at_s)
+    return Row(message.id, message.queue, _name_of(location, message.queue), body, properties, message.due_at_s)
 
 
 def dead_row_of(location: Location, bury: Bury) -> Row:
@@ -71,7 +82,7 @@ def dead_row_of(location: Location, bury: Bury) -> Row:
     properties = Basic.Properties(
         content_type=_TYPE, delivery_mode=_PERSISTENT, message_id=_outer_id(task_id), headers=headers
     )
-    return Row(task_id, queue, dead_name(location, queue), body, properties)
+    return Row(task_id, queue, dead_name(location, queue), body, properties.marshal())
 
 
 def letter_of(found: DeliveredMessage) -> DeadLetter:
@@ -96,16 +107,36 @@ def letter_of(found: DeliveredMessage) -> DeadLetter:
     )
 
 
-def delivery_of(found: DeliveredMessage, queue: str, grip: Any) -> Delivery | Malformed:
+def found_of(got: DeliveredMessage) -> Found:
+    """Return a message that was asked for, as one that was delivered."""
+    header = got.header.marshal() if got.redelivered else b""
+    return Found(got.delivery_tag or 0, got.body, bool(got.redelivered), header)
+
+
+def delivery_of(found: Found, queue: str, grip: Any) -> Delivery | Malformed:
     try:
         message = _decode(found.body)
     except msgspec.DecodeError as error:
         return Malformed(grip, queue, found.body, str(error))
-    if not found.redelivered:
+    if not found.is_redelivered:
         return Delivery(message, grip)
-    headers: dict[str, Any] = dict(found.header.properties.headers or {})
-    returned = int(headers.get("x-delivery-count") or 1)  # of quorum queues; others tell only that it was handed out before
-    return Delivery(message, grip, returned + 1, redelivered_at_s=time.time())
+    return Delivery(message, grip, _times_returned(found) + 1, redelivered_at_s=time.time())
+
+
+def _times_returned(found: Found) -> int:
+    """Return what quorum queues count; others tell only that it was handed out before."""
+    header = ContentHeader()
+    try:
+        header.unmarshal(found.header)
+        headers: dict[str, Any] = dict(header.properties.headers or {})
+        return int(headers.get("x-delivery-count") or 1)
+    except Exception:  # noqa: BLE001 - whatever else stands there, others may have written
+        return 1
+
+
+@lru_cache(1024)
+def _name_of(location: Location, queue: str) -> str:
+    return queue_name(location, queue)
 
 
 def _outer_id(task_id: str) -> str:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from aiormq.abc import AbstractChannel
-from aiormq.exceptions import PublishError
-
 from faena.drivers.rabbitmq import topology
 from faena.drivers.rabbitmq.declaring import ensure_dead, ensure_ladder, ensure_queue, forget
-from faena.drivers.rabbitmq.faults import BROKEN, translated
+from faena.drivers.rabbitmq.faults import NotTaken, translated
+from faena.drivers.rabbitmq.lanes import Confirms, Sending
 from faena.drivers.rabbitmq.location import Location
 from faena.drivers.rabbitmq.messages import Row
 from faena.drivers.rabbitmq.session import Session, open_session
@@ -25,21 +23,24 @@ class Publisher:
     def __init__(self, location: Location, name: str) -> None:
         self._location, self._name = location, name
         self._session: Session | None = None
-        self._channel: AbstractChannel | None = None
+        self._lane: Confirms | None = None
         self._opening = asyncio.Lock()
 
     async def session(self) -> Session:
         """Return the open session. Raises ServerUnavailable, ServerRefused."""
+        session = self._session
+        if session is not None and session.is_open:
+            return session
         async with self._opening:
             if self._session is None or not self._session.is_open:
                 if self._session is not None:
                     await self._session.close()
-                self._session, self._channel = None, None
+                self._session, self._lane = None, None
                 self._session = await open_session(self._location, self._name)
             return self._session
 
     async def close(self) -> None:
-        session, self._session, self._channel = self._session, None, None
+        session, self._session, self._lane = self._session, None, None
         if session is not None:
             await session.close()
 
@@ -75,7 +76,7 @@ class Publisher:
         """Return for each what went wrong; None: the server has it."""
         await self._prepare(rows)
         outcomes = await self._send(rows, timeout_s)
-        returned = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, PublishError)]
+        returned = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, NotTaken) and outcome.is_returned]
         if returned:  # somebody has deleted the queue
             session, again = await self.session(), [rows[at] for at in returned]
             for queue in {row.queue for row in again}:
@@ -97,24 +98,19 @@ class Publisher:
 
     async def _send(self, rows: Sequence[Row], timeout_s: float | None) -> list[BaseException | None]:
         session = await self.session()
-        if self._channel is None or self._channel.is_closed:
-            self._channel = await session.channel(confirms=True)
-        channel = self._channel
-        outcomes: list[BaseException | None] = [TimeoutError()] * len(rows)
+        lane = await self._open_lane(session)
+        sending = Sending(rows)
+        try:
+            async with session.translating(timeout_s):
+                await lane.publish(sending)
+        except FaenaError as error:
+            sending.give_up(error)
+        return sending.outcomes
 
-        async def send(at: int, row: Row) -> None:
-            exchange, key = row.route(self._location)
-            try:
-                await channel.basic_publish(
-                    row.body, exchange=exchange, routing_key=key, properties=row.properties, mandatory=True
-                )
-                outcomes[at] = None
-            except BROKEN as error:
-                outcomes[at] = error
-
-        async with session.translating(timeout_s):
-            if len(rows) == 1:
-                await send(0, rows[0])
-            else:
-                await asyncio.gather(*(send(at, row) for at, row in enumerate(rows)))
-        return outcomes
+    async def _open_lane(self, session: Session) -> Confirms:
+        if self._lane is None or self._lane.is_closed:
+            async with self._opening:
+                if self._lane is None or self._lane.is_closed:
+                    channel = await session.channel(confirms=True)
+                    self._lane = Confirms(session.wire, channel, self._location, session.longest_frame)
+        return self._lane

@@ -19,24 +19,31 @@ from yarl import URL
 from faena._lib.deadline import deadline_in
 from faena.drivers.rabbitmq.faults import BROKEN, not_cancelled, translated
 from faena.drivers.rabbitmq.location import Location, Node
+from faena.drivers.rabbitmq.wire import Wire
 from faena.errors import ServerRefused, ServerUnavailable
 
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it complains of, it also raises, and we say it
 
 _CLOSING_S = 1.0
+_LONGEST_FRAME = 131072  # where the server sets no bound
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))  # a machine that is gone is noticed in 30 s
 
 
 class Session:
     """A connection, from its opening to its first error; `name` is what the server's operators see."""
 
-    def __init__(self, location: Location, connection: AbstractConnection) -> None:
-        self.location, self.connection = location, connection
+    def __init__(self, location: Location, connection: AbstractConnection, wire: Wire) -> None:
+        self.location, self.connection, self.wire = location, connection, wire
         self.declared: set[str] = set()  # what is known to be there; see `declaring`
 
     @property
     def is_open(self) -> bool:
-        return not self.connection.is_closed and bool(getattr(self.connection, "is_opened", True))
+        return not self.wire.is_lost and not self.connection.is_closed and bool(getattr(self.connection, "is_opened", True))
+
+    @property
+    def longest_frame(self) -> int:
+        """Return how many bytes a frame may have."""
+        return int(getattr(self.connection, "connection_tune").frame_max) or _LONGEST_FRAME  # noqa: B009 - of no contract
 
     @property
     def server(self) -> int:
@@ -92,6 +99,7 @@ async def open_session(location: Location, name: str) -> Session:
     """Connect to the first node that answers. Raises ServerUnavailable, ServerRefused."""
     until_s = deadline_in(location.timeout_s)
     error: Exception | None = None
+    transport = _Transport(location)
     for node in location.nodes:
         left_s = max(0.001, min(location.connect_timeout_s, until_s - time.monotonic()))
         try:
@@ -99,7 +107,7 @@ async def open_session(location: Location, name: str) -> Session:
                 with not_cancelled():
                     connection = await aiormq.connect(
                         _url_of(location, node),
-                        transport_factory=_Transport(location),
+                        transport_factory=transport,
                         client_properties={"connection_name": name},
                     )
         except BROKEN as failed:
@@ -108,7 +116,8 @@ async def open_session(location: Location, name: str) -> Session:
             if isinstance(error, ServerRefused):
                 break
             continue
-        return Session(location, connection)
+        assert transport.wire is not None  # a connection has one
+        return Session(location, connection, transport.wire)
     assert error is not None  # a location has a node
     raise error
 
@@ -141,9 +150,16 @@ class _Transport(TransportFactory):
 
     def __init__(self, location: Location) -> None:
         self._location = location
+        self.wire: Wire | None = None  # of the latest connection
 
-    async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection(url.host, url.port, ssl=_tls_context(self._location))
+    async def create(self, url: URL, **__: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        wire = self.wire = Wire(reader, tells_of_life=self._location.heartbeat_s > 0)
+        transport, _ = await loop.create_connection(
+            lambda: wire, url.host or "", url.port or 0, ssl=_tls_context(self._location)
+        )
+        writer = asyncio.StreamWriter(transport, wire, reader, loop)
         sock = writer.get_extra_info("socket")
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
