@@ -86,6 +86,15 @@ def bench_runner(c):
 
 
 @task
+def bench_rabbitmq(c, quick: bool = False):
+    """Measure faena on RabbitMQ against its peers and hand-written loops, in environments of their own; some minutes.
+
+    quick: one short round, less exact
+    """
+    follow(c, PYTHON, "-m", "benchmarks.rabbitmq", *(["--quick"] if quick else []))
+
+
+@task
 def bench_redis(c, quick: bool = False):
     """Measure faena on Redis against its peers and hand-written floors: some five minutes, and the peers' installation.
 

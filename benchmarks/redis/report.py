@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.embedded.report import machine
 from benchmarks.redis.bars import SUBJECT, Bar, bars, trip_ms
-from benchmarks.redis.contenders import CONTENDERS
+from benchmarks.redis.contenders import CONTENDERS, Contender
 from benchmarks.redis.plot import bar_chart
 from benchmarks.redis.rounds import BUFFERED, CHATTY, CHATTY_JSON, QUIET, Samples, middle, ratio
 
@@ -42,20 +42,24 @@ class Run:
 
 def save(run: Run, folder: Path) -> Path:
     """Write everything that was measured, and on what, to a new file in `folder`."""
+    return keep("redis", run, bars(run.samples), CONTENDERS, folder)
+
+
+def keep(benchmark: str, run: Run, found: Sequence[Bar], contenders: Sequence[Contender], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
     content = {
-        "benchmark": "redis",
+        "benchmark": benchmark,
         "at": now.isoformat(timespec="seconds"),
         **run.facts,
         "machine": machine(),
         "versions": run.versions,
-        "contenders": {each.name: {"guarantees": each.guarantees, "settings": each.settings} for each in CONTENDERS},
+        "contenders": {each.name: {"guarantees": each.guarantees, "settings": each.settings} for each in contenders},
         "failures": run.failures,
         "samples": run.samples,
-        "bars": [{**asdict(bar), "is_met": bar.is_met} for bar in bars(run.samples)],
+        "bars": [{**asdict(bar), "is_met": bar.is_met} for bar in found],
     }
-    path = folder / f"redis-{now:%Y-%m-%dT%H%M%S}.json"
+    path = folder / f"{benchmark}-{now:%Y-%m-%dT%H%M%S}.json"
     path.write_text(json.dumps(content, indent=1) + "\n")
     return path
 
@@ -104,11 +108,11 @@ they may be compared with another machine's.
 
 ## Bars
 
-{_verdicts(bars(run.samples))}
+{verdicts(bars(run.samples))}
 
 ## Contenders
 
-{_about(run)}
+{about(run, CONTENDERS)}
 """
 
 
@@ -140,7 +144,7 @@ def _rates(run: Run) -> str:
     head = ("", "enqueue one by one, per s", "enqueue, 100 in a call, per s", "throughput, per s",
             "faena is … times as fast", "worker CPU, µs a task", "server CPU, µs a task",
             "coroutines that sleep, of the ideal", "threads that sleep, of the ideal")  # fmt: skip
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _times(run: Run, name: str) -> str:
@@ -166,27 +170,27 @@ def _life(run: Run) -> str:
         rows.append((name, *trips, *(f"{middle(lives, key):,.{digits}f}" for key, digits in keys)))
     head = ("", "round trip p50, ms", "p99, ms", "cold start, s", "memory idle (PSS), MiB", "memory after, MiB",
             "idle CPU, %", "commands while idle, per s", "inside scripts, per s")  # fmt: skip
-    return _table(head, rows)
+    return table(head, rows)
 
 
-def _verdicts(found: Sequence[Bar]) -> str:
+def verdicts(found: Sequence[Bar]) -> str:
     rows = []
     for bar in found:
         value = "not measured" if bar.value is None else f"{bar.value:,.2f} {bar.unit}".strip()
         wanted = f"{'at least' if bar.at_least else 'at most'} {bar.limit:g} {bar.unit}".strip()
         rows.append((bar.name, value, wanted, "met" if bar.is_met else "**missed**" if bar.value is not None else "-"))
-    return _table(("bar", "measured", "wanted", ""), rows)
+    return table(("bar", "measured", "wanted", ""), rows)
 
 
-def _about(run: Run) -> str:
+def about(run: Run, contenders: Sequence[Contender]) -> str:
     lines = []
-    for contender in CONTENDERS:
+    for contender in contenders:
         known = ", ".join(f"{name} {version}" for name, version in run.versions.get(contender.name, {}).items())
         lines.append(f"- **{contender.name}** ({known or 'not installed'}). {contender.guarantees} {contender.settings}")
     lines += [f"- Not measured: {failure}" for failure in dict.fromkeys(run.failures)]
     return "\n".join(lines)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     marks = ["---", *["--:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, marks, *rows))

@@ -86,12 +86,17 @@ def verbs(plan: Plan, contender: Contender) -> Iterator[tuple[str, str, str, dic
 
 
 def ask(seat: Seat, verb: str, arguments: Mapping[str, object], port: int) -> Sample:
-    """Run one verb of a side in a process and a folder of its own, on an empty server."""
+    """Run one verb of a side on an empty server."""
     server.command(port, "FLUSHALL")
     server.command(port, "SCRIPT FLUSH")
+    return run_side(seat, "benchmarks.redis.side", verb, arguments, {"BENCH_REDIS_PORT": str(port)})
+
+
+def run_side(seat: Seat, program: str, verb: str, arguments: Mapping[str, object], words: Mapping[str, str]) -> Sample:
+    """Run a side in a process and a folder of its own; `words` join its environment."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
-    environment = {**kept, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", "BENCH_REDIS_PORT": str(port)}
-    argv = [seat.python, "-m", "benchmarks.redis.side", seat.contender.module, verb, json.dumps(arguments)]
+    environment = {**kept, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", **words}
+    argv = [seat.python, "-m", program, seat.contender.module, verb, json.dumps(arguments)]
     with tempfile.TemporaryDirectory(prefix="faena-bench-") as folder:
         side = subprocess.Popen(
             argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -141,7 +146,7 @@ def measure(
             try:
                 sample = ask(seat, verb, arguments, port)
                 samples.setdefault(measure_name, {}).setdefault(name, {})[number] = sample
-                say(f"  {measure_name}, {name}: {_short(sample)}")
+                say(f"  {measure_name}, {name}: {short(sample)}")
             except Failed as failure:
                 failures.append(str(failure))
                 say(f"  {failure}")
@@ -154,7 +159,7 @@ def _steps(plan: Plan, seats: Sequence[Seat], number: int) -> list[tuple[Seat, s
     return [step for what in MEASURES for step in steps if step[2] == what]
 
 
-def _short(sample: Sample) -> str:
+def short(sample: Sample) -> str:
     for key, form in (("per_s", "{:,.0f}/s"), ("ratio", "{:.2f} of the ideal"), ("commands_per_s", "{:.1f} commands/s")):
         if key in sample:
             return form.format(sample[key])

@@ -30,6 +30,7 @@ from benchmarks.redis.workers import Workers, cpu_s, monitor, pss_bytes, server_
 
 PORT = int(os.environ.get("BENCH_REDIS_PORT", "0"))
 URL = f"redis://127.0.0.1:{PORT}/0"
+BROKER = os.environ.get("BENCH_BROKER_URL", URL)  # where it is another server than the one for results
 KIND = os.environ.get("BENCH_KIND", "plain")  # of the worker that this process is
 TTL_S = 3600  # of results
 WAIT_S = 30

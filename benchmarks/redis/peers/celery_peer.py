@@ -1,4 +1,4 @@
-"""Celery on Redis: prefork, and threads for the sleeps.
+"""Celery, on Redis unless another broker is named: prefork, and threads for the sleeps.
 
 `task_acks_late` and `task_reject_on_worker_lost`: "Optimizing" and "Tasks" in its guide, for tasks that must not be lost. A
 larger prefetch: the same guide, for many short tasks. Without gossip and mingle it starts sooner.
@@ -8,9 +8,9 @@ from celery import Celery
 
 from benchmarks.redis import bodies
 from benchmarks.redis.bodies import THREADS
-from benchmarks.redis.side import KIND, TTL_S, URL, WAIT_S, BlockingSide
+from benchmarks.redis.side import BROKER, KIND, TTL_S, URL, WAIT_S, BlockingSide
 
-app = Celery("bench", broker=URL, backend=URL)
+app = Celery("bench", broker=BROKER, backend=URL)
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,

@@ -1,4 +1,4 @@
-"""Dramatiq on Redis, with its result backend; two processes of eight threads, as by default."""
+"""Dramatiq, on Redis unless a RabbitMQ is named, with its result backend; two processes of eight threads, as by default."""
 
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
@@ -9,10 +9,15 @@ from dramatiq.results.errors import ResultMissing
 
 from benchmarks.redis import bodies
 from benchmarks.redis.bodies import COROUTINES, THREADS
-from benchmarks.redis.side import TTL_S, URL, WAIT_S, BlockingSide
+from benchmarks.redis.side import BROKER, TTL_S, URL, WAIT_S, BlockingSide
 
 backend = RedisBackend(url=URL)
-broker = RedisBroker(url=URL)
+if BROKER == URL:
+    broker = RedisBroker(url=URL)
+else:
+    from dramatiq.brokers.rabbitmq import RabbitmqBroker
+
+    broker = RabbitmqBroker(url=BROKER)
 broker.add_middleware(Results(backend=backend, result_ttl=TTL_S * 1000))
 broker.add_middleware(AsyncIO())
 dramatiq.set_broker(broker)
