@@ -373,6 +373,24 @@ class JointSettler(Protocol):
         ...
 
 
+WITHOUT_BACKEND = (
+    "no result_backend is set, and the broker keeps no results: they are dropped, and what needs a backend is refused "
+    "(.get(), workflows, revoking, remote control, pauses, unique tasks, schedules)"
+)
+
+
+def has_backend(backend: Backend) -> bool:
+    """Say whether there is one: the place of one that is not there is taken by what refuses."""
+    return not hasattr(backend, "refuse")
+
+
+def need_backend(backend: Backend, what: str) -> None:
+    """Raise NoBackend where there is none."""
+    refuse = getattr(backend, "refuse", None)
+    if refuse is not None:
+        refuse(what)
+
+
 class Backend(Protocol):
     """One connection (or pool) to a backend. Made by a class method `connect(url, *, io, options)`."""
 

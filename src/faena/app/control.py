@@ -16,7 +16,8 @@ from faena.app.commands import ControlCommand
 from faena.app.inspect import Answers, Inspect
 from faena.app.limits import AppLimits
 from faena.app.links import Link, Links
-from faena.app.orders import end_waiting, give, order_of
+from faena.app.orders import ORDERS, end_waiting, give, order_of
+from faena.backend import need_backend
 from faena.config.settings import Settings
 from faena.errors import FaenaError, InvalidArguments, NotSupported
 from faena.model.control import Command, Order, OrderKind, Reply, Revocation, RevokeRule, TimeLimits, WorkerInfo
@@ -129,7 +130,9 @@ class Control:
 
     def orders(self) -> Sequence[Order]:
         """Return what was ordered of all workers and stands: rules of revocation, time limits."""
-        return run(self._links.blocking().backend.orders.standing())
+        backend = self._links.blocking().backend
+        need_backend(backend, ORDERS)
+        return run(backend.orders.standing())
 
     def withdraw(self, name: str) -> int:
         """Let a rule of revocation stand no more, named as `orders` names it; return how many went."""
@@ -156,10 +159,10 @@ class Control:
 
     def workers(self) -> Sequence[WorkerInfo]:
         """Return the workers that are there now."""
-        return run(self._links.blocking().backend.mailbox.workers())
+        return run(self._workers(self._links.blocking()))
 
     async def aworkers(self) -> Sequence[WorkerInfo]:
-        return await (await self._links.asyncio()).backend.mailbox.workers()
+        return await self._workers(await self._links.asyncio())
 
     def ping(self, destination: Sequence[str] = (), timeout: float = 1.0) -> dict[str, Any]:
         """Return the answer of each worker; None stands for one that did not answer in time."""
@@ -323,6 +326,10 @@ class Control:
 
     # -- internals -----------------------------------------------------------------------------------------
 
+    async def _workers(self, link: Link) -> Sequence[WorkerInfo]:
+        need_backend(link.backend, "remote control")
+        return await link.backend.mailbox.workers()
+
     async def _ask(
         self, link: Link, name: str, arguments: dict[str, Any], to: tuple[str, ...], timeout_s: float
     ) -> dict[str, Any]:
@@ -348,7 +355,7 @@ class Control:
         self, link: Link, name: str, arguments: dict[str, Any], to: tuple[str, ...], timeout_s: float, waits: bool = True
     ) -> dict[str, Reply | None]:
         """Send a command; return the reply of each worker that it was for, None for one that gave none in time."""
-        present = [info.name for info in await link.backend.mailbox.workers()]
+        present = [info.name for info in await self._workers(link)]
         missing = [worker for worker in to if worker not in present]
         if missing:
             raise FaenaError(f"no worker named {', '.join(missing)} is there; present: {', '.join(present) or 'none'}")

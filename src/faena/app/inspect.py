@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from faena._lib.drive import run
+from faena.backend import need_backend
 from faena.broker import home_of
 from faena.errors import NotSupported
 from faena.model.delivery import Place
@@ -77,7 +78,9 @@ class Inspect:
 
     def revoked(self) -> Answers:
         """Return the ids of revoked tasks, under the one name `backend`: that is where they stand, for every worker."""
-        _, found = run(self._links.blocking().backend.revocations.since(0))
+        backend = self._links.blocking().backend
+        need_backend(backend, "revoking tasks")
+        _, found = run(backend.revocations.since(0))
         return Answers(backend=[each.task_id for each in found])
 
     def _ask(self, name: str, arguments: dict[str, Any] | None = None) -> Answers:

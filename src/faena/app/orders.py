@@ -12,6 +12,7 @@ from faena.errors import FaenaError
 from faena.model.control import Order, OrderKind, RevokeRule
 from faena.model.message import Message
 
+ORDERS = "orders that stand for every worker"
 MOST = 1000  # of each kind; every worker looks at them before each task
 _PAGE = 1000
 _MOST_LOOKED_AT = 100_000  # waiting messages of each queue; the others end when their turn comes

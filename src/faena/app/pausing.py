@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from faena._lib.ids import new_id
 from faena.app.links import Link
 from faena.app.orders import give
-from faena.broker import home_of, is_several, opened_home
-from faena.errors import NotSupported
+from faena.backend import need_backend
+from faena.broker import home_of, opened_home
 from faena.model.control import Command, Order, OrderKind
 from faena.model.delivery import QueueStatus
 
@@ -26,14 +26,13 @@ _ANSWER_WITHIN_S = 2.0
 
 
 async def pause(link: Link, queues: Sequence[str]) -> None:
-    """Let nothing more be handed out of these queues, to anybody. Raises NotSupported: nobody can keep that in mind."""
+    """Let nothing more be handed out of these queues, to anybody. Raises NoBackend: nobody keeps that in mind."""
     by_order = [queue for queue in queues if not home_of(link.broker, queue).capabilities.pauses]
     orders = [Order(OrderKind.PAUSE, queue, {}, time.time()) for queue in by_order]
-    try:
-        for order in orders:
-            await give(link, order)
-    except NotSupported as error:
-        raise _refused("pausing a queue", error) from error
+    if orders:
+        need_backend(link.backend, "pausing queues of a broker that cannot do it itself")
+    for order in orders:
+        await give(link, order)
     for order in orders:
         await _tell(link, "order", {"order": to_builtins(order)})
     for queue in queues:
@@ -42,13 +41,11 @@ async def pause(link: Link, queues: Sequence[str]) -> None:
 
 
 async def resume(link: Link, queues: Sequence[str]) -> None:
-    """Let messages of these queues be handed out again. Raises NotSupported."""
+    """Let messages of these queues be handed out again. Raises NoBackend."""
     by_order = [queue for queue in queues if not home_of(link.broker, queue).capabilities.pauses]
     if by_order:
-        try:
-            await link.backend.orders.withdraw(OrderKind.PAUSE, by_order)
-        except NotSupported as error:
-            raise _refused("resuming a queue", error) from error
+        need_backend(link.backend, "pausing queues of a broker that cannot do it itself")
+        await link.backend.orders.withdraw(OrderKind.PAUSE, by_order)
         await _tell(link, "withdraw", {"kind": OrderKind.PAUSE, "names": by_order})
     for queue in queues:
         if queue not in by_order:
@@ -62,7 +59,7 @@ async def statuses(link: Link, queue: str | None = None) -> Sequence[QueueStatus
     """
     broker = link.broker if queue is None else await opened_home(link.broker, queue)
     found = await broker.queues.status()
-    if broker.capabilities.pauses and not is_several(broker):  # of several, some may not
+    if broker.capabilities.pauses:
         return found
     paused = {order.name for order in await link.backend.orders.standing() if order.kind == OrderKind.PAUSE}
     if not paused:
@@ -79,10 +76,3 @@ async def _tell(link: Link, name: str, arguments: dict[str, object]) -> None:
         command = Command(new_id(), name, arguments, (), now_s, now_s + _COMMAND_KEPT_S)
         await link.backend.mailbox.send(command)
         await link.backend.mailbox.replies(command.id, len(present), _ANSWER_WITHIN_S)
-
-
-def _refused(what: str, error: NotSupported) -> NotSupported:
-    return NotSupported(
-        what, "this broker", "it hands out whatever it has, and without a backend nobody tells that to workers",
-        f"stop the workers that take from it, or {error.hint}",
-    )  # fmt: skip

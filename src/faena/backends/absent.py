@@ -12,19 +12,22 @@ from typing import Any, NoReturn
 
 from faena.backend import JournalEnd
 from faena.config.secrets import mask_text
-from faena.errors import NotSupported
+from faena.errors import NoBackend
 from faena.model.control import Command, Order, Revocation, WorkerInfo
 from faena.model.journal import Entry
 from faena.model.message import Message
 from faena.model.result import ResultRecord
 from faena.types import Io
 
+_RESULTS = "results of tasks"
+_PARTS = {"workflows": "workflows", "schedules": "schedules"}
+
 
 class AbsentBackend:
     """See `faena.backend.Backend`."""
 
     def __init__(self, url: str) -> None:
-        self._shown = mask_text(url)
+        self._shown = mask_text(url).partition("?")[0]
         self.mailbox, self.revocations, self.orders = _Mailbox(self), _Revocations(self), _Orders(self)
         self.journal, self.claims = _Journal(self), _Claims(self)
 
@@ -35,13 +38,10 @@ class AbsentBackend:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return _Refusing(self, name)
+        return _Refusing(self, _PARTS.get(name, _RESULTS))
 
     def refuse(self, what: str) -> NoReturn:
-        raise NotSupported(
-            what, self._shown, "it is a broker that keeps no results",
-            "set `result_backend`, such as redis://localhost or sqlite:///results.db",
-        )  # fmt: skip
+        raise NoBackend(what, self._shown)
 
     async def open(self) -> None: ...
 
@@ -59,7 +59,7 @@ class AbsentBackend:
         return False
 
     def watch(self) -> NoReturn:
-        self.refuse("waiting for a result")
+        self.refuse(_RESULTS)
 
     def joint(self, broker: object, holder: str) -> None:  # noqa: ARG002
         return None
@@ -68,20 +68,16 @@ class AbsentBackend:
 class _Refusing:
     """A part that is not there: each of its methods says so."""
 
-    def __init__(self, backend: AbsentBackend, name: str) -> None:
-        self._backend, self._name = backend, name
+    def __init__(self, backend: AbsentBackend, what: str) -> None:
+        self._backend, self._what = backend, what
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-
-        async def refuse(*_: Any, **__: Any) -> NoReturn:
-            self._backend.refuse(f"{self._name}.{name}")
-
-        return refuse
+        return self.__call__
 
     async def __call__(self, *_: Any, **__: Any) -> NoReturn:
-        self._backend.refuse(f"{self._name} of results" if self._name in ("read", "latest", "forget") else self._name)
+        self._backend.refuse(self._what)
 
 
 class _Mailbox(_Refusing):
@@ -132,7 +128,7 @@ class _Claims(_Refusing):
 
 class _Journal(_Refusing):
     def __init__(self, backend: AbsentBackend) -> None:
-        super().__init__(backend, "steps that are remembered")
+        super().__init__(backend, "events that tasks wait for, and steps that they remember")
 
     async def read(self, task_id: str) -> Sequence[Entry]:  # noqa: ARG002
         return ()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from faena._lib.drive import run
 from faena.app.discovery import explained
 from faena.app.pausing import statuses
+from faena.backend import WITHOUT_BACKEND, has_backend
 from faena.cli.findings import Finding
 from faena.cli.output import ago, size_of
 from faena.cli.session import Session
@@ -200,7 +201,10 @@ def _servers(link: Link) -> Iterator[Finding]:
 
 def _running(app: Faena, link: Link) -> Iterator[Finding]:
     workers = run(link.backend.mailbox.workers())
-    if workers:
+    if not has_backend(link.backend):
+        yield Finding("backend", "warn", WITHOUT_BACKEND, "set it to redis://... or sqlite:///..., unless that is meant")
+        yield Finding("workers", "ok", "without a backend nobody sees which are there")
+    elif workers:
         yield Finding("workers", "ok", ", ".join(f"{worker.name} ({worker.concurrency})" for worker in workers))
     else:
         yield Finding("workers", "warn", "none is running", "start one with: faena worker")
@@ -239,7 +243,7 @@ def _queues(app: Faena, link: Link, workers: Sequence[WorkerInfo]) -> Iterator[F
             findings.append(
                 Finding("queues", "warn", f"'{status.name}' is paused", f"go on with: faena queues resume {status.name}")
             )
-        elif status.waiting and status.name not in consumed:
+        elif status.waiting and status.name not in consumed and has_backend(link.backend):
             meant = nearest(status.name, consumed or known)
             hint = f"; did you mean '{meant}' where it is sent?" if meant and status.name not in known else ""
             findings.append(

@@ -12,6 +12,7 @@ Names that users know from Celery are kept where the thing is the same.
     │   ├── InvalidQueue                (ValueError) a queue declared wrongly
     │   ├── UnknownQueue                a queue that is not declared, where all have to be
     │   └── NotSupported                a broker or backend cannot do what was asked
+    │       └── NoBackend               it is kept by a backend, and there is none
     ├── InvalidTask                     a task declared wrongly
     ├── NotRegistered                   no task of that name
     ├── InvalidArguments                (TypeError) arguments that the task's signature refuses
@@ -153,6 +154,15 @@ class NotSupported(ConfigurationError):
     def __init__(self, what: str, by: str, reason: str, hint: str = "") -> None:
         self.what, self.by, self.reason, self.hint = what, by, reason, hint
         super().__init__(f"{by} does not support {what}: {reason}{'; ' + hint if hint else ''}")
+
+
+class NoBackend(NotSupported):
+    def __init__(self, what: str, broker: str) -> None:
+        self.what, self.by, self.reason = what, broker, "it keeps nothing but messages"
+        self.hint = "set `result_backend`, such as redis://localhost or sqlite:///results.db"
+        ConfigurationError.__init__(
+            self, f"no backend for {what}: {broker} carries messages, and keeps nothing else; {self.hint}"
+        )
 
 
 class InvalidQueue(ConfigurationError, ValueError):

@@ -10,64 +10,51 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, cast
+from typing import TypeVar, cast
 
 from msgspec.structs import replace
 
 from faena.app.links import Link, Links
-from faena.backend import Completion, JointSettler
+from faena.backend import Completion, JointSettler, has_backend
 from faena.broker import Consumer, Skipping
 from faena.engine.completion import FourSteps, refused
 from faena.engine.notes import note_begun, with_what_is_known
-from faena.errors import BackendError, BrokerError, CodecError, LeaseLost, MessageTooLarge, StorageError, WorkflowError
-from faena.model.delivery import Delivery, Malformed, Release
+from faena.errors import (
+    BackendError,
+    BrokerError,
+    CodecError,
+    LeaseLost,
+    MessageTooLarge,
+    NoBackend,
+    StorageError,
+    WorkflowError,
+)
+from faena.model.delivery import Ack, Delivery, Malformed, Release
 from faena.model.inputs import Input
 from faena.model.message import Member, Until
 from faena.model.result import ResultRecord
 from faena.model.turns import USUAL, Taking
 from faena.worker.custody import Custody
 
-if TYPE_CHECKING:
-    from faena.worker.lanes import Finished
-
 log = logging.getLogger("faena.worker")
 
 T = TypeVar("T")
 
 BROKEN = (BrokerError, BackendError, StorageError, OSError)
-UNWRITABLE = (MessageTooLarge, CodecError, WorkflowError, ValueError, TypeError, OverflowError)
+UNWRITABLE = (MessageTooLarge, CodecError, WorkflowError, NoBackend, ValueError, TypeError, OverflowError)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _LOOK_EVERY_S = 0.5
-
-
-class ElsewhereAway(BrokerError):
-    """What follows from a task is for another broker, and that is away: this connection is not to blame."""
-
-
-class Settler(Protocol):
-    async def complete(self, completions: list[Completion]) -> Sequence[bool]: ...
-
-
-Settles: TypeAlias = Callable[[Link, Consumer, JointSettler | None], Settler]
-"""Returns what completes for a link, where it is one of several."""
 
 
 class Opened:
     """One connection, from its opening to its first error."""
 
-    __slots__ = ("_settles", "_skipped", "_taking", "consumer", "holder", "is_receiving", "link", "queues", "settler")
+    __slots__ = ("_skipped", "_taking", "consumer", "holder", "is_receiving", "link", "queues", "settler")
 
     def __init__(
-        self,
-        link: Link,
-        holder: str,
-        queues: Sequence[str],
-        taking: Taking,
-        skipped: frozenset[str] = frozenset(),
-        settles: Settles | None = None,
+        self, link: Link, holder: str, queues: Sequence[str], taking: Taking, skipped: frozenset[str] = frozenset()
     ) -> None:
-        self.link, self.holder, self._taking, self._skipped, self._settles = link, holder, taking, skipped, settles
+        self.link, self.holder, self._taking, self._skipped = link, holder, taking, skipped
         self.is_receiving = False
         self.begin(queues)
 
@@ -82,11 +69,7 @@ class Opened:
         )
         self.skip(self._skipped)
         joint = link.backend.joint(link.broker, self.holder)
-        self.settler: Settler = (
-            joint or FourSteps(link.broker, self.consumer, link.backend)
-            if self._settles is None
-            else self._settles(link, self.consumer, joint)
-        )
+        self.settler: JointSettler | FourSteps = joint or FourSteps(link.broker, self.consumer, link.backend)
 
     def skip(self, queues: frozenset[str]) -> None:
         """Receive nothing of these; where the broker pauses queues itself, they are none of ours to leave out."""
@@ -110,14 +93,9 @@ class Connection:
         taking: Taking = USUAL,
         on_open: Callable[[Link], Awaitable[None]],
         on_lost: Callable[[], None] = lambda: None,
-        connect: Callable[[], Link] | None = None,
-        settles: Settles | None = None,
-        name: str = "",
     ) -> None:
-        """`connect`, `settles` and `name` are for one of several brokers, see `faena.worker.connections`."""
-        self._connect, self._settles = connect or partial(links.connect, "asyncio"), settles
-        self._says = f"broker '{name}': " if name else ""  # in the log
-        self._holder, self._queues, self._on_open, self._on_lost = holder, queues, on_open, on_lost
+        self._links, self._holder, self._queues, self._on_open = links, holder, queues, on_open
+        self._on_lost = on_lost
         self._taking = taking
         self._skipped: frozenset[str] = frozenset()
         self._opened: Opened | None = None
@@ -186,17 +164,6 @@ class Connection:
         return capabilities.lease == "holder" and capabilities.keeps_verdicts and leaves_none_out
 
     @property
-    def holder(self) -> str:
-        return self._holder
-
-    def grant(self, broker: str, holder: str) -> None:
-        """Be another holder on one of several brokers: here is only one."""
-
-    @property
-    def is_open(self) -> bool:
-        return self._opened is not None
-
-    @property
     def is_receiving(self) -> bool:
         return self._opened is not None and self._opened.is_receiving
 
@@ -236,34 +203,23 @@ class Connection:
             log.error("the outcome of a task cannot be kept: %s", error)
             return await self.complete([refused(completions[0], error)])
 
-    async def settle(
-        self, finished: Sequence[Finished], then: Callable[[Sequence[Finished], Sequence[bool]], None]
-    ) -> None:
-        """Carry out what has ended, and tell `then` for each whether it was ours still."""
-        then(finished, await self.complete([item[0] for item in finished]) if finished else ())
-
     async def begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
         """Note that these must not run twice; say for each whether it may run.
 
         Where the connection fails in the middle, nobody knows: then it goes back, and does not run here.
         """
-        noted = await self.try_begin(deliveries)
-        if noted is not None:
-            return noted
-        await self.complete([Completion(Release(delivery, delivery.message)) for delivery in deliveries])
-        return [False] * len(deliveries)
-
-    async def try_begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool] | None:
-        """Do the same; None: the connection has failed, and they have to go back."""
         opened: Opened | None = None
         try:
             opened = await self._ready()
             if not opened.link.broker.capabilities.keeps_verdicts:
+                if not has_backend(opened.link.backend):
+                    return await self._acknowledge_first(opened, deliveries)
                 await note_begun(opened.link.backend.journal, deliveries)
             return await opened.consumer.begin(deliveries)
         except BROKEN as error:
             await self._lose(opened, error, _FIRST_PAUSE_S)
-            return None
+        await self.complete([Completion(Release(delivery, delivery.message)) for delivery in deliveries])
+        return [False] * len(deliveries)
 
     async def with_inputs(self, batch: Sequence[Delivery | Malformed]) -> Sequence[Delivery | Malformed]:
         """Read what the nodes of workflows among these are given of those before them."""
@@ -317,7 +273,7 @@ class Connection:
     async def _ready(self) -> Opened:
         async with self._opening:
             if self._opened is None:
-                link = self._connect()
+                link = self._links.connect("asyncio")
                 try:
                     await link.broker.open()
                     await link.backend.open()
@@ -325,7 +281,7 @@ class Connection:
                 except BaseException:
                     await _close(link)
                     raise
-                self._opened = Opened(link, self._holder, self._queues, self._taking, self._skipped, self._settles)
+                self._opened = Opened(link, self._holder, self._queues, self._taking, self._skipped)
                 if link.broker.capabilities.longest_lease_s is not None and self._custody is None:
                     self._custody = Custody()
                     self._watching = asyncio.get_running_loop().create_task(self._look_after_long_tasks(self._custody))
@@ -340,6 +296,14 @@ class Connection:
                     await custody.look(opened.link, opened.consumer, self._lease_s)
                 except BROKEN as error:
                     log.warning("taking a long task into custody: %s", error)
+
+    async def _acknowledge_first(self, opened: Opened, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        """Let the broker forget these before they run: nobody else could tell that they must not run twice."""
+        ours = await opened.consumer.settle([Ack(delivery) for delivery in deliveries])
+        if self._custody is None:
+            self._custody = Custody()
+        self._custody.acknowledged([delivery for delivery, is_ours in zip(deliveries, ours, strict=True) if is_ours])
+        return ours
 
     async def _inputs_of(self, members: Sequence[Member]) -> Sequence[Input | None]:
         """Read what nodes are given; None: that of this one cannot be read, and its task fails with that alone."""
@@ -378,7 +342,7 @@ class Connection:
             try:
                 opened = await self._ready()
                 return await work(opened)
-            except (MessageTooLarge, ElsewhereAway):
+            except MessageTooLarge:
                 raise
             except BROKEN as error:
                 await self._lose(opened, error, pause_s)
@@ -386,7 +350,7 @@ class Connection:
 
     async def _lose(self, opened: Opened | None, error: BaseException, pause_s: float) -> None:
         """Let go of a connection that failed, and wait before the next."""
-        log.warning("%s%s; trying again in %.1f s", self._says, error, pause_s)
+        log.warning("%s; trying again in %.1f s", error, pause_s)
         if opened is not None and opened is self._opened:
             self._opened = None
             if self._custody is not None:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from faena.app.links import Link
-from faena.backend import Completion
+from faena.backend import Completion, has_backend
 from faena.broker import Consumer
 from faena.engine.notes import RETURNED
 from faena.errors import NotSupported
@@ -50,6 +50,12 @@ class Custody:
         """Forget what the broker has given to others; what is in custody is ours still."""
         self._held.clear()
 
+    def acknowledged(self, deliveries: Iterable[Delivery]) -> None:
+        """Take in what the broker has forgotten already, and nobody else keeps."""
+        for delivery in deliveries:
+            self._held.pop(delivery.message.id, None)
+            self._kept.add(delivery.message.id)
+
     def prepared(self, completion: Completion) -> Completion:
         """Return the completion of what may be in custody: its delivery is in nobody's hand then."""
         settlement = completion.settlement
@@ -64,7 +70,7 @@ class Custody:
             item.settlement.delivery.message.id for item in completions if isinstance(item.settlement.delivery, Delivery)
         ]
         kept = [task_id for task_id in ids if task_id in self._kept]
-        if kept:
+        if kept and has_backend(link.backend):
             await link.backend.journal.unpark(kept)
         self._kept.difference_update(kept)
         for task_id in ids:

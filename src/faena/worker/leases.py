@@ -7,8 +7,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 
 from faena.app.links import Link
 from faena.broker import Holder
@@ -23,24 +22,10 @@ _BROKEN = (BrokerError, BackendError, StorageError, OSError)
 
 
 class LeaseKeeper:
-    """Renews what `held` names, and reaps what others have let end.
+    """Renews what `held` names, and reaps what others have let end."""
 
-    `first` is awaited before each turn of renewing, and `lost` told of each holder that was taken away; `name`: of several.
-    """
-
-    def __init__(
-        self,
-        link: Link,
-        lease_s: float,
-        held: Callable[[], Mapping[Holder, ProcessHandle]],
-        *,
-        name: str = "",
-        first: Callable[[], Awaitable[None]] | None = None,
-        lost: Callable[[ProcessHandle], None] = lambda handle: handle.kill(signal.SIGKILL, "lease lost"),
-    ) -> None:
+    def __init__(self, link: Link, lease_s: float, held: Callable[[], Mapping[Holder, ProcessHandle]]) -> None:
         self._link, self._lease_s, self._held = link, lease_s, held
-        self._first, self._lost, self._says = first, lost, f"broker '{name}': " if name else ""
-        self._changed = asyncio.Event()
         self._renewed_since_s: float | None = None
         self._reaps_from_s = 0.0
 
@@ -49,28 +34,15 @@ class LeaseKeeper:
         """Whether the broker was reached the last time."""
         return self._renewed_since_s is not None
 
-    def changed(self) -> None:
-        """Take a turn at once: there are others to hold leases for."""
-        self._changed.set()
-
-    async def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait until it is so, looking when something has changed."""
-        while not condition():
-            self._changed.clear()
-            await self._changed.wait()
-
     async def renew_forever(self) -> None:
         while True:
-            self._changed.clear()
+            held = self._held()
             try:
-                if self._first is not None:
-                    await self._first()
-                held = self._held()
                 renewed = await self._link.broker.leases.renew(list(held), self._lease_s) if held else ()
             except _BROKEN as error:
                 self._renewed_since_s = None
                 self._reaps_from_s = math.inf
-                log.warning("%srenewing leases: %s", self._says, error)
+                log.warning("renewing leases: %s", error)
                 await asyncio.sleep(min(1.0, self._lease_s / 6))
                 continue
             if self._renewed_since_s is None:
@@ -78,11 +50,9 @@ class LeaseKeeper:
                 if self._reaps_from_s:  # others could not renew either, perhaps: they get a whole lease to do so
                     self._reaps_from_s = self._renewed_since_s + self._lease_s
             for holder in held.keys() - set(renewed):
-                self._lost(held[holder])  # what it runs was given to others
+                held[holder].kill(signal.SIGKILL, "lease lost")  # what it runs was given to others
             await self._put_off(held)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._lease_s / 3):
-                    await self._changed.wait()
+            await asyncio.sleep(self._lease_s / 3)
 
     async def _put_off(self, held: Mapping[Holder, ProcessHandle]) -> None:
         """Renew what is in custody of the backend, too (see `faena.worker.custody`)."""
@@ -99,7 +69,7 @@ class LeaseKeeper:
                 try:
                     back = await self._link.broker.leases.reap()
                     if back:
-                        log.warning("%s%d tasks of workers that are gone went back to their queues", self._says, back)
+                        log.warning("%d tasks of workers that are gone went back to their queues", back)
                 except _BROKEN as error:
-                    log.warning("%sreaping ended leases: %s", self._says, error)
+                    log.warning("reaping ended leases: %s", error)
             await asyncio.sleep(_REAP_EVERY_S)

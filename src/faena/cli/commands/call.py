@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from faena._lib.arguments import Argument, Option
 from faena._lib.arguments.convert import to_seconds
+from faena.backend import need_backend
 from faena.cli.options import Json
 from faena.cli.outcome import print_outcome, wait_for
 from faena.cli.session import Session
@@ -105,6 +106,7 @@ def call(
     found = _task_named(session, task, by_name=by_name)
     waits = wait or timeout is not None
     if waits:
+        need_backend(session.link.backend, "results of tasks")
         _refuse_without_result(session, task, found)
     given_args, given_kwargs = _arguments(found, words, args, kwargs, named)
     options = _given(queue=queue, countdown=countdown, eta=eta, expires=expires, priority=priority, task_id=task_id)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from faena._lib.arguments import Argument, Option
 from faena._lib.arguments.convert import to_seconds
+from faena.backend import need_backend
 from faena.cli.commands.limits import refuse_rate, terms_as_dict
 from faena.cli.deed import Deed
 from faena.cli.known import known_of
@@ -101,6 +102,7 @@ def revoke(
     if not ids:
         raise UsageError("name ids of tasks, or say which: --task, --queue, --header, --sent-before")
     ids = list(dict.fromkeys(ids))
+    need_backend(session.link.backend, "revoking tasks")
     known = known_of(session, ids)
     control.revoke(ids, terminate=terminate or bool(signal), signal=signal)
     deed = Deed(session, "revoked", ids, json=json)

@@ -12,6 +12,7 @@ from msgspec.structs import asdict
 from faena._lib.arguments import Argument
 from faena._lib.drive import run
 from faena.app.inspect import delayed
+from faena.backend import need_backend
 from faena.cli.options import Destination, Json, Limit, ReplyTimeout
 from faena.cli.output import ago, shown
 from faena.cli.session import Session
@@ -119,6 +120,7 @@ def conf(session: Session, *, destination: Destination = (), timeout: ReplyTimeo
 
 def revoked(session: Session, *, json: Json = False) -> int:
     """List the revoked tasks that are remembered."""
+    need_backend(session.link.backend, "revoking tasks")
     _, found = run(session.link.backend.revocations.since(0))
     if json:
         session.out.json([asdict(each) for each in found])

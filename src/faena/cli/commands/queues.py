@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from faena._lib.arguments import Argument
 from faena._lib.drive import run
 from faena.app import pausing
+from faena.backend import has_backend
 from faena.cli.deed import Deed
 from faena.cli.options import Json, Limit
 from faena.cli.output import ago
@@ -26,6 +27,7 @@ Names = Annotated[Sequence[str], Argument("Names of queues.")]
 def status(session: Session, names: Names = (), *, json: Json = False) -> int:
     """Show how many messages wait, are delayed, are being worked on, are dead, in every queue."""
     consumers, declared = _consumers(session), session.any_app.queues
+    sees_workers = has_backend(session.link.backend)
     found = [
         each
         for each in run(pausing.statuses(session.link))
@@ -34,7 +36,12 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
     absent = [name for name in names if name not in {each.name for each in found}]
     found += [QueueStatus(name, 0, 0, 0, 0, False) for name in absent]
     if json:
-        session.out.json([{**_as_dict(each, consumers), **_declared_as_dict(declared.get(each.name))} for each in found])
+        session.out.json(
+            [
+                {**_as_dict(each, consumers if sees_workers else None), **_declared_as_dict(declared.get(each.name))}
+                for each in found
+            ]
+        )
         return 0
     now_s, are_limited = time.time(), any(each.limited for each in found)
     has_options = any(_options_text(declared.get(each.name)) for each in found)
@@ -60,8 +67,8 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
                 "?" if each.held is None else each.held,
                 each.dead,
                 "" if each.oldest_waiting_at_s is None else ago(now_s - each.oldest_waiting_at_s),
-                len(consumers.get(each.name, ())),
-                "paused" if each.paused else "running" if consumers.get(each.name) else "no worker",
+                len(consumers.get(each.name, ())) if sees_workers else "?",
+                _state(each, consumers) if sees_workers else "?",
                 *((_options_text(declared.get(each.name)),) if has_options else ()),
             )
             for each in found
@@ -188,7 +195,11 @@ def _declared_as_dict(queue: Queue | None) -> dict[str, Any]:
     return {"options": {name: getattr(queue, name) for name in _OPTIONS}}
 
 
-def _as_dict(status: QueueStatus, consumers: dict[str, list[str]]) -> dict[str, Any]:
+def _state(status: QueueStatus, consumers: Mapping[str, Sequence[str]]) -> str:
+    return "paused" if status.paused else "running" if consumers.get(status.name) else "no worker"
+
+
+def _as_dict(status: QueueStatus, consumers: Mapping[str, Sequence[str]] | None) -> dict[str, Any]:
     return {
         "name": status.name,
         "waiting": status.waiting,
@@ -198,7 +209,7 @@ def _as_dict(status: QueueStatus, consumers: dict[str, list[str]]) -> dict[str, 
         "dead": status.dead,
         "paused": status.paused,
         "oldest_waiting_at_s": status.oldest_waiting_at_s,
-        "workers": consumers.get(status.name, []),
+        "workers": None if consumers is None else consumers.get(status.name, []),
     }
 
 
