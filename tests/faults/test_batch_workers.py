@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from faena import chord
-from faena.errors import SoftTimeLimitExceeded, WorkerLostError
+from faena.errors import SoftTimeLimitExceeded, TaskRevokedError, WorkerLostError
 
 APP = """
 @app.task(batch=(100, "0.4s"))
@@ -50,6 +50,22 @@ def slow(calls):
 def stuck(calls):
     mark("stuck")
     while not os.path.exists("go"):
+        time.sleep(0.01)
+    return [call.args[0] for call in calls]
+
+@app.task
+def stubborn(n):
+    mark("stubborn")
+    while True:
+        try:
+            time.sleep(10)
+        except BaseException:
+            pass
+
+@app.task(batch=(5, "0.1s"))
+def held(calls):
+    mark(f"held {len(calls)}")
+    while len(calls) > 1:
         time.sleep(0.01)
     return [call.args[0] for call in calls]
 
@@ -133,3 +149,35 @@ def test_a_process_that_is_killed_in_the_middle_of_a_batch_loses_no_call(site, a
     for pid in worker.processes():
         os.kill(pid, signal.SIGKILL)
     assert [each.get(timeout=20) for each in results] == list(range(5))
+
+
+def test_a_batch_is_not_stopped_for_one_of_its_calls(site, app):
+    results = site.send_all("stuck", range(5))
+    (stubborn,) = site.send_all("stubborn", range(1))
+    worker = site.worker("-c", "2")
+    site.until_marked("stuck")
+    site.until_marked("stubborn")
+    for each in results:
+        site.client.control.revoke(each.id, terminate=True, signal="SIGKILL")
+    site.client.control.revoke(stubborn.id, terminate=True, signal="SIGKILL")
+    with pytest.raises(TaskRevokedError):  # so that the others were heard of before
+        stubborn.get(timeout=20)
+    (site.folder / "go").touch()
+    assert [each.get(timeout=20) for each in results] == list(range(5))
+    assert site.marks()["stuck"] == 1
+    assert worker.stop() == 0
+
+
+def test_a_batch_beside_a_task_that_is_terminated_goes_back_at_once_and_counts_no_crash(site):
+    site.app(APP, "task_crash_limit=1")
+    results = site.send_all("held", range(5))
+    (stubborn,) = site.send_all("stubborn", range(1))
+    site.worker("-c", "1", "--threads", "2")
+    site.until_marked("held 5")
+    site.until_marked("stubborn")
+    site.client.control.revoke(stubborn.id, terminate=True, signal="SIGKILL")
+    with pytest.raises(TaskRevokedError):
+        stubborn.get(timeout=20)
+    assert [each.get(timeout=20) for each in results] == list(range(5))
+    assert sizes(site, "held") == {5: 1, 1: 5}
+    assert site.dead() == []

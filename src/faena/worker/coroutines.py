@@ -118,7 +118,8 @@ class Coroutines:
             if batch.whole is not None:
                 self._running[current] = batch.whole
                 deadline_s = self._arm(batch.whole, current, timers)
-                self._slots.begin(slot, batch.whole.delivery.message.id, time.monotonic(), deadline_s)
+                first = batch.whole.delivery.message.id
+                self._slots.begin(slot, first, time.monotonic(), deadline_s, is_batch=True)
                 if self._lanes.on_start is not None:
                     for member in batch.members:
                         self._lanes.on_start(member)

@@ -69,6 +69,8 @@ class Enforcement:
             doom = self._doomed.get(task.task_id)
             if doom is None or now_s < doom[0]:
                 continue
+            if task.is_batch:  # its calls cannot be stopped one by one, and which of them is the first is chance
+                continue
             del self._doomed[task.task_id]
             number = getattr(signal, doom[1] or "SIGKILL", signal.SIGKILL)
             if number in STOP_SIGNALS:  # for what the task has started: the process itself takes no notice of them

@@ -295,7 +295,8 @@ class Lanes:
         soft_s, hard_s = self.limits_of(attempt)
         hard_at_s = began_s + hard_s if hard_s else 0.0
         kill_at_s = hard_at_s + HARD_LIMIT_GRACE_S if hard_at_s else 0.0
-        self._slots.begin(lane.index, attempt.delivery.message.id, began_s, kill_at_s)
+        is_batch = attempt.calls is not None
+        self._slots.begin(lane.index, attempt.delivery.message.id, began_s, kill_at_s, is_batch=is_batch)
         lane.began_s, lane.hard_at_s = began_s, hard_at_s
         lane.soft_at_s = began_s + soft_s if soft_s else 0.0
         outcome: Outcome | None = None

@@ -4,7 +4,7 @@ When a process dies, the supervisor reads here what it was doing: a kill is repo
 While it lives, the supervisor sees hard limits that have passed. One writer (the process), one reader.
 
     header   beat: f64 | done: u64 | failed: u64 | running: u32 | state: u32
-    slot     started: f64 | deadline: f64 | length of the id: u8 | id: 255 bytes | active: u8 (written last)
+    slot     started: f64 | deadline: f64 | length of the id: u8 | id: 255 bytes | batch: u8 | active: u8 (written last)
 
 Moments are CLOCK_MONOTONIC seconds, the same for all processes of a machine. A deadline of 0 is none.
 """
@@ -20,7 +20,7 @@ from struct import Struct
 from msgspec import Struct as Value
 
 _HEADER = Struct("<dQQII")
-_SLOT = Struct("<ddB255sB")
+_SLOT = Struct("<ddB255sBB")
 _HEADER_BYTES = 64
 _SLOT_BYTES = 288
 _ACTIVE_AT = _SLOT.size - 1
@@ -33,6 +33,7 @@ class Running(Value, frozen=True):
     started_s: float
     deadline_s: float
     slot: int = 0
+    is_batch: bool = False  # the id is that of the first of its calls
 
 
 class Slots:
@@ -59,10 +60,10 @@ class Slots:
 
     # -- written by the process ----------------------------------------------------------------------------
 
-    def begin(self, index: int, task_id: str, began_s: float, deadline_s: float) -> None:
-        """Say that slot `index` runs a task since `began_s`."""
-        name = task_id.encode()[:255]
-        _SLOT.pack_into(self._memory, _HEADER_BYTES + index * _SLOT_BYTES, began_s, deadline_s, len(name), name, 1)
+    def begin(self, index: int, task_id: str, began_s: float, deadline_s: float, *, is_batch: bool = False) -> None:
+        """Say that slot `index` runs a task, or a batch that begins with it, since `began_s`."""
+        name, at = task_id.encode()[:255], _HEADER_BYTES + index * _SLOT_BYTES
+        _SLOT.pack_into(self._memory, at, began_s, deadline_s, len(name), name, is_batch, 1)
 
     def clear(self, index: int) -> None:
         self._memory[_HEADER_BYTES + index * _SLOT_BYTES + _ACTIVE_AT] = 0
@@ -80,8 +81,8 @@ class Slots:
         index = is_active.find(1)
         while index >= 0:
             at = _HEADER_BYTES + index * _SLOT_BYTES
-            started_s, deadline_s, length, name, _ = _SLOT.unpack_from(self._memory, at)
-            found.append(Running(name[:length].decode(errors="replace"), started_s, deadline_s, index))
+            started_s, deadline_s, length, name, is_batch, _ = _SLOT.unpack_from(self._memory, at)
+            found.append(Running(name[:length].decode(errors="replace"), started_s, deadline_s, index, bool(is_batch)))
             index = is_active.find(1, index + 1)
         return found
 
