@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from faena.errors import AuthFailure as AuthFailure
     from faena.errors import CommandTimedOut as CommandTimedOut
     from faena.errors import DuplicateCall as DuplicateCall
+    from faena.errors import DuplicateCalls as DuplicateCalls
     from faena.errors import Exit as Exit
     from faena.errors import Failure as Failure
     from faena.errors import ResponseNotAccepted as ResponseNotAccepted
@@ -76,6 +77,7 @@ _EXPORTS = {
     "CircuitBreaker": "faena.tasks.breaker",
     "Debounce": "faena.tasks.unique",
     "DuplicateCall": "faena.errors",
+    "DuplicateCalls": "faena.errors",
     "Throttle": "faena.tasks.unique",
     "Unique": "faena.tasks.unique",
     # the runner

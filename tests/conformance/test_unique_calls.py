@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from faena import Debounce, DuplicateCall, Faena, Throttle, Unique, group
+from faena import Debounce, DuplicateCall, DuplicateCalls, Faena, Throttle, Unique, group
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.drivers.memory import state as memory
@@ -255,10 +255,33 @@ def test_many_calls_at_once_obey(app):
     assert sent[3].id == sent[0].id
     run_pending(app)
     assert sorted(app.ran, key=str) == [(1, "hello"), (2, "hello"), 7, 7]
-    loud = declared_loud(app)
-    with pytest.raises(InvalidArguments, match='on_conflict="error" cannot be kept for many calls at once'):
-        app.send_many([loud.s(), loud.s()])
-    assert waiting(app) == 0
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_of_many_calls_those_whose_keys_are_taken_are_named_and_the_others_sent(app, is_awaited):
+    loud, plain = declared(app, unique=Unique(on_conflict="error")), app.task(name="plain")(lambda n: app.ran.append(n))
+    present = loud.delay(1)
+    calls = [loud.s(2), loud.s(1), plain.s(7), loud.s(2)]
+
+    async def asend():
+        try:
+            return await app.asend_many(calls)
+        finally:
+            await app.aclose()
+
+    with pytest.raises(DuplicateCalls) as caught:
+        asyncio.run(asend()) if is_awaited else app.send_many(calls)
+    error = caught.value
+    sent, none, other, again = error.results
+    assert (none, again) == (None, None)
+    assert {place: each.task_id for place, each in error.refused.items()} == {1: present.id, 3: sent.id}
+    assert str(error) == (
+        f"2 of 4 calls were not sent, since other calls have their keys: 1 ({present.id}), 3 ({sent.id}); "
+        "all others were sent"
+    )
+    run_pending(app)
+    assert sorted(app.ran, key=str) == [(1, "hello"), (2, "hello"), 7]
+    assert other.state == "SUCCESS"
 
 
 def declared_loud(app):

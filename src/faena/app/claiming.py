@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,7 +24,7 @@ from faena._lib.drive import run
 from faena.app.links import Link
 from faena.app.publishing import apatiently, patiently
 from faena.broker import home_of
-from faena.errors import BrokerError, DuplicateCall, InvalidArguments, NotSupported, PublishedInPart
+from faena.errors import BrokerError, DuplicateCall, DuplicateCalls, InvalidArguments, NotSupported, PublishedInPart
 from faena.model.claim import Claimant, OnConflict, Rule, Until
 from faena.model.delivery import Place
 from faena.model.journal import Parked
@@ -50,10 +50,11 @@ class Wanted(Struct, frozen=True):
 
 
 class Sent(Struct, frozen=True):
-    """Which task a call has come to."""
+    """Which task a call has come to, or why it was not sent."""
 
     task_id: str
     is_duplicate: bool
+    refusal: DuplicateCall | None = None
 
 
 def send(app: Faena, call: Call, message: Message) -> AsyncResult[Any]:
@@ -66,7 +67,10 @@ async def asend(app: Faena, call: Call, message: Message) -> AsyncResult[Any]:
 
 
 def send_all(app: Faena, calls: Sequence[Call], messages: Sequence[Message]) -> list[AsyncResult[Any]]:
-    """Send calls for some of which there may be a rule; those are claimed first, the others follow."""
+    """Send calls for some of which there may be a rule; those are claimed first, the others follow.
+
+    Raises DuplicateCall, of one call; DuplicateCalls, of several: the others were sent.
+    """
     options: Any = calls[0].options if len(calls) == 1 else {}
     wanted, plain = _sorted(app, calls, messages)
     sent: Sequence[Sent] = ()
@@ -111,7 +115,10 @@ async def asend_claimed(app: Faena, message: Message, rule: Rule) -> AsyncResult
 
 async def send_through(app: Faena, link: Link, message: Message, rule: Rule) -> Sent:
     """Send a message that has its claim already, through an open link. Raises DuplicateCall, NotSupported."""
-    return (await _Sender(app, {}).send(link, [Wanted(message, rule)]))[0]
+    (sent,) = await _Sender(app, {}).send(link, [Wanted(message, rule)])
+    if sent.refusal is not None:
+        raise sent.refusal
+    return sent
 
 
 def rule_and_key(app: Faena, call: Call) -> Rule | None:
@@ -130,11 +137,6 @@ def _sorted(app: Faena, calls: Sequence[Call], messages: Sequence[Message]) -> t
         rule = _rule_of(app, call)
         if rule is None:
             plain.append(message)
-        elif rule.on_conflict is OnConflict.ERROR and len(calls) > 1:
-            raise InvalidArguments(
-                call.task, 'on_conflict="error" cannot be kept for many calls at once: some would be sent, and some not; '
-                "send them one by one, or let a duplicate be none"
-            )  # fmt: skip
         else:
             wanted.append(_wanted(app, call, message, rule))
     return wanted, plain
@@ -167,18 +169,27 @@ def _handles(
 ) -> list[AsyncResult[Any]]:
     found = {each.message.id: each_sent for each, each_sent in zip(wanted, sent, strict=True)}
     request = current_request.get()
-    handles = []
+    handles: list[AsyncResult[Any] | None] = []
+    refused: dict[int, DuplicateCall] = {}
     for message in messages:
         come_to = found.get(message.id)
         if come_to is None or come_to.task_id == message.id:
             handles.append(app.handle_of(message))
+            continue
+        if come_to.refusal is not None:
+            refused[len(handles)] = come_to.refusal
+            handles.append(None)
             continue
         if request is not None and message.id in request.children:
             request.children[request.children.index(message.id)] = come_to.task_id
         handle = app.handle_of(replace(message, id=come_to.task_id))
         handle.is_duplicate = come_to.is_duplicate
         handles.append(handle)
-    return handles
+    if refused and len(handles) == 1:
+        raise refused[0]
+    if refused:
+        raise DuplicateCalls(refused, handles)
+    return cast("list[AsyncResult[Any]]", handles)
 
 
 # -- sending -----------------------------------------------------------------------------------------------
@@ -198,7 +209,7 @@ class _Sender:
         new = [each.message for each, claimant in zip(wanted, present, strict=True) if claimant is None]
         await self._publish(link, new)
         return [
-            Sent(each.message.id, is_duplicate=False) if claimant is None else await self._conflict(link, each, claimant)
+            Sent(each.message.id, is_duplicate=False) if claimant is None else await self._settled(link, each, claimant)
             for each, claimant in zip(wanted, present, strict=True)
         ]
 
@@ -217,6 +228,12 @@ class _Sender:
             await link.backend.claims.release(messages)
             raise
         await link.backend.claims.published(messages)
+
+    async def _settled(self, link: Link, wanted: Wanted, claimant: Claimant) -> Sent:
+        try:
+            return await self._conflict(link, wanted, claimant)
+        except DuplicateCall as error:
+            return Sent("", is_duplicate=False, refusal=error)
 
     async def _conflict(self, link: Link, wanted: Wanted, claimant: Claimant | None) -> Sent:
         message, rule = wanted.message, wanted.rule

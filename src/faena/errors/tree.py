@@ -17,6 +17,7 @@ Names that users know from Celery are kept where the thing is the same.
     ├── NotRegistered                   no task of that name
     ├── InvalidArguments                (TypeError) arguments that the task's signature refuses
     ├── DuplicateCall                   a unique task was called again
+    │   └── DuplicateCalls              some of many calls, and the others were sent
     ├── BrokerError
     │   ├── BrokerUnavailable           nothing was accepted; try again later
     │   ├── PublishedInPart             some messages were accepted; it names them
@@ -89,7 +90,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `fa` starts without `collections`
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -211,6 +213,25 @@ class DuplicateCall(FaenaError):
     def __init__(self, task: str, task_id: str, reason: str) -> None:
         self.task, self.task_id, self.reason = task, task_id, reason
         super().__init__(f"task '{task}' is unique: {task_id} has the same key, and {reason}; nothing was sent")
+
+
+class DuplicateCalls(DuplicateCall):
+    """Some of many calls were not sent, since their keys are taken; all others were.
+
+    `refused` says why, by the place of the call (from 0); `results` has the handles of the others, and None for these.
+    """
+
+    def __init__(self, refused: Mapping[int, DuplicateCall], results: Iterable[Any]) -> None:
+        self.refused, self.results = dict(refused), tuple(results)
+        first = next(iter(self.refused.values()))
+        self.task, self.task_id, self.reason = first.task, first.task_id, first.reason
+        named = ", ".join(f"{place} ({error.task_id})" for place, error in list(self.refused.items())[:5])
+        more = ", ..." if len(self.refused) > 5 else ""
+        FaenaError.__init__(
+            self,
+            f"{len(self.refused)} of {len(self.results)} calls were not sent, since other calls have their keys: "
+            f"{named}{more}; all others were sent",
+        )
 
 
 # -- broker and backend ------------------------------------------------------------------------------------
