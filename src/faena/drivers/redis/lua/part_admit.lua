@@ -4,17 +4,25 @@ local AT_ONCE = 500
 local function line_up_arrived(queue)
   local ids = redis.call('LPOP', P .. 'q:16:' .. queue, AT_ONCE)
   if not ids then return end
-  local values, lined_up = redis.call('HMGET', P .. 'm', unpack(ids)), 0
+  local values, lined_up, lanes, words = redis.call('HMGET', P .. 'm', unpack(ids)), 0, {}, {}
   for i = 1, #ids do
     local value = values[i]
     if value and string.byte(value) ~= 0 then
-      line_up(queue, ids[i], value)
+      local rank, _, lane = lane_in(value)
+      local of_lane = words[lane]
+      if not of_lane then
+        of_lane = {}
+        words[lane], lanes[#lanes + 1] = of_lane, lane
+      end
+      of_lane[#of_lane + 1] = rank
+      of_lane[#of_lane + 1] = string.sub(value, 1, 11) .. ids[i]
       lined_up = lined_up + 1
     elseif value then
       redis.call('HDEL', P .. 'm', ids[i])
       if redis.call('HINCRBY', P .. 'tombs', '16:' .. queue, -1) == 0 then redis.call('HDEL', P .. 'tombs', '16:' .. queue) end
     end
   end
+  for i = 1, #lanes do line_up(queue, lanes[i], words[lanes[i]]) end
   redis.call('HINCRBY', P .. 'lc', queue, lined_up)
 end
 

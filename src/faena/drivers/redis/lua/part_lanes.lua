@@ -91,16 +91,19 @@ local function end_lane(queue, lane)
   end
 end
 
-local function line_up(queue, id, value)
-  local rank, _, lane = lane_in(value)
-  local key, member = P .. 'll:' .. queue .. '\0' .. lane, string.sub(value, 1, 11) .. id
+local function line_up(queue, lane, words)
+  -- lines up messages of one lane: the rank of each, and its id after its stamp
+  local key = P .. 'll:' .. queue .. '\0' .. lane
   local standing = redis.call('HGET', P .. 'lw:' .. queue, lane)
-  redis.call('ZADD', key, rank, member)
-  if not standing then
-    enter(queue, lane, rank, redis.call('INCR', P .. 'ln'))
-  elseif redis.call('ZRANK', key, member) == 0 then
-    local turn, limit = string.match(standing, '^(%d+);(.*)$')
-    enter(queue, lane, rank, tonumber(turn), limit ~= '' and limit or nil)
+  redis.call('ZADD', key, unpack(words))
+  if not standing and #words == 2 then return enter(queue, lane, words[1], redis.call('INCR', P .. 'ln')) end
+  local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  if not standing then return enter(queue, lane, tonumber(head[2]), redis.call('INCR', P .. 'ln')) end
+  for i = 2, #words, 2 do
+    if words[i] == head[1] then
+      local turn, limit = string.match(standing, '^(%d+);(.*)$')
+      return enter(queue, lane, tonumber(head[2]), tonumber(turn), limit ~= '' and limit or nil)
+    end
   end
 end
 
