@@ -60,6 +60,7 @@ class Capabilities(Struct, frozen=True):
     priority_levels: int = 10  # 1: no priorities
     largest_message_bytes: int | None = None
     dead_letters: bool = True
+    expires_dead_letters: bool = False  # it removes old ones itself, and nobody shall look through them for that
     cancels: bool = True  # a waiting message can be taken out by its id
     locates: bool = True  # it can say whether an id is in it
     finds_all: bool = True  # where it locates: what it does not find is not in it

@@ -16,8 +16,9 @@ from faena.drivers.rabbitmq.frames import properties_of
 from faena.drivers.rabbitmq.location import locate
 from faena.drivers.rabbitmq.messages import Row
 from faena.drivers.rabbitmq.topology import queue_name
+from faena.model.delivery import Bury, DeadReason
 from faena.testing.conformance import BrokerConformance, WorkflowConformance
-from faena.testing.conformance.stage import Stage, messages, new_place, staged
+from faena.testing.conformance.stage import Stage, messages, new_place, staged, take
 
 URL = os.environ.get("FAENA_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
 
@@ -100,3 +101,26 @@ class TestSendingMuch(_OnALoop):
             await broker.publish(messages(6000))
         (status,) = await broker.queues.status()
         assert (status.name, status.waiting) == ("default", 6001)
+
+
+@pytest.mark.parametrize("queue_type", ["quorum", "classic"])
+class TestLettersThatAreOld(_OnALoop):
+    @pytest.fixture(autouse=True)
+    def _type(self, queue_type):
+        self.queue_type = queue_type
+
+    def options(self, place):
+        return {**super().options(place), "dead_letters_kept_s": "0.5"}
+
+    @staged
+    async def test_the_server_removes_them_when_their_time_is_over_and_a_look_gives_them_no_more(self, stage):
+        broker = await stage.broker()
+        assert broker.capabilities.expires_dead_letters
+        await broker.publish(messages(3))
+        consumer, _ = await stage.consumer(broker)
+        taken = await take(consumer, 3)
+        begun_s = time.monotonic()
+        await consumer.settle([Bury(each, DeadReason.FAILED, "") for each in taken])
+        while await broker.dead_letters.list(None, 10):  # each look takes them, and lets them go back
+            assert time.monotonic() < begun_s + 10
+        assert time.monotonic() > begun_s + 0.45

@@ -41,6 +41,7 @@ class RabbitmqBroker:
             longest_lease_s=location.consumer_timeout_s,
             deduplicates=False,
             keeps_verdicts=False,
+            expires_dead_letters=True,
             priority_levels=PRIORITIES if is_classic else 1,
             largest_message_bytes=location.largest_message_bytes,
             cancels=False,

@@ -295,7 +295,10 @@ class Settings(Layered):
         "durable sleep), and events after they have happened.",
     )
     dead_letter_expires: float | None = setting(
-        30 * 86400.0, unit="s", text="How long dead letters are kept. None or 0: until they are purged."
+        30 * 86400.0,
+        unit="s",
+        text="How long dead letters are kept. None or 0: until they are purged. On RabbitMQ the server "
+        "removes them, after the time that the option dead_letters_kept_s of the URL says.",
     )
 
     # -- workers -------------------------------------------------------------------------------------------

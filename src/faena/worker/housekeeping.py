@@ -22,7 +22,7 @@ async def expire_forever(link: Link, dead_letters_kept_s: float | None) -> None:
             removed = _AT_ONCE
             while removed >= _AT_ONCE:
                 removed = await link.backend.expire(_AT_ONCE)
-            if dead_letters_kept_s:
+            if dead_letters_kept_s and not link.broker.capabilities.expires_dead_letters:
                 await link.broker.dead_letters.purge(before_s=time.time() - dead_letters_kept_s)
         except (BrokerError, BackendError, StorageError, OSError) as error:
             log.warning("removing what has expired: %s", error)

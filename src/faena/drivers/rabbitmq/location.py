@@ -18,7 +18,8 @@ from faena.errors import InvalidSetting
 
 _PORT, _TLS_PORT = 5672, 5671
 _SECONDS = ("timeout_s", "connect_timeout_s", "consumer_timeout_s")
-_OPTIONS = ("prefix", "queue_type", "largest_message_bytes", "heartbeat_s", *_SECONDS, *TLS)
+_KEPT_MOST_S = 4_294_967.0  # the server counts milliseconds in 32 bits
+_OPTIONS = ("prefix", "queue_type", "largest_message_bytes", "heartbeat_s", "dead_letters_kept_s", *_SECONDS, *TLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Location:
     connect_timeout_s: float = 2.0
     consumer_timeout_s: float = 1800.0  # the server's consumer_timeout, for which clients cannot ask
     heartbeat_s: int = 0  # see docs/internals/broker-contract.md, "Who keeps the connection alive"
+    dead_letters_kept_s: float = 30 * 86400.0
     largest_message_bytes: int = 16 * 1024 * 1024  # max_message_size of RabbitMQ 4; clients cannot ask for it
     ssl_ca_certs: str | None = None
     ssl_certfile: str | None = None
@@ -109,6 +111,12 @@ def _with_options(found: Location, options: Mapping[str, object]) -> Location:
             values[name] = int(number(name, value, least=0))
         elif name in _SECONDS:
             values[name] = number(name, value, least=0.001)
+        elif name == "dead_letters_kept_s":
+            values[name] = number(name, value, least=0.0)
+            if values[name] > _KEPT_MOST_S:
+                raise InvalidSetting(
+                    name, value, f"RabbitMQ can keep a message for {_KEPT_MOST_S:.0f} s at most; 0: for ever"
+                )
         elif name in TLS:
             values |= tls_option(name, value)
         else:

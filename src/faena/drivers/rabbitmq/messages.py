@@ -79,9 +79,12 @@ def dead_row_of(location: Location, bury: Bury) -> Row:
         "x-faena-deliveries": deliveries,
         "x-faena-crashes": crashes,
     }
+    # all letters of a queue have the same time, so that the one at its head is over first
+    kept_ms = round(location.dead_letters_kept_s * 1000)
     properties = Basic.Properties(
-        content_type=_TYPE, delivery_mode=_PERSISTENT, message_id=_outer_id(task_id), headers=headers
-    )
+        content_type=_TYPE, delivery_mode=_PERSISTENT, message_id=_outer_id(task_id), headers=headers,
+        expiration=str(kept_ms) if kept_ms else None,
+    )  # fmt: skip
     return Row(task_id, queue, dead_name(location, queue), body, properties.marshal())
 
 
