@@ -16,7 +16,7 @@ from faena.drivers.redis.driver import Driver, driver_for
 from faena.drivers.redis.letters import RedisDeadLetters
 from faena.drivers.redis.limits import RedisLimits
 from faena.drivers.redis.lost import forget_lost, note_lost, take_lost
-from faena.drivers.redis.messages import Words, deliveries_of, encode, found_of, message_of, row_of, rows_of
+from faena.drivers.redis.messages import Row, Words, deliveries_of, encode, found_of, message_of, row_of, rows_of
 from faena.drivers.redis.queues import RedisQueues
 from faena.drivers.redis.settling import begin, settle
 from faena.drivers.redis.waiting import Waiter
@@ -90,7 +90,7 @@ class RedisBroker:
         largest_bytes = self.driver.location.largest_message_bytes
         if len(messages) == 1:
             row = row_of(messages[0], largest_bytes)
-            if row[2] or await self.driver.run("publish_one", *row) == 0:
+            if row[2] or not await self._publish_one(row):
                 await self.driver.run("publish", *row)
             return
         rows = [row_of(message, largest_bytes, number) for number, message in enumerate(messages)]
@@ -108,6 +108,22 @@ class RedisBroker:
                 if first == 0:
                     raise
                 raise PublishedInPart([message.id for message in messages[:first]], len(messages)) from error
+
+    async def _publish_one(self, row: Row) -> bool:
+        """Publish one that is due now; False: that needs a closer look."""
+        driver, task_id = self.driver, row[3]
+        expectant, driver.expectant = driver.expectant, None
+        if expectant is None or (channel := expectant.expect(task_id)) is None:
+            taken = bool(await driver.run("publish_one", *row))
+        else:
+            taken = False
+            try:
+                taken = bool(await driver.run("publish_one", *row, channel))
+            finally:
+                if not taken:
+                    expectant.expect_no_more(task_id)
+        driver.sent_last = task_id
+        return taken
 
     async def offer(self, messages: Sequence[Message], bounds: Mapping[str, int], *, whole: bool) -> Sequence[str]:
         location = self.driver.location
@@ -262,12 +278,16 @@ class _Leases:
     async def renew(self, holders: Sequence[Holder], lease_s: float) -> Sequence[Holder]:
         if not holders:
             return ()
-        self._ends_after(lease_s)
-        kept = await self._driver.run("lease", "renew", round(lease_s * 1000), *holders)
+        kept, next_ms = await self._driver.run("lease", "renew", round(lease_s * 1000), *holders)
+        self._none_ends_for(next_ms)
         return [holder.decode() for holder in kept]
 
     def _ends_after(self, lease_s: float) -> None:
         self._no_end_before_s = min(self._no_end_before_s, time.monotonic() + lease_s)
+
+    def _none_ends_for(self, next_ms: int) -> None:
+        quiet_s = _LOOK_S if next_ms < 0 else min(_LOOK_S, next_ms / 1000)
+        self._no_end_before_s = time.monotonic() + quiet_s
 
     async def recover(self, holder: Holder, verdicts: Mapping[str, Verdict]) -> int:
         words: Words = []
@@ -281,8 +301,7 @@ class _Leases:
             return 0
         total = 0
         ended, next_ms = await self._driver.run("lease", "ended")
-        quiet_s = _LOOK_S if next_ms < 0 else min(_LOOK_S, next_ms / 1000)
-        self._no_end_before_s = time.monotonic() + quiet_s
+        self._none_ends_for(next_ms)
         for holder in ended:
             name = holder.decode()
             total += max(0, await self._driver.run("recover", name, "1", held=name))  # it may have been renewed meanwhile

@@ -60,7 +60,7 @@ _WAIT_S = 8.0  # of one fetch; a waiting worker turns its loop this often
 _FLUSH_AFTER_S = 0.005
 _FLUSH_AT = 64
 _FLUSH_MOST = 1000
-_TICK_S = 0.1
+_TICK_S, _SHORT_TICK_S = 0.1, 0.01
 _GIVE_BACK_AFTER_S = 0.2
 _REFILL_COROUTINES_AT = 8
 
@@ -242,13 +242,16 @@ class Core:
                 continue
             if self._is_gathering and self.options.max_tasks is None:
                 limit = max(limit, min(self._batches.missing(), LARGEST))
+            if self._would_lend() and self._is_unsettled():  # as soon as what is at hand has ended
+                self._room.clear()
+                continue
             try:
-                if self._may_lend():
+                if self._would_lend():
                     batch = await self._connection.wanted(await self._loans.lend())
                 else:
                     batch = await self._connection.receive(limit, _WAIT_S)
                     self._window.fetched(limit, len(batch))
-                    self._loans.fetched(limit, len(batch))
+                    self._loans.fetched(batch)
             except LeaseLost as error:
                 log.error("%s; this process is replaced", error)
                 self._stopping = "lease lost"
@@ -294,12 +297,15 @@ class Core:
         held += len(self._batches)
         return (self.options.max_tasks or 0) - self.done_count - self._in_flight - held
 
-    def _may_lend(self) -> bool:
-        """Whether the main thread may fetch for itself: there is nothing to do, and functions come one by one."""
-        if not self._loans.may_lend() or self._is_gathering or (self._has_coroutines and not self._is_plain):
+    def _would_lend(self) -> bool:
+        """Whether the main thread may fetch for itself, if it has nothing to do: there were functions only of late."""
+        if self._is_gathering or self._stopping or (self._has_coroutines and not self._is_plain):
             return False
-        busy = self.lanes.held() or self.lanes.done or self._in_flight or self._suspects or self._stopping
-        return self._connection.may_be_two and not (busy or self._coroutines or self._coroutines.todo or self._batches)
+        others = self._suspects or self._coroutines or self._coroutines.todo or self._batches
+        return self._loans.may_lend() and self._connection.may_be_two and not others
+
+    def _is_unsettled(self) -> bool:
+        return bool(self.lanes.held() or self.lanes.done or self._in_flight or self._loans.is_settling)
 
     async def _take(self, batch: Sequence[Delivery | Malformed]) -> None:
         plain: list[Delivery] = []
@@ -438,12 +444,12 @@ class Core:
         self._count(finished)
         self._start_suspect()
         self._look_for_room()
-        if self._connection.is_receiving and self._may_lend():
+        if self._connection.is_receiving and self._would_lend() and not self._is_unsettled():
             self._connection.interrupt()
 
     def _collect(self) -> None:
         """Tell and count what the main thread has settled by itself."""
-        if settled := drain(self._loans.settled, _FLUSH_MOST):
+        while settled := drain(self._loans.settled, _FLUSH_MOST):
             self._tell([item[1] if ours else lost(item[1]) for item, ours in settled])
             self._count([item for item, _ in settled])
             self._measure()
@@ -481,7 +487,7 @@ class Core:
             self._collect()
             self._slots.beat(self._running(), self.done_count, self.failed_count)
             if self._loans.watch() or self._running() or self.lanes.todo:  # in this order, see `watch`
-                await asyncio.sleep(_TICK_S)
+                await asyncio.sleep(_SHORT_TICK_S if self._loans.runs_many else _TICK_S)
             else:
                 self._busy.clear()
                 try:
@@ -505,9 +511,12 @@ class Core:
                 lane.interrupt(attempt, SoftTimeLimitExceeded())
                 lane.soft_at_s = 0.0
             slow += now_s - lane.began_s > _GIVE_BACK_AFTER_S
+            if self.lanes.done and now_s - lane.began_s > _FLUSH_AFTER_S:  # left there by `loans`
+                self._to_flush.set()
         if slow == len(self.lanes.lanes):
             self._window.slowed()
-            self._loans.recall()
+            self._loans.slowed()
+            self._room.set()
             if self.lanes.todo and self.options.prefetch is None:
                 self._give_back(self.lanes.take_back())
 
@@ -543,7 +552,7 @@ class Core:
         self._to_flush.set()
 
     def _finish_if_idle(self) -> None:
-        if self._is_fetching or self.lanes.held() or self._coroutines or self.lanes.done or self._in_flight:
+        if self._is_fetching or self._coroutines or self._is_unsettled():
             return
         self._collect()
         self._ended.set()

@@ -1,12 +1,14 @@
-"""While there is little to do, the main thread fetches, runs and settles by itself.
+"""Where there are functions and nothing else to run, the main thread fetches, runs and settles by itself.
 
-    I/O thread ──lend──▶ main thread: receive one ─▶ run it ─▶ settle it ─▶ receive one ...
-               ◀─return─ with a message that is not for it, with an error, or because there is much to do
+    I/O thread ──lend──▶ main thread: receive ─▶ run ─▶ settle ─▶ receive ...
+               ◀─return─ with messages that are not for it, with an error, or because the server is far away
 
-A message that comes alone would change threads twice, which takes longer than all the rest that a worker does to it. What
-a process may do does not change with who fetches: the holder, its lease and the steps of settling are the same, the I/O
-thread goes on watching limits, revocations and the wish to stop, and one of the two fetches at a time, never both. It takes
-the fetching back when the function takes long: there may be coroutines to run beside it.
+A message that comes alone would change threads twice, which takes longer than all the rest that a worker does to it. Many
+that come together would change threads as batches, which costs little, but both threads want the interpreter then: the one
+that is to fetch waits for it until the other one has run out of work. What a process may do does not change with who
+fetches: the holder, its lease and the steps of settling are the same, the I/O thread goes on watching limits, revocations
+and the wish to stop, and one of the two fetches at a time, never both. It takes the fetching back when a function takes
+long: there may be coroutines to run beside it. What has not begun by then lies where it can take it back, too.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from faena._lib.drive import run
 from faena.broker import Consumer
@@ -29,8 +31,9 @@ from faena.model.delivery import Delivery, Malformed
 from faena.model.message import Until
 from faena.model.queue import broadcasts_in
 from faena.worker.connection import BROKEN, UNWRITABLE, Opened
-from faena.worker.lanes import Finished, Lane, Lanes
+from faena.worker.lanes import Finished, Lane, Lanes, drain
 from faena.worker.limits import Limiter
+from faena.worker.window import Window
 
 if TYPE_CHECKING:
     from faena.app.app import Faena
@@ -40,7 +43,10 @@ _WAIT_S = 8.0  # of one fetch
 _AT_ONCE_S = 0.001  # a message that took no longer to come was there before it was asked for
 _SWIFT_S = 0.01  # a function that takes longer gains nothing from being fetched with others
 _MANY = 8  # that were there and swift, one after the other: there is more than one at a time to do
-_AGAIN_AFTER_S = 0.1  # much to do: then batches go on for so long at least
+_AGAIN_AFTER_S = 0.15  # a function runs long: then the I/O thread fetches for so long at least
+_KEEP_S = 0.005  # what has ended is settled after so long, though the rest of its batch has not
+_FAR_S, _FAR_AGAIN_AFTER_S = 0.01, 10.0  # a server that takes so long to answer is asked while functions run
+_WEIGHT = 0.2  # of the newest answer in the average of these
 _LIVELY_S = 1.0  # after the last message the I/O thread goes on looking for so long
 
 Batch = Sequence[Delivery | Malformed]
@@ -65,15 +71,19 @@ class Loan:
                 return
         self._settle((), None)
 
-    def receive(self, consumer: Consumer) -> tuple[Batch, bool]:
-        """Receive one message; say whether the loan goes on, or was recalled before that had ended. In the main thread."""
+    @property
+    def is_recalled(self) -> bool:
+        return self._is_recalled
+
+    def receive(self, consumer: Consumer, limit: int) -> tuple[Batch, bool]:
+        """Receive messages; say whether the loan goes on, or was recalled before that had ended. In the main thread."""
         with self._mutex:
             if self._is_recalled:
                 return (), False
             self._receiving = consumer
         batch: Batch = ()
         try:
-            batch = run(consumer.receive(1, _WAIT_S))
+            batch = run(consumer.receive(limit, _WAIT_S))
         finally:
             with self._mutex:
                 self._receiving = None
@@ -113,12 +123,14 @@ class Loans:
         self._runner, self._holder, self._taking = runner, options.holder, options.taking
         self._queues: Sequence[str] = options.queues
         self.settled: deque[tuple[Finished, bool]] = deque()  # by the main thread, and not told yet
+        self.is_settling = False  # the main thread has taken out what has ended, and settles it now
         self.is_watched = False  # the I/O thread looks every now and then, and need not be woken
         is_possible = has_main and options.threads == 1 and options.prefetch is None and options.max_tasks is None
         is_possible = is_possible and not broadcasts_in(app.queues)  # what is sent there is not run, but copied
         self._not_before_s = -inf if is_possible else inf
-        self._is_quiet = True  # messages come one by one, if at all
-        self._last_s = -inf
+        self._fits = True  # the last messages were functions and nothing else, if any
+        self._answer_s = 0.0  # that the server takes, on the average
+        self._last_s = self._many_s = -inf
         self._loan: Loan | None = None
         self._opened: Opened | None = None
 
@@ -140,13 +152,18 @@ class Loans:
         if self._loan is not None:
             self._loan.recall()
 
-    def may_lend(self) -> bool:
-        """Whether messages come one by one, and it is some time since there was much to do."""
-        return self._is_quiet and time.monotonic() >= self._not_before_s
+    def slowed(self) -> None:
+        """Take in that a function runs for long: others may come meanwhile that can run beside it."""
+        self._not_before_s = max(self._not_before_s, time.monotonic() + _AGAIN_AFTER_S)
+        self.recall()
 
-    def fetched(self, limit: int, count: int) -> None:
+    def may_lend(self) -> bool:
+        """Whether there were functions only of late, and it is some time since it did not go well."""
+        return self._fits and time.monotonic() >= self._not_before_s
+
+    def fetched(self, batch: Batch) -> None:
         """Take in what a fetch of the I/O thread has brought."""
-        self._is_quiet = count <= 1 and count < limit
+        self._fits = self._not_before_s != inf and all(map(self._is_simple, batch))
 
     def watch(self) -> bool:
         """Say whether the main thread has had something to do of late; if not, it calls `look` when it has.
@@ -155,6 +172,11 @@ class Loans:
         """
         self.is_watched = time.monotonic() < self._last_s + _LIVELY_S
         return self.is_watched
+
+    @property
+    def runs_many(self) -> bool:
+        """Whether the main thread has run batches of late: then what has ended may wait for what has not."""
+        return self._loan is not None and time.monotonic() < self._many_s + _LIVELY_S
 
     def consume(self, queues: Sequence[str]) -> None:
         """Receive from these queues from now on."""
@@ -166,26 +188,43 @@ class Loans:
     def _work(self, loan: Loan, lane: Lane) -> None:
         batch: Batch = ()
         error: BaseException | None = None
-        swift = 0
+        swift, window = 0, Window(1)
         try:
-            while swift < _MANY:
+            while True:
                 asked_s = time.monotonic()
-                batch, goes_on = loan.receive(self._consumer())
+                limit = window.size if swift >= _MANY else 1
+                batch, goes_on = loan.receive(self._consumer(), limit)
                 came_s = time.monotonic()
-                if not goes_on or (batch and not self._is_simple(batch[0])):
+                if not goes_on:
                     break
-                if batch:
-                    delivery, batch = batch[0], ()
-                    assert isinstance(delivery, Delivery)
+                if not all(map(self._is_simple, batch)):
+                    self._fits = False
+                    break
+                if len(batch) > 1:
+                    many, batch = cast("Sequence[Delivery]", batch), ()
+                    self._run_many(loan, lane, many, came_s)
+                    window.measured(len(many), self._last_s - came_s)
+                    window.fetched(limit, len(many))
+                    if len(many) == limit and self._is_far(came_s - asked_s):
+                        self._not_before_s = time.monotonic() + _FAR_AGAIN_AFTER_S
+                        break
+                elif batch:
+                    (delivery,), batch = cast("Sequence[Delivery]", batch), ()
                     self._run(lane, delivery, came_s)
-                    is_swift = came_s - asked_s < _AT_ONCE_S and self._last_s - came_s < _SWIFT_S
+                    is_swift = limit == 1 and came_s - asked_s < _AT_ONCE_S and self._last_s - came_s < _SWIFT_S
                     swift = swift + 1 if is_swift else 0
-            else:
-                self._not_before_s = time.monotonic() + _AGAIN_AFTER_S
+                    if swift >= _MANY:
+                        window.measured(1, self._last_s - came_s)
+                        window.fetched(1, 1)
         except (LeaseLost, *BROKEN) as caught:
             error = caught
             self._let_go()
         loan.give_back(batch, error)
+
+    def _is_far(self, answer_s: float) -> bool:
+        """Take in how long an answer took that was there; say whether others had better be run meanwhile."""
+        self._answer_s += (answer_s - self._answer_s) * (_WEIGHT if self._answer_s else 1.0)
+        return self._answer_s > _FAR_S
 
     def _run(self, lane: Lane, delivery: Delivery, now_s: float) -> None:
         lane.fetched += 1  # before the look: who stops watching looks once more after saying so
@@ -197,27 +236,61 @@ class Loans:
         lane.ran += 1
         self._last_s = time.monotonic()
         lane.busy_s += self._last_s - now_s
-        if self._limiter.breakers.has_news:  # the I/O thread acts on that first
-            self._hand_over(lane, finished)
-            return
-        try:
-            assert self._opened is not None
-            (ours,) = run(self._opened.settler.complete([finished[0]]))
-        except (*BROKEN, *UNWRITABLE) as error:  # the I/O thread does it, for as long as it takes
-            self._hand_over(lane, finished)
-            if isinstance(error, BROKEN):
-                raise
-        else:
-            self.settled.append((finished, ours))
-            lane.finished += 1
-            if self._loan is None:  # taken back while it ran
-                self._lanes.wake_io(True)
-
-    def _hand_over(self, lane: Lane, finished: Finished) -> None:
-        """Leave it to the I/O thread to settle this."""
         self._lanes.done.append(finished)
         lane.finished += 1
-        self._lanes.wake_io(True)
+        self._settle()
+
+    def _run_many(self, loan: Loan, lane: Lane, batch: Sequence[Delivery], now_s: float) -> None:
+        todo, lanes = self._lanes.todo, self._lanes
+        lane.fetched += len(batch)
+        self._many_s = now_s
+        if not self.is_watched:
+            self._call(self._look)
+        todo.extend(batch)
+        kept_s = now_s
+        while not loan.is_recalled:
+            try:
+                delivery = todo.popleft()
+            except IndexError:
+                break
+            if type(delivery) is not Delivery:  # put there by the I/O thread, which has just taken the fetching back
+                todo.appendleft(delivery)
+                break
+            lanes.done.append(lanes.run(lane, delivery, now_s))
+            lane.finished += 1
+            if lanes.is_copy:
+                os._exit(0)
+            lane.ran += 1
+            began_s, now_s = now_s, time.monotonic()
+            lane.busy_s += now_s - began_s
+            if now_s - kept_s > _KEEP_S:
+                self._settle()
+                kept_s = now_s = time.monotonic()
+        self._last_s = now_s
+        self._settle()
+
+    def _settle(self) -> None:
+        """Settle what has ended; leave it to the I/O thread where that acts on it first, or where it takes long."""
+        done = self._lanes.done
+        if self._limiter.breakers.has_news:
+            self._lanes.wake_io(True)
+            return
+        self.is_settling = True  # before it is taken: who sees nothing there looks at this
+        finished = drain(done, len(done))
+        try:
+            assert self._opened is not None
+            if finished:
+                ours = run(self._opened.settler.complete([item[0] for item in finished]))
+                self.settled.extend(zip(finished, ours, strict=True))
+        except (*BROKEN, *UNWRITABLE) as error:
+            done.extendleft(reversed(finished))
+            self._lanes.wake_io(True)
+            if isinstance(error, BROKEN):
+                raise
+        finally:
+            self.is_settling = False
+        if self._loan is None:  # taken back meanwhile
+            self._lanes.wake_io(True)
 
     def _is_simple(self, item: Delivery | Malformed) -> bool:
         """Whether it is a function, acknowledged after its run, above suspicion, no part of a workflow, and may run now."""

@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 from faena._lib.deadline import deadline_in
 from faena.drivers.redis.connecting import connect
@@ -27,6 +27,16 @@ from faena.types import Io
 _MOVED = re.compile(r"(?:^|\s|-)MOVED \d+ (\S*):(\d+)")
 _LOST_ROLE = re.compile(r"\b(?:READONLY|MASTERDOWN|UNBLOCKED|CLUSTERDOWN)\b")
 _KEPT_MOST, _KEPT_S = 1000, 1.0
+
+
+class Expectant(Protocol):
+    """One who has just waited for the result of what had been sent last, and is likely to do so again."""
+
+    def expect(self, task_id: str) -> str | None:
+        """Be ready for the result of what is about to be sent; return the channel to tell it to, None: say nothing."""
+        ...
+
+    def expect_no_more(self, task_id: str) -> None: ...
 
 
 class Driver:
@@ -44,6 +54,8 @@ class Driver:
         self._users = 0
         self._is_closed = False
         self._kept: dict[str, tuple[bytes, float]] = {}
+        self.sent_last = ""  # the id of the message that was sent last, by itself
+        self.expectant: Expectant | None = None  # is told what is sent next
         self.subscription: Any = None  # of those who watch results (`subscription.Subscription`)
 
     # -- records that came along with the news of them -------------------------------------------------------

@@ -131,5 +131,9 @@ class RedisOrders:
         return removed
 
     async def standing(self) -> Sequence[Order]:
+        if not await self._driver.command(
+            "EXISTS", f"{self._driver.prefix}orders"
+        ):  # nearly always, and asked all the time
+            return ()
         orders = map(_order_in, await self._driver.run("control", "orders"))
         return sorted(orders, key=lambda order: (order.kind, order.name))

@@ -28,6 +28,7 @@ from faena.model.delivery import Ack, Bury, Delivery, Found, Malformed, Place, R
 from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
 
 Words = list[str | bytes | int]
+Row = tuple[str, int, str, str, bytes]  # queue, rank, milliseconds until due ("": now), id, value without its stamp
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode
@@ -44,8 +45,8 @@ def rank_of(message: Message) -> int:
     return _head_of(message.queue, message.priority)[0]
 
 
-def row_of(message: Message, largest_bytes: int, number: int = 0) -> tuple[str, int, str, str, bytes]:
-    """Return queue, rank, milliseconds until due, id, value without its stamp."""
+def row_of(message: Message, largest_bytes: int, number: int = 0) -> Row:
+    """Return the words of a message. Raises MessageTooLarge."""
     body = encode(message)
     if len(body) > largest_bytes:
         raise MessageTooLarge(len(body), largest_bytes, "Redis")

@@ -16,7 +16,7 @@ from faena.model.claim import released_by
 from faena.model.delivery import BEGUN, Ack, Delivery, Settlement
 from faena.model.message import Message
 
-AT_ONCE = 500  # in one script: nobody else is served meanwhile
+AT_ONCE = 512  # in one script: nobody else is served meanwhile
 
 
 async def settle(driver: Driver, holder: str, settlements: Sequence[Settlement]) -> list[bool]:

@@ -55,6 +55,12 @@ class Subscription:
         self._mutex = threading.Lock()
         self._heard_at_s = 0.0
 
+    @property
+    def wire(self) -> Wire | None:
+        """The connection that news come by; None: there is none just now."""
+        wire = self._wire
+        return None if wire is None or wire.is_broken else wire
+
     def attach(self, listener: Listener) -> None:
         with self._mutex:
             self._listeners[listener] = None

@@ -1,4 +1,9 @@
-"""Wait for results: who records one finds the channels of those who watch it, and tells them."""
+"""Wait for results: who records one finds the channels of those who watch it, and tells them.
+
+Who sends one task after the other, and waits for each, would ask the server twice each time: to take it, and to tell of its
+result. So whoever has waited for what was sent last is told what is sent next (`Driver.expectant`), and the message takes
+the channel along. Where nobody waits for it after all, the news of it are dropped, and the next message goes without.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from faena.drivers.memory.bell import Bell
 from faena.drivers.redis.driver import Driver
 from faena.drivers.redis.records import record_of
 from faena.drivers.redis.subscription import Subscription
+from faena.drivers.redis.wire import Wire
 from faena.model.result import ResultRecord
 
 _ADD_AT_ONCE = 1000  # ids in one script, so that others get their turn
@@ -31,6 +37,7 @@ class RedisWatch:
         self._has_missed = False
         self._added_at_s = 0.0
         self._is_attached = False
+        self._expected: tuple[str, Wire] | None = None  # what was sent with our channel, and what the news of it come by
 
     @property
     def has_news(self) -> bool:
@@ -56,9 +63,38 @@ class RedisWatch:
         self._has_missed = True
         self.bell.ring()
 
+    def expect(self, task_id: str) -> str | None:
+        wire = self._subscription.wire
+        if wire is None or not self._is_attached:
+            return None
+        self._expected = (task_id, wire)
+        self.watched.add(task_id)
+        return self._subscription.channel
+
+    def expect_no_more(self, task_id: str) -> None:
+        self._expected = None
+        self.watched.discard(task_id)
+        self._news.pop(task_id, None)
+
+    def _was_expected(self, ids: Sequence[str]) -> bool:
+        """Whether the news of this one come without our asking."""
+        expected, self._expected = self._expected, None
+        if expected is not None:
+            task_id, wire = expected
+            if len(ids) == 1 and ids[0] == task_id and wire is self._subscription.wire:
+                return True
+            if task_id not in ids:
+                self.expect_no_more(task_id)
+        return False
+
     async def add(self, ids: Sequence[str]) -> Sequence[ResultRecord | None]:
         if not ids:
             return ()
+        if len(ids) == 1 and ids[0] == self._driver.sent_last:
+            self._driver.expectant = self
+        if self._was_expected(ids):
+            self._added_at_s = time.monotonic()
+            return (None,)
         if not self._is_attached:
             self._subscription.attach(self)
             self._is_attached = True
@@ -124,5 +160,7 @@ class RedisWatch:
     async def close(self) -> None:
         if self._is_attached:
             self._is_attached = False
+            if self._driver.expectant is self:
+                self._driver.expectant = None
             self._subscription.detach(self)
             await self.remove(list(self.watched))

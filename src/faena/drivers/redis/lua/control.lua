@@ -24,12 +24,10 @@ local function end_with_the_last(hash, keys)  -- of a hash whose values begin wi
 end
 
 if verb == 'announce' then  -- worker, milliseconds, info
-  local known_until = tonumber(redis.call('ZSCORE', P .. 'workers', ARGV[2]) or 0)
   redis.call('ZADD', P .. 'workers', ms(now_ms + ARGV[3]), ARGV[2])
   redis.call('PEXPIRE', P .. 'workers', string.format('%.0f', ARGV[3] + GRACE_MS))
-  local before = redis.call('GET', P .. 'i:' .. ARGV[2])
-  redis.call('SET', P .. 'i:' .. ARGV[2], ARGV[4], 'PX', string.format('%.0f', math.max(1, ARGV[3])))
-  return known_until > now_ms and before
+  -- what was said before is there for exactly as long as it holds
+  return redis.call('SET', P .. 'i:' .. ARGV[2], ARGV[4], 'PX', string.format('%.0f', math.max(1, ARGV[3])), 'GET')
 elseif verb == 'withdraw' then  -- worker
   redis.call('ZREM', P .. 'workers', ARGV[2])
   redis.call('DEL', P .. 'i:' .. ARGV[2], P .. 'c:' .. ARGV[2], P .. 'cw:' .. ARGV[2])

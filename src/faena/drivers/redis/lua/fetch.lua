@@ -4,6 +4,7 @@
 -- KEYS: prefix, held, ten lists and the delayed of each queue   ARGV: holder, claim, limit, queues; and, where messages of any
 -- rise with the time that they have waited, after how many milliseconds, for each queue (0: never)
 -- Returns ids, values, what is known of earlier hand-outs (or nothing), milliseconds until the next is due (-1: none).
+local LONG = string.rep('-', 80)  -- above hash-max-listpack-value, which is 64 unless somebody has set it
 local held, claim, left = KEYS[2], ARGV[2], tonumber(ARGV[3])
 local queues = (#KEYS - 2) / 11
 if not redis.call('ZSCORE', P .. 'leases', ARGV[1]) then return redis.error_reply('LEASELOST ' .. ARGV[1]) end
@@ -86,6 +87,9 @@ for number = 1, queues do
 end
 local known = false
 if #ids > 0 then
+  -- A small hash is a list to the server, where each entry that is added looks through all before it. A long value makes a
+  -- table of it at once.
+  if #ids > 16 then redis.call('HSET', held, ids[1], LONG) end
   redis.call('HSET', held, unpack(marks))
   if redis.call('EXISTS', P .. 'x') == 1 then known = redis.call('HMGET', P .. 'x', unpack(ids)) end
 end

@@ -1,7 +1,7 @@
 --! clock moment
 -- KEYS: prefix   ARGV: verb, milliseconds, holders
--- open: register one.  renew: those that stand run on from now; returns them.  ended: returns those whose time is over,
--- and milliseconds until the next one's is (-1: there is none).
+-- open: register one.  renew: those that stand run on from now; returns them, and what `ended` returns second.  ended:
+-- returns those whose time is over, and milliseconds until the next one's is (-1: there is none).
 if ARGV[1] == 'ended' then
   local found, next_ms = {}, -1
   local leases = redis.call('ZRANGE', P .. 'leases', 0, 999, 'WITHSCORES')
@@ -32,4 +32,5 @@ if #kept > 0 then
   redis.call('ZREM', P .. 'leases', unpack(kept))  -- takes no memory: after it, a full server lets the other write pass, too
   redis.call('ZADD', P .. 'leases', unpack(words))
 end
-return kept
+local first = redis.call('ZRANGE', P .. 'leases', 0, 0, 'WITHSCORES')[2]
+return {kept, first and math.max(0, math.ceil(first - now_ms)) or -1}

@@ -1,5 +1,5 @@
 -- Take one message that is due now: what `publish` does with it, with the least that the server can do it with.
--- KEYS: prefix   ARGV: the five of the message (see push)
+-- KEYS: prefix   ARGV: the five of the message (see push); and a channel, where its result is to be told
 -- Returns 0 where its id is here already, perhaps as a tombstone: then nothing was done, and `publish` knows what to do.
 local call, queue, id = redis.call, ARGV[1], ARGV[4]
 local time = call('TIME')
@@ -12,5 +12,9 @@ local token = P .. 'w:' .. queue
 if call('EXISTS', token) == 0 then
   call('RPUSH', token, '1')
   call('PEXPIRE', token, 60000)
+end
+if ARGV[6] then
+  call('HSETNX', P .. 'watch', id, ARGV[6])
+  call('PEXPIRE', P .. 'watch', 86400000)
 end
 return 1
