@@ -301,26 +301,28 @@ class Faena:
     def send_calls(self, calls: Iterable[Call]) -> list[_AsyncResult[Any]]:
         if self.conf.task_always_eager:
             return [self.run_eagerly(call, throw=self.conf.task_eager_propagates) for call in calls]
-        calls = tuple(calls)
-        messages = [self._message(call) for call in calls]
+        from faena.app.sending import handles_of, messages_of  # which who sends one by one does not need
+
+        calls, messages = messages_of(self, calls)
         if self._has_rules or any(not CLAIM_OPTIONS.isdisjoint(call.options) for call in calls):
             from faena.app.claiming import send_all
 
             return send_all(self, calls, messages)
         self.publish(messages, {})
-        return [self.handle_of(message) for message in messages]
+        return handles_of(self, messages)
 
     async def asend_calls(self, calls: Iterable[Call]) -> list[_AsyncResult[Any]]:
         if self.conf.task_always_eager:
             return [self.run_eagerly(call, throw=self.conf.task_eager_propagates) for call in calls]
-        calls = tuple(calls)
-        messages = [self._message(call) for call in calls]
+        from faena.app.sending import handles_of, messages_of  # which who sends one by one does not need
+
+        calls, messages = messages_of(self, calls)
         if self._has_rules or any(not CLAIM_OPTIONS.isdisjoint(call.options) for call in calls):
             from faena.app.claiming import asend_all
 
             return await asend_all(self, calls, messages)
         await self.apublish(messages, {})
-        return [self.handle_of(message) for message in messages]
+        return handles_of(self, messages)
 
     def publish(self, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
         """Send messages, minding the bounds of their queues; or let them wait with others of a block."""
@@ -520,9 +522,8 @@ class Faena:
     def _message(self, call: Call) -> Message:
         if not call.options and (task := self.tasks.get(call.task)) is not None and task._defaults:
             call = Call(call.task, call.args, call.kwargs, task._defaults)
-        for errback in links_in(call.options, "link_error") if "link_error" in call.options else ():
-            if isinstance(errback, Signature):
-                check_errback(errback, self.tasks, tells_failure=False)
+        if call.options:
+            self.check_errbacks(call)
         request = current_request.get()
         message = build_message(call, self.sender, now_s=self.clock(), new_id=new_id(), parent=request)
         if message.lane is not None and (homes := self.links.homes) is not None:
@@ -533,15 +534,22 @@ class Faena:
             request.children.append(message.id)
         return message
 
+    def check_errbacks(self, call: Call) -> None:
+        for errback in links_in(call.options, "link_error") if "link_error" in call.options else ():
+            if isinstance(errback, Signature):
+                check_errback(errback, self.tasks, tells_failure=False)
+
     def handle_of(self, message: Message) -> _AsyncResult[Any]:
         """Return the handle of a call that was sent as this message."""
         ignored = message.ignore_result
         if ignored is None:
-            task = self.tasks.get(message.task)
-            ignored = task.ignore_result if task is not None else None
-            if ignored is None:
-                ignored = self.conf.task_ignore_result
+            ignored = self.ignores(message.task)
         return _AsyncResult(message.id, self.results, task_name=message.task, ignored=ignored)
+
+    def ignores(self, task_name: str) -> bool:
+        task = self.tasks.get(task_name)
+        own: bool | None = task.ignore_result if task is not None else None
+        return self.conf.task_ignore_result if own is None else own
 
     def _progress(self, task_id: str, state: str, meta: Any) -> ResultRecord:
         serializer = self.conf.result_serializer

@@ -16,7 +16,7 @@ from faena.drivers.redis.driver import Driver, driver_for
 from faena.drivers.redis.letters import RedisDeadLetters
 from faena.drivers.redis.limits import RedisLimits
 from faena.drivers.redis.lost import forget_lost, note_lost, take_lost
-from faena.drivers.redis.messages import Row, Words, deliveries_of, encode, found_of, message_of, row_of, rows_of
+from faena.drivers.redis.messages import Row, Words, alike, deliveries_of, encode, found_of, message_of, row_of, rows_of
 from faena.drivers.redis.queues import RedisQueues
 from faena.drivers.redis.settling import begin, settle
 from faena.drivers.redis.waiting import Waiter
@@ -93,17 +93,17 @@ class RedisBroker:
             if row[2] or not await self._publish_one(row):
                 await self.driver.run("publish", *row)
             return
-        rows = [row_of(message, largest_bytes, number) for number, message in enumerate(messages)]
         at = 0
-        while at < len(rows):
-            words: Words = []
+        while at < len(messages):
+            rows: list[Row] = []
             size_bytes, first = 0, at
-            while at < len(rows) and at - first < _AT_ONCE and size_bytes < _AT_ONCE_BYTES:
-                words += rows[at]
-                size_bytes += len(rows[at][4])
+            while at < len(messages) and at - first < _AT_ONCE and size_bytes < _AT_ONCE_BYTES:
+                rows.append(row_of(messages[at], largest_bytes, at))
+                size_bytes += len(rows[-1][4])
                 at += 1
             try:
-                await self.driver.run("publish", *words)
+                if not (words := alike(rows)) or not await self.driver.run("publish_alike", *words):
+                    await self.driver.run("publish", *[word for row in rows for word in row])
             except BrokerUnavailable as error:
                 if first == 0:
                     raise

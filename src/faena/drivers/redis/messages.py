@@ -82,6 +82,17 @@ def rows_of(messages: Iterable[Message], largest_bytes: int) -> Words:
     return words
 
 
+def alike(rows: Sequence[Row]) -> Words:
+    """Return the words of several messages for one list, which are due now; nothing where they are not alike."""
+    queue, rank, due, _, _ = rows[0]
+    words: Words = [queue, rank]
+    for row in rows:
+        if row[0] != queue or row[1] != rank or row[2]:
+            return []
+        words += row[3:]
+    return words if not due and len({row[3] for row in rows}) == len(rows) else []
+
+
 def message_of(value: bytes) -> Message | None:
     """Return the message; None: it is malformed."""
     try:

@@ -27,7 +27,9 @@ if verb == 'announce' then  -- worker, milliseconds, info
   redis.call('ZADD', P .. 'workers', ms(now_ms + ARGV[3]), ARGV[2])
   redis.call('PEXPIRE', P .. 'workers', string.format('%.0f', ARGV[3] + GRACE_MS))
   -- what was said before is there for exactly as long as it holds
-  return redis.call('SET', P .. 'i:' .. ARGV[2], ARGV[4], 'PX', string.format('%.0f', math.max(1, ARGV[3])), 'GET')
+  local unit, length = 'PX', string.format('%.0f', ARGV[3])
+  if tonumber(ARGV[3]) <= 0 then unit, length = 'PXAT', '1' end
+  return redis.call('SET', P .. 'i:' .. ARGV[2], ARGV[4], unit, length, 'GET')
 elseif verb == 'withdraw' then  -- worker
   redis.call('ZREM', P .. 'workers', ARGV[2])
   redis.call('DEL', P .. 'i:' .. ARGV[2], P .. 'c:' .. ARGV[2], P .. 'cw:' .. ARGV[2])
