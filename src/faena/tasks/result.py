@@ -118,12 +118,17 @@ class AsyncResult(Generic[R]):
         first = True
         while True:
             slice_s = _next_slice_s(deadline, first)
-            async for record in self._results.await_([self.id], slice_s):
+            ended: ResultRecord | None = None
+            async for record in self._results.await_(
+                [self.id], slice_s
+            ):  # to its end: left before, it is closed at some time
                 if record.is_terminal:
-                    self._record = record
-                    return cast("ResultRecord", record)
-                if on_progress is not None:
+                    ended = record
+                elif on_progress is not None:
                     on_progress(self._info(record))
+            if ended is not None:
+                self._record = ended
+                return ended
             if deadline is not None and time.monotonic() >= deadline:
                 raise ResultTimeout(self.id, timeout_s or 0.0, _HINT)
             unknown = first and await self._results.ais_known(self.id) is False

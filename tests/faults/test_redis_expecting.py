@@ -1,0 +1,161 @@
+"""Who sends a task and waits for it, again and again: what is sent takes along where its result is to be told."""
+
+import asyncio
+import re
+import threading
+
+import pytest
+
+from faena import Faena
+from faena._lib.drive import run
+from faena.backend import Completion
+from faena.errors import ResultTimeout
+from faena.model.delivery import Ack
+from faena.model.result import ResultRecord
+
+
+class Hand:
+    """A client whose worker is the test: it runs what was sent when it is told to."""
+
+    def __init__(self, server):
+        self.app = Faena("expecting", broker=server.url, result_backend=server.url)
+        self.task = self.app.task(name="t")(lambda number: number)
+        self.worker = Faena("worker", broker=server.url, result_backend=server.url)
+        self.driver = self.app.connection().broker.driver
+        self.holder = None
+
+    def sees(self, words):
+        """Ask the server, on a connection of nobody who is tested."""
+        return run(self.worker.connection().broker.driver.command(*words))
+
+    def calls(self):
+        """Return how many scripts clients have sent."""
+        return int(re.search(rb"cmdstat_evalsha:calls=(\d+)", self.sees(["INFO", "commandstats"]))[1])
+
+    def work(self):
+        """Run one, as a worker would."""
+        link = self.worker.connection()
+        self.holder = self.holder or run(link.broker.leases.open_holder("test", 600))
+        consumer = link.broker.consumer(self.holder, ["default"])
+        (delivery,) = run(consumer.receive(1, 0.0))
+        result = ResultRecord(delivery.message.id, "t", "SUCCESS", b"7")
+        assert list(run(link.backend.joint(link.broker, self.holder).complete([Completion(Ack(delivery), result)]))) == [
+            True
+        ]
+        run(consumer.close())
+
+    def trip(self):
+        result = self.task.delay(1)
+        thread = threading.Thread(target=self.work)
+        thread.start()
+        try:
+            return result.get(timeout=10)
+        finally:
+            thread.join()
+
+    def close(self):
+        self.app.close()
+        self.worker.close()
+
+
+@pytest.fixture
+def hand(redis_of):
+    made = Hand(redis_of())
+    yield made
+    made.close()
+
+
+def watched(hand):
+    return set(hand.sees(["HKEYS", "{faena}:watch"]))
+
+
+def test_the_second_round_trip_asks_for_nothing_but_to_take_the_message(hand):
+    for _ in range(2):
+        result = hand.task.delay(1)
+        hand.work()
+        assert result.get(timeout=10) == 7
+    result = hand.task.delay(1)
+    assert watched(hand) == {result.id.encode()}
+    hand.work()
+    before = hand.calls()
+    assert result.get(timeout=10) == 7
+    assert hand.calls() == before  # what came of it was here already
+
+
+def test_results_come_while_they_are_waited_for(hand):
+    assert [hand.trip() for _ in range(5)] == [7] * 5
+
+
+def test_what_nobody_waits_for_is_forgotten_and_the_next_goes_without(hand):
+    for _ in range(2):
+        result = hand.task.delay(1)
+        hand.work()
+        result.get(timeout=10)
+    first, second = hand.task.delay(1), hand.task.delay(2)
+    assert watched(hand) == {first.id.encode()}
+    hand.work()
+    hand.work()
+    assert watched(hand) == set()
+    assert second.get(timeout=10) == 7
+    assert first.get(timeout=10) == 7
+
+
+def test_news_that_went_by_a_connection_that_is_gone_are_asked_for(hand):
+    for _ in range(2):
+        result = hand.task.delay(1)
+        hand.work()
+        result.get(timeout=10)
+    result = hand.task.delay(1)
+    assert hand.sees(["CLIENT", "KILL", "TYPE", "pubsub"]) == 1
+    hand.work()
+    assert result.get(timeout=10) == 7
+    result = hand.task.delay(1)
+    hand.work()
+    assert result.get(timeout=10) == 7
+
+
+def test_another_thread_that_waits_hands_on_what_was_expected_here(hand):
+    for _ in range(2):
+        result = hand.task.delay(1)
+        hand.work()
+        result.get(timeout=10)
+    expected = hand.task.delay(1)
+    other = hand.app.send_task("t", (2,), queue="elsewhere")
+
+    def wait():
+        with pytest.raises(ResultTimeout):
+            other.get(timeout=1.0)
+
+    waits = threading.Thread(target=wait)
+    waits.start()
+    hand.work()
+    waits.join()
+    assert expected.get(timeout=10) == 7
+
+
+def test_a_message_whose_id_is_taken_brings_no_news_of_another(hand):
+    for _ in range(2):
+        result = hand.task.delay(1)
+        hand.work()
+        result.get(timeout=10)
+    hand.app.send_task("t", (1,), task_id="same")
+    again = hand.app.send_task("t", (2,), task_id="same")
+    hand.work()
+    assert again.get(timeout=10) == 7
+
+
+def test_on_an_event_loop_too(hand):
+    async def go():
+        for _ in range(2):
+            result = await hand.task.adelay(1)
+            hand.work()
+            assert await result.aget(timeout=10) == 7
+        result = await hand.task.adelay(1)
+        assert watched(hand) == {result.id.encode()}
+        hand.work()
+        before = hand.calls()
+        assert await result.aget(timeout=10) == 7
+        assert hand.calls() == before
+        await hand.app.aclose()
+
+    asyncio.run(go())
