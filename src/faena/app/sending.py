@@ -28,7 +28,14 @@ def messages_of(app: Faena, calls: Iterable[Call]) -> tuple[Sequence[Call], list
         if call.options:
             app.check_errbacks(call)
     request = current_request.get()
+    homes = app.links.homes
     messages = _built(whole, app.sender, app.clock(), request)
+    if homes is not None:
+        from faena.app.homes import refuse_unlimited
+
+        for message in messages:
+            if message.lane is not None:
+                refuse_unlimited(app.links, homes, message)
     if request is not None:
         request.children += [message.id for message in messages]
     return whole, messages

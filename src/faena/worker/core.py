@@ -57,11 +57,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("faena.worker")
 
 _WAIT_S = 8.0  # of one fetch; a waiting worker turns its loop this often
-_FLUSH_AFTER_S = 0.005
-_FLUSH_AT = 64
-_FLUSH_MOST = 1000
+_FLUSH_AFTER_S, _FLUSH_AT, _FLUSH_MOST = 0.005, 64, 1000
 _TICK_S, _SHORT_TICK_S = 0.1, 0.01
-_GIVE_BACK_AFTER_S = 0.2
+_GIVE_BACK_AFTER_S, _MEASURED_S = 0.2, 0.05
 _REFILL_COROUTINES_AT = 8
 
 
@@ -299,10 +297,10 @@ class Core:
 
     def _would_lend(self) -> bool:
         """Whether the main thread may fetch for itself, if it has nothing to do: there were functions only of late."""
-        if self._is_gathering or self._stopping or (self._has_coroutines and not self._is_plain):
+        if self._is_gathering or self._stopping or self._batches or (self._has_coroutines and not self._is_plain):
             return False
-        others = self._suspects or self._coroutines or self._coroutines.todo or self._batches
-        return self._loans.may_lend() and self._connection.may_be_two and not others
+        others = self._suspects or self._coroutines or self._coroutines.todo
+        return not others and self._loans.may_lend() and self._connection.may_be_two
 
     def _is_unsettled(self) -> bool:
         return bool(self.lanes.held() or self.lanes.done or self._in_flight or self._loans.is_settling)
@@ -474,6 +472,8 @@ class Core:
     def _measure(self) -> None:
         tasks = sum(lane.ran for lane in self.lanes.lanes)
         busy_s = sum(lane.busy_s for lane in self.lanes.lanes)
+        if busy_s < _MEASURED_S and self._loans.runs_many:  # one that was held up for a moment says nothing of the rest
+            return
         for lane in self.lanes.lanes:
             lane.ran, lane.busy_s = 0, 0.0
         self._window.measured(tasks, busy_s)
@@ -552,10 +552,9 @@ class Core:
         self._to_flush.set()
 
     def _finish_if_idle(self) -> None:
-        if self._is_fetching or self._coroutines or self._is_unsettled():
-            return
-        self._collect()
-        self._ended.set()
+        if not (self._is_fetching or self._coroutines or self._is_unsettled()):
+            self._collect()
+            self._ended.set()
 
     def _interrupt_all(self) -> None:
         self.lanes.interrupt(Interrupted("the worker stops"))
