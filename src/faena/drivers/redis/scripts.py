@@ -1,6 +1,7 @@
 """The scripts: one for each verb, in `lua/*.lua`, sent by their hash.
 
-The first line of a script may name the parts that it is built with (`--! moment wake`): `lua/part_*.lua`.
+The first line of a script may name the parts that it is built with (`--! moment wake`): `lua/part_*.lua`. They come first,
+or where a line says `--! parts`: making their functions takes longer than the usual case, which may need none.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def script(name: str) -> Script:
     text = _read(name)
     first = text.partition("\n")[0]
     parts = first.removeprefix("--!").split() if first.startswith("--!") else []
-    whole = ["local P = KEYS[1]\n", *(_read(f"part_{part}") for part in parts), text]
+    early, _, late = text.rpartition("--! parts\n")
+    whole = ["local P = KEYS[1]\n", early, *(_read(f"part_{part}") for part in parts), late]
     return Script(name, "".join(whole).encode())
 
 

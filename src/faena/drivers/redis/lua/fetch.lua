@@ -8,23 +8,66 @@ local LONG = string.rep('-', 80)  -- above hash-max-listpack-value, which is 64 
 local held, claim, left = KEYS[2], ARGV[2], tonumber(ARGV[3])
 local queues = (#KEYS - 2) / 11
 if not redis.call('ZSCORE', P .. 'leases', ARGV[1]) then return redis.error_reply('LEASELOST ' .. ARGV[1]) end
-local ids, values, next_due, marks = {}, {}, -1, {}
-local lists, lane_keys = redis.call('EXISTS', unpack(KEYS, 3)), {P .. 'ld'}
+local ids, values, marks = {}, {}, {}
+local function mark()
+  -- A small hash is a list to the server, where each entry that is added looks through all before it. A long value makes a
+  -- table of it at once.
+  if #ids > 16 then redis.call('HSET', held, ids[1], LONG) end
+  redis.call('HSET', held, unpack(marks))
+end
+
+local lane_keys = {P .. 'ld'}
 for number = 1, queues do
   lane_keys[2 * number] = P .. 'lr:' .. ARGV[3 + number]
   lane_keys[2 * number + 1] = P .. 'q:16:' .. ARGV[3 + number]
 end
-local any_limited = redis.call('EXISTS', unpack(lane_keys)) > 0
-if lists == 0 and not any_limited then return {ids, values, false, -1} end
+local lists, unusual = redis.call('EXISTS', unpack(KEYS, 3)), redis.call('EXISTS', P .. 'x', P .. 'paused', unpack(lane_keys))
+if lists == 0 and unusual == 0 then return {ids, values, false, -1} end
+local begun  -- with a list, but left to what follows
+if lists == 1 and unusual == 0 then
+  -- Most often all that there is waits with the usual priority, and nothing is known of it: then there is nothing else to do.
+  for number = 1, queues do
+    local key = KEYS[8 + 11 * (number - 1)]
+    local found = redis.call('LPOP', key, left)
+    if found then
+      local bodies = redis.call('HMGET', P .. 'm', unpack(found))
+      for i, value in ipairs(bodies) do
+        if not value or string.byte(value) == 0 then break end
+        ids[i], values[i] = found[i], value
+        marks[2 * i - 1], marks[2 * i] = found[i], claim
+      end
+      if #ids < #found then  -- something was cancelled
+        begun, ids, values, marks = {key = key, found = found, bodies = bodies}, {}, {}, {}
+        break
+      end
+      mark()
+      if #ids == left and redis.call('EXISTS', key) == 1 then
+        local token = P .. 'w:' .. ARGV[3 + number]
+        if redis.call('EXISTS', token) == 0 then
+          redis.call('RPUSH', token, '1')
+          redis.call('PEXPIRE', token, 60000)
+        end
+      end
+      return {ids, values, false, -1}
+    end
+  end
+end
+--! parts
+local next_due, any_limited = -1, unusual > 0 and redis.call('EXISTS', unpack(lane_keys)) > 0
 look_at_clock()  -- not before: who waits for nothing costs the server next to nothing
-local any_paused = redis.call('EXISTS', P .. 'paused') == 1
+local any_paused = unusual > 0 and redis.call('EXISTS', P .. 'paused') == 1
 
 local function take(key)
   -- What was cancelled left its id in the list, and nothing else: it is passed over, and others come instead.
   while left > 0 do
-    local found = redis.call('LPOP', key, left)
-    if not found then return end
-    local bodies = redis.call('HMGET', P .. 'm', unpack(found))
+    local found, bodies
+    if begun and begun.key == key then
+      found, bodies, begun = begun.found, begun.bodies, nil
+    else
+      found = redis.call('LPOP', key, left)
+      if not found then return end
+      bodies = redis.call('HMGET', P .. 'm', unpack(found))
+    end
     local tombs = 0
     for i = 1, #found do
       local value = bodies[i]
@@ -87,11 +130,8 @@ for number = 1, queues do
 end
 local known = false
 if #ids > 0 then
-  -- A small hash is a list to the server, where each entry that is added looks through all before it. A long value makes a
-  -- table of it at once.
-  if #ids > 16 then redis.call('HSET', held, ids[1], LONG) end
-  redis.call('HSET', held, unpack(marks))
-  if redis.call('EXISTS', P .. 'x') == 1 then known = redis.call('HMGET', P .. 'x', unpack(ids)) end
+  mark()
+  if unusual > 0 and redis.call('EXISTS', P .. 'x') == 1 then known = redis.call('HMGET', P .. 'x', unpack(ids)) end
 end
 if left <= 0 then
   for i = 1, #open do
