@@ -59,7 +59,9 @@ def _interpreter(least: tuple[int, int]) -> str:
     if sys.version_info >= least:
         return sys.executable
     names = [f"python3.{minor}" for minor in range(least[1], least[1] + 3)]
-    for candidate in (os.environ.get("FAENA_BENCH_PYTHON"), *map(shutil.which, names)):
+    managed = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    beside = sorted(str(found) for name in names for found in managed.glob(f"*/bin/{name}"))
+    for candidate in (os.environ.get("FAENA_BENCH_PYTHON"), *map(shutil.which, names), *beside):
         code = f"import sys, venv, ensurepip; sys.exit(sys.version_info < {least})"
         if candidate and subprocess.run([candidate, "-c", code], capture_output=True).returncode == 0:
             return candidate

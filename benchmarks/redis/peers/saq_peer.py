@@ -1,7 +1,11 @@
 """SAQ: coroutines, ten at once in each process as by default; a job that is lost is run again (`retries`).
 
-Its first sweep is held off: it comes as a worker starts, and aborts jobs that were taken in that moment.
+Its first sweep is held off: it comes as a worker starts, and aborts jobs that were taken in that moment. It looks at a job
+before it listens for its end, so that an end in between is never heard of: the look is repeated every now and then.
 """
+
+import asyncio
+from contextlib import suppress
 
 from saq import Job, Queue
 
@@ -9,6 +13,7 @@ from benchmarks.redis import bodies
 from benchmarks.redis.bodies import COROUTINES
 from benchmarks.redis.side import KIND, TTL_S, URL, LoopSide
 
+AGAIN_AFTER_S = 0.05
 queue = Queue.from_url(URL)
 
 
@@ -39,7 +44,9 @@ class Side(LoopSide):
         return [await queue.enqueue(Job("sleep_coroutine", ttl=TTL_S, retries=3)) for _ in range(count)]
 
     async def aresult(self, handle):
-        await handle.refresh(until_complete=0)
+        while not handle.completed:
+            with suppress(asyncio.TimeoutError):
+                await handle.refresh(until_complete=AGAIN_AFTER_S)
         return handle.result
 
     async def aread(self, handles):

@@ -24,7 +24,7 @@ end
 local lists, unusual = redis.call('EXISTS', unpack(KEYS, 3)), redis.call('EXISTS', P .. 'x', P .. 'paused', unpack(lane_keys))
 if lists == 0 and unusual == 0 then return {ids, values, false, -1} end
 local begun  -- with a list, but left to what follows
-if lists == 1 and unusual == 0 then
+if lists == 1 and unusual == 0 and left > 0 then
   -- Most often all that there is waits with the usual priority, and nothing is known of it: then there is nothing else to do.
   for number = 1, queues do
     local key = KEYS[8 + 11 * (number - 1)]
