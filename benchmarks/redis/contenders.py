@@ -49,17 +49,22 @@ FAENA = Contender(
     "once, what a "
     "dead machine held when its lease ends. The first result wins.",
     "As installed: `faena worker -c 2`. Plain functions run in the main thread, one after another.",
-    rate=45_000,
-    sends=6_000,
-    bulk=50_000,
+    rate=70_000,
+    sends=12_000,
+    bulk=80_000,
     is_peer=False,
 )
 
 CONTENDERS = (
     FAENA,
-    _floor("raw", ("hiredis", "msgspec"), "a plain socket, hiredis, one write a cycle", 100_000, 11_000, 150_000),
+    _floor("raw", ("hiredis", "msgspec"), "a plain socket, hiredis, one write a cycle", 180_000, 12_000, 250_000),
     _floor(
-        "pipelined", ("redis", "hiredis", "msgspec"), "redis-py with hiredis, one pipeline a cycle", 80_000, 6_000, 120_000
+        "pipelined",
+        ("redis", "hiredis", "msgspec"),
+        "redis-py with hiredis, one pipeline a cycle",
+        160_000,
+        12_000,
+        250_000,
     ),
     Contender(
         "celery",
