@@ -26,7 +26,7 @@ from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.batch import Bundle, flat
 from faena.engine.completion import Completer, outdated
 from faena.engine.outcome import Revoked
-from faena.errors import LeaseLost, SoftTimeLimitExceeded
+from faena.errors import LeaseLost
 from faena.model.control import Order
 from faena.model.delivery import Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
 from faena.model.event import Event, EventKind
@@ -40,7 +40,7 @@ from faena.worker.batches import Batches
 from faena.worker.begun import Begun
 from faena.worker.broadcasting import Broadcasts
 from faena.worker.connection import BROKEN, Connection
-from faena.worker.coroutines import Coroutines, hard_limit_of
+from faena.worker.coroutines import Coroutines
 from faena.worker.describe import described, described_runs, lost, released
 from faena.worker.event_loop import loop_factory
 from faena.worker.lanes import Finished, Lanes, drain
@@ -499,20 +499,10 @@ class Core:
 
     def _check_lanes(self) -> None:
         now_s = time.monotonic()
-        slow = 0
-        for lane in self.lanes.lanes:
-            attempt = lane.attempt
-            if attempt is None:
-                continue
-            if lane.hard_at_s and now_s >= lane.hard_at_s:
-                lane.interrupt(attempt, hard_limit_of(attempt, lane.hard_at_s - lane.began_s))
-                lane.hard_at_s = 0.0
-            elif lane.soft_at_s and now_s >= lane.soft_at_s:
-                lane.interrupt(attempt, SoftTimeLimitExceeded())
-                lane.soft_at_s = 0.0
-            slow += now_s - lane.began_s > _GIVE_BACK_AFTER_S
-            if self.lanes.done and now_s - lane.began_s > _FLUSH_AFTER_S:  # left there by `loans`
-                self._to_flush.set()
+        running_s = self.lanes.interrupt_overdue(now_s)
+        if self.lanes.done and any(each_s > _FLUSH_AFTER_S for each_s in running_s):  # left there by `loans`
+            self._to_flush.set()
+        slow = sum(each_s > _GIVE_BACK_AFTER_S for each_s in running_s)
         if slow == len(self.lanes.lanes):
             self._window.slowed()
             self._loans.slowed()

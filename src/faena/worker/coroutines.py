@@ -16,9 +16,9 @@ from faena.engine.attempt import Attempt, Ended, Runner
 from faena.engine.batch import BatchRun, Bundle, flat
 from faena.engine.completion import Completer
 from faena.engine.hooks import call_hooks
-from faena.errors import SoftTimeLimitExceeded, TimeLimitExceeded
+from faena.errors import SoftTimeLimitExceeded
 from faena.model.delivery import Delivery
-from faena.worker.lanes import HARD_LIMIT_GRACE_S, Finished, Lanes
+from faena.worker.lanes import HARD_LIMIT_GRACE_S, Finished, Lanes, hard_limit_of
 from faena.worker.slots import Slots
 
 if TYPE_CHECKING:
@@ -152,11 +152,6 @@ class Coroutines:
             return 0.0
         timers.append(loop.call_later(hard_s, _signal, attempt, running, hard_limit_of(attempt, hard_s)))
         return time.monotonic() + hard_s + HARD_LIMIT_GRACE_S
-
-
-def hard_limit_of(attempt: Attempt, limit_s: float) -> TimeLimitExceeded:
-    """Return what is raised in a task that has run for longer than it may."""
-    return TimeLimitExceeded(f"task '{attempt.task.name}' ran longer than its time limit of {limit_s:g} s")
 
 
 def _signal(attempt: Attempt, running: asyncio.Task[None], error: BaseException) -> None:

@@ -187,6 +187,22 @@ class Lanes:
                 continue
             lane.interrupt(attempt, type(reason)(*reason.args))
 
+    def interrupt_overdue(self, now_s: float) -> list[float]:
+        """Interrupt what has run for longer than it may; return how long each runs that does, seconds."""
+        running_s: list[float] = []
+        for lane in self.lanes:
+            attempt = lane.attempt
+            if attempt is None:
+                continue
+            if lane.hard_at_s and now_s >= lane.hard_at_s:
+                lane.interrupt(attempt, hard_limit_of(attempt, lane.hard_at_s - lane.began_s))
+                lane.hard_at_s = 0.0
+            elif lane.soft_at_s and now_s >= lane.soft_at_s:
+                lane.interrupt(attempt, SoftTimeLimitExceeded())
+                lane.soft_at_s = 0.0
+            running_s.append(now_s - lane.began_s)
+        return running_s
+
     def limits_of(self, attempt: Attempt) -> tuple[float | None, float | None]:
         """Return the soft and the hard limit of an attempt, seconds: of the call, ordered, of the task, or the settings."""
         message, task = attempt.delivery.message, attempt.task
@@ -311,6 +327,11 @@ class Lanes:
             lane.end()
         self._slots.clear(lane.index)
         return outcome
+
+
+def hard_limit_of(attempt: Attempt, limit_s: float) -> TimeLimitExceeded:
+    """Return what is raised in a task that has run for longer than it may."""
+    return TimeLimitExceeded(f"task '{attempt.task.name}' ran longer than its time limit of {limit_s:g} s")
 
 
 def _raise_in_thread(thread_id: int, kind: type[BaseException] | None) -> None:
