@@ -481,6 +481,7 @@ def test_a_client_that_dies_while_it_replaces_loses_nothing(app):
         ({"throttle": -1}, "a time is needed that is more than 0"),
         ({"unique": Unique(key=7)}, "not iterable"),
         ({"unique": Unique(key=["a", 7])}, "a key is made of arguments by name"),
+        ({"throttle": Throttle("5s", key="user")}, "key='user' names no argument of it"),
     ],
 )  # fmt: skip
 def test_a_wrong_declaration_says_what_is_wrong(options, reason):

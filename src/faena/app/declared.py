@@ -87,8 +87,16 @@ class DeclaredSchedules:
 
 
 def runs_of(task: Any) -> Runs:
-    """Return what a schedule is to run: the name of a task (that was given by name, or itself), or a canvas."""
-    return task if isinstance(task, str | Canvas) else str(getattr(task, "name", task))
+    """Return what a schedule is to run: the name of a task (that was given by name, or itself), or a canvas.
+
+    Raises InvalidSchedule.
+    """
+    found = task if isinstance(task, str | Canvas) else getattr(task, "name", None)
+    if isinstance(found, Canvas) or (isinstance(found, str) and found):
+        return found
+    raise InvalidSchedule(
+        f"a schedule runs a task, its name, a signature such as task.s(), a chain, a group or a chord, not {task!r}"
+    )
 
 
 def digest_of(schedule: Schedule) -> str:

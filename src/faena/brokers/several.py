@@ -333,6 +333,7 @@ def _merged(parts: Sequence[Capabilities]) -> Capabilities:
         priority_levels=min(each.priority_levels for each in parts),
         largest_message_bytes=None,  # each has its own: `publish` minds that of the broker it goes to
         dead_letters=any(each.dead_letters for each in parts),
+        expires_dead_letters=all(each.expires_dead_letters for each in parts),
         cancels=any(each.cancels for each in parts),
         locates=any(each.locates for each in parts),
         finds_all=all(each.locates and each.finds_all for each in parts),

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypedDict, get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
+from faena._lib.arguments.convert import to_seconds
 from faena.errors import InvalidSchedule, did_you_mean
 from faena.model.cron import Cron
 from faena.model.schedule import CatchUp, Overlap
@@ -18,7 +19,8 @@ from faena.schedules import Interval, cron, schedule
 from faena.tasks.options import seconds
 
 When: TypeAlias = str | float | timedelta | datetime | Timing
-"""A cron expression, an interval, a moment, or what `crontab`, `schedule` and `solar` return."""
+"""A cron expression, an interval (a number, a timedelta, a text such as "5m"), a moment, or what `crontab`, `schedule` and
+`solar` return."""
 
 _FIRST_MONDAY = datetime.fromisoformat(
     "2018-01-01"
@@ -110,6 +112,8 @@ def timing_of(name: str, when: When, zone_name: str, zone: tzinfo, *, relative: 
             return _interval(schedule(when), zone, relative=relative)
         case datetime():
             return Once(moment_s(when, zone))
+        case str() if (every_s := _duration_s(when)) is not None:
+            return _interval(schedule(every_s), zone, relative=relative)
         case str():
             return replace(cron(when), zone=zone_name)
     raise InvalidSchedule(
@@ -143,6 +147,14 @@ def moment_s(moment: datetime, zone: tzinfo) -> float:
     """Return a moment in unix seconds; a naive one is in `zone`."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
     return aware.astimezone(UTC).timestamp()
+
+
+def _duration_s(text: str) -> float | None:
+    """Return the length of a text such as "5m"; None: it is a line of cron."""
+    try:
+        return to_seconds(text)
+    except ValueError:
+        return None
 
 
 def _interval(interval: Every, zone: tzinfo, *, relative: bool) -> Every:

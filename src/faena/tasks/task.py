@@ -432,10 +432,13 @@ class Task(Generic[P, R]):
         options = {name: value for name in CLAIM_OPTIONS if (value := getattr(self, name))}
         if not options:
             return None
-        from faena.tasks.unique import rule_of  # only tasks that have one pay for it
+        from faena.tasks.unique import check_key, rule_of  # only tasks that have one pay for it
 
         try:
-            return rule_of(self.name, options)
+            rule = rule_of(self.name, options)
+            if rule is not None and self.batch is None:
+                check_key(self.name, rule, self.arguments)
+            return rule
         except InvalidArguments as error:
             raise InvalidTask(str(error)) from None
 

@@ -75,6 +75,13 @@ def rule_of(task: str, options: Mapping[str, Any]) -> Rule | None:
         raise InvalidArguments(task, f"{name}={value!r}: {error}") from None
 
 
+def check_key(task: str, rule: Rule, spec: ArgumentSpec) -> None:
+    """Raise InvalidArguments where a key is made of an argument that a function does not have."""
+    known = spec.names()
+    for name in rule.key if known is not None and isinstance(rule.key, tuple) else ():
+        _argument(task, name, dict.fromkeys(known or ()))
+
+
 def key_of(
     task: str, rule: Rule, spec: ArgumentSpec | None, args: Any, kwargs: Mapping[str, Any], encode: Callable[[Any], bytes]
 ) -> str:

@@ -271,6 +271,24 @@ def test_arguments_that_the_task_refuses_are_refused_when_they_are_scheduled(app
         app.schedules.add("s", add, 5, args=(1,))
 
 
+def test_an_interval_can_be_written_as_people_say_it(app, clock):
+    with in_memory(app, clock):
+        app.schedules.add("s", "shop.tick", "1h30m")
+        assert app.schedules.get("s").schedule.timing.every_ms == 5_400_000
+        assert app.schedules.edit("s", schedule="@daily").schedule.timing.expression == "@daily"
+        with pytest.raises(InvalidSchedule, match=r"an interval of 0.05 s cannot be kept"):
+            app.schedules.edit("s", schedule="50ms")
+
+
+@pytest.mark.parametrize("what", [None, 7, ["shop.tick"], {"kind": "task", "task": "shop.tick"}])
+def test_what_is_no_task_is_refused(app, clock, what):
+    with (
+        in_memory(app, clock),
+        pytest.raises(InvalidSchedule, match="a schedule runs a task, its name, a signature such as"),
+    ):
+        app.schedules.add("s", what, 5)
+
+
 def test_names_that_are_taken_or_unknown_are_said(app, clock):
     with in_memory(app, clock):
         app.schedules.add("nightly", "shop.tick", 5)
