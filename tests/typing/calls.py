@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, assert_type
 
 from faena import BatchCall, Faena, Unique
+from faena.tasks.canvas import Chain
 from faena.tasks.group_result import ResultSet
 from faena.tasks.result import AsyncResult, EagerResult
 
@@ -32,6 +33,7 @@ def tick(number: int = 1) -> str:
 
 
 assert_type(tick.delay(2), AsyncResult[str])
+assert_type(app.periodic("5m", name="pairs")(add.s(1) | add.s(2)), Chain)
 app.periodic(30.0, overlp="skip")  # type: ignore[call-arg]
 app.schedules.add("s", tick, 30.0, catch_up="some")  # type: ignore[arg-type]
 

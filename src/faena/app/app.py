@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from faena.app.control import Control
     from faena.app.dead_letters import AppDeadLetters
     from faena.app.declared import DeclaredSchedules
-    from faena.app.decorators import BatchTaskDecorator, BoundTaskDecorator, TaskDecorator
+    from faena.app.decorators import BatchTaskDecorator, BoundTaskDecorator, PeriodicDecorator, TaskDecorator
     from faena.app.limits import AppLimits
     from faena.app.schedules import AppSchedules
     from faena.tasks.batch import BatchLike
@@ -140,7 +140,7 @@ class Faena:
             self._sender = None  # it knows the limits of all tasks
         return task
 
-    def periodic(self, schedule: When, *, name: str | None = None, **options: Unpack[ScheduleOptions]) -> TaskDecorator:
+    def periodic(self, schedule: When, *, name: str | None = None, **options: Unpack[ScheduleOptions]) -> PeriodicDecorator:
         """Let a task (or a function, which becomes one) run on a schedule: `@app.periodic("*/5 * * * *")`.
 
         `schedule`: see `When`; `options`: see `ScheduleOptions`. Without a name it has that of the task. Called with a
@@ -156,7 +156,7 @@ class Faena:
             self.declared.add(name or task_name, task_name, schedule, options)
             return task
 
-        return cast("TaskDecorator", declare)
+        return cast("PeriodicDecorator", declare)
 
     def add_periodic_task(
         self,

@@ -46,8 +46,12 @@ async def begin_tick(
     try:
         if schedule.workflow is not None:
             await _start(link, schedule, tick_s, task_id, now_s, sent_at_s)
-        elif schedule.claims is not None and not (is_left_over and await _is_known(link, task_id)):
+        elif is_left_over and await _is_known(link, task_id):
+            return ""
+        elif schedule.claims is not None:
             return await _claim(app, link, schedule, tick_s, task_id, now_s, sent_at_s)
+        else:  # it was a workflow, or unique, when the tick was taken, and was changed since
+            await link.broker.publish([_message(schedule, tick_s, task_id, now_s, sent_at_s)])
     except (MessageTooLarge, NotSupported) as error:
         log.error("schedule '%s': a tick cannot be sent: %s", schedule.name, error)
         return f"it cannot be sent: {error}"
@@ -88,9 +92,7 @@ async def _claim(
 ) -> str:
     from faena.app.claiming import send_through  # which only those who have such tasks pay for
 
-    message, rule = claiming(schedule, message_of(schedule, tick_s, task_id, now_s), now_s)
-    if sent_at_s is not None:
-        message = moved(message, sent_at_s - now_s)
+    message, rule = claiming(schedule, _message(schedule, tick_s, task_id, now_s, sent_at_s), now_s)
     try:
         sent = await send_through(app, link, message, rule)
     except DuplicateCall as error:
@@ -102,6 +104,11 @@ async def _claim(
         present = sent.task_id
     log.info("schedule '%s': a tick was left out: %s[%s] has its key", schedule.name, message.task, present)
     return f"task {present} has its key (unique)"
+
+
+def _message(schedule: Schedule, tick_s: float, task_id: str, now_s: float, sent_at_s: float | None) -> Message:
+    message = message_of(schedule, tick_s, task_id, now_s)
+    return message if sent_at_s is None else moved(message, sent_at_s - now_s)
 
 
 async def _is_known(link: Link, task_id: str) -> bool:

@@ -143,6 +143,24 @@ def test_a_tick_whose_sender_dies_is_begun_once(app, monkeypatch, dies_at):
         assert (standing.sent, standing.left_out, standing.starting) == (1, 0, ())
 
 
+def test_a_tick_that_was_taken_is_sent_by_what_the_schedule_says_when_it_is_begun(app, monkeypatch):
+    add = app.tasks["tick.add"]
+    app.schedules.add("w", chain(add.si(1, 1), add.si(2, 2)), 60)
+
+    async def dies(*_, **__):
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(app.connection().backend.workflows), "start", dies)
+        with pytest.raises(Died):
+            send(app, 60)
+    app.schedules.edit("w", task="tick.add", args=[1, 1])
+    for _ in range(2):
+        send(app, 61)
+    assert waiting(app) == [tick_id("w", START + 60)]
+    assert (app.schedules.get("w").sent, app.schedules.get("w").starting) == (1, ())
+
+
 @pytest.mark.parametrize("overlap", ["skip", "queue", "cancel"])
 def test_a_workflow_has_not_ended_before_its_last_step_has(overlap):
     app, clock = an_app(), Clock(datetime(2026, 1, 5, 5, 0, tzinfo=UTC))

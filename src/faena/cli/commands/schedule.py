@@ -131,7 +131,9 @@ def show(
     for fact, value in facts.items():
         if value not in (None, "", [], {}, False, 0.0):
             session.out.line(f"{session.out.styled('dim', fact.replace('_', ' ').ljust(16))} {shown(value)}")
-    upcoming = next_runs(app, standing, max(0, runs))
+    if runs <= 0:
+        return 0
+    upcoming = next_runs(app, standing, runs)
     session.out.line()
     session.out.line("next runs" if upcoming else f"no next run: it is {standing.state}")
     now = datetime.fromtimestamp(app.clock(), UTC)
