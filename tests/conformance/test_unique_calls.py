@@ -227,6 +227,18 @@ def declared_slow(app):
     return slow
 
 
+def test_so_many_throttled_calls_run_within_a_time(app):
+    mail = declared(app, throttle=Throttle("3/h", key="user"))
+    sent = app.send_many([mail.s(1, str(number)) for number in range(3)])
+    assert {each.is_duplicate for each in sent} == {False}
+    assert mail.delay(1, "3").id in {each.id for each in sent}
+    run_pending(app)  # what they become changes nothing
+    assert mail.delay(1, "4").is_duplicate
+    assert not mail.delay(2, "0").is_duplicate
+    run_pending(app)
+    assert sorted(app.ran) == [(1, "0"), (1, "1"), (1, "2"), (2, "0")]
+
+
 def test_a_throttled_call_runs_once_within_its_time(app):
     mail = declared(app, throttle="1/m")
     first = mail.delay(1)
@@ -477,7 +489,9 @@ def test_a_client_that_dies_while_it_replaces_loses_nothing(app):
         ({"unique": True, "throttle": 5}, "unique= and throttle= exclude one another: give one of them"),
         ({"debounce": 0.0001, "throttle": 5}, "debounce= and throttle= exclude one another: give one of them"),
         ({"debounce": Debounce("10s", max_wait="5s")}, "max_wait 5 s is less than wait 10 s"),
-        ({"throttle": "3/m"}, "one call in each period runs; for more of them"),
+        ({"throttle": "21/m"}, "from 1 to 20 calls in each period run; for more of them"),
+        ({"throttle": "0/m"}, "from 1 to 20 calls in each period run"),
+        ({"throttle": "x/m"}, "from 1 to 20 calls in each period run"),
         ({"throttle": -1}, "a time is needed that is more than 0"),
         ({"unique": Unique(key=7)}, "not iterable"),
         ({"unique": Unique(key=["a", 7])}, "a key is made of arguments by name"),

@@ -14,7 +14,7 @@ or a parked message, which the scheduler publishes.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
@@ -231,6 +231,10 @@ class _Sender:
 
     async def _settled(self, link: Link, wanted: Wanted, claimant: Claimant) -> Sent:
         try:
+            for message in _with_other_keys(wanted):
+                if (await link.backend.claims.take([message], link.broker))[0] is None:
+                    await self._publish(link, [message])
+                    return Sent(message.id, is_duplicate=False)
             return await self._conflict(link, wanted, claimant)
         except DuplicateCall as error:
             return Sent("", is_duplicate=False, refusal=error)
@@ -302,6 +306,14 @@ class _Sender:
             await link.broker.publish([message])
         await journal.unpark([message.id])
         return was_waiting
+
+
+def _with_other_keys(wanted: Wanted) -> Iterator[Message]:
+    """Return the message with each other key by which a call may run, where several may."""
+    claim = wanted.message.claim
+    assert claim is not None
+    for number in range(1, wanted.rule.count):
+        yield replace(wanted.message, claim=replace(claim, key=f"{claim.key}/{number}"))
 
 
 def _check_able(link: Link, wanted: Sequence[Wanted]) -> None:

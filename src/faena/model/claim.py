@@ -37,6 +37,7 @@ class Rule(Struct, frozen=True):
     window_s: float | None = None  # of a claim for a time
     wait_s: float | None = None  # of a debounced call
     max_wait_s: float | None = None
+    count: int = 1  # so many tasks may have the key at a time: each has one of as many keys
 
     def claim(self, key: str, now_s: float, due_at_s: float | None) -> Claim:
         if self.window_s is not None:

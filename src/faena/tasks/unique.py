@@ -30,6 +30,8 @@ Key: TypeAlias = "str | Iterable[str] | Callable[..., Any] | None"
 """Which arguments make calls the same: by name, several names (none: all calls are the same), or what a function of the
 arguments returns; None: all of them."""
 
+_MOST_IN_A_WINDOW = 20
+"""A call that is one too many has looked for a place so many times."""
 _PLAIN = msgspec.json.Encoder(order="sorted").encode
 _UNORDERED = frozenset({"set", "frozenset", "dict"})
 
@@ -51,7 +53,7 @@ class Debounce(Struct, frozen=True):
 
 
 class Throttle(Struct, frozen=True):
-    """Run the first call within each `every`, and no other."""
+    """Run the first call within each `every`, and no other; of "5/m", the first five within any minute."""
 
     every: Any
     key: Any = None
@@ -144,15 +146,16 @@ def _debounce(value: Any) -> Rule:
 def _throttle(value: Any) -> Rule:
     if not isinstance(value, Throttle):
         value = Throttle(**value) if isinstance(value, Mapping) else Throttle(value)
-    every = value.every
+    every, count = value.every, "1"
     if isinstance(every, str) and "/" in every:
         count, _, period = every.partition("/")
-        if count.strip() != "1":
-            raise ValueError(
-                "one call in each period runs; for more of them, and for calls that wait, there is rate_limit="
-            )
         every = f"1{period.strip()}" if period.strip().isalpha() else period
-    return Rule(Until.WINDOW, _key(value.key), window_s=_seconds(every))
+    if not count.strip().isdecimal() or not 1 <= int(count) <= _MOST_IN_A_WINDOW:
+        raise ValueError(
+            f"from 1 to {_MOST_IN_A_WINDOW} calls in each period run; for more of them, and for calls that wait, there is "
+            "rate_limit="
+        )
+    return Rule(Until.WINDOW, _key(value.key), window_s=_seconds(every), count=int(count))
 
 
 _MAKERS: dict[str, Callable[[Any], Rule]] = {"unique": _unique, "debounce": _debounce, "throttle": _throttle}
