@@ -36,6 +36,7 @@ from faena.tasks.context import current_request
 from faena.tasks.errback import check_errback
 from faena.tasks.group_result import GroupResults, ResultSet, WorkflowHandle
 from faena.tasks.options import CLAIM_OPTIONS, SendOptions, TaskOptions, check_task_options, seconds
+from faena.tasks.outline import outline
 from faena.tasks.registry import Registry
 from faena.tasks.result import AsyncResult as _AsyncResult
 from faena.tasks.result import EagerResult
@@ -149,7 +150,7 @@ class Faena:
 
         def declare(function: Any) -> Any:
             if isinstance(function, Canvas):
-                self.declared.add(name or repr(function), function, schedule, options)
+                self.declared.add(name or outline(function), function, schedule, options)
                 return function
             task = function if hasattr(function, "apply_async") else self.declare(function)
             task_name: str = task.name
