@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from faena.runner.taskfile import TaskFile
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+AND_TASKS = "[TASK [its options]]... [-- REMAINDER]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,7 +108,7 @@ def _before_tasks(options: dict[str, Any], first: Parsed, words: list[str], core
     if first.is_help_asked and first.index >= len(words):
         from faena._lib.arguments.help import render_command
 
-        print(render_command(core, "fa", _width()), end="")
+        print(render_command(core, "fa", _width(), then=AND_TASKS), end="")
         return 0
     for name in _COMFORTS:
         if options.get(name):
@@ -225,7 +226,7 @@ def _show_help(line: Line, core: CommandSpec, binary: str = "fa") -> int:
     for _, _, parsed in line.tasks:
         print(render_command(parsed.spec, f"{binary} [{binary} options] {parsed.spec.name}", _width()), end="")
     if not line.tasks:
-        print(render_command(core, binary, _width()), end="")
+        print(render_command(core, binary, _width(), then=AND_TASKS), end="")
     return 0
 
 

@@ -8,7 +8,7 @@ import sys
 from faena._lib.arguments.help import render_command, table
 from faena._lib.arguments.parse import parse
 from faena._lib.arguments.spec import CommandSpec
-from faena.cli.fa import _read_tasks, _show_help, _width
+from faena.cli.fa import AND_TASKS, _read_tasks, _show_help, _width
 from faena.cli.fa_run import run_line, show_error
 from faena.errors import Exit, FaenaError, Failure
 from faena.runner.collection import Collection
@@ -122,7 +122,7 @@ class Program:
         self.core = ParserContext(args=_without_clashes(self.core_args()))
         write_back(self.core, line.options)
         if line.is_help_asked and not line.tasks:
-            print(render_command(core, self.binary, _width()), end="")
+            print(render_command(core, self.binary, _width(), then=AND_TASKS), end="")
             print(f"\nSubcommands:\n{table([(name, task.__doc__ or '') for name, task in root.walk()], _width())}")
             return 0
         if line.is_help_asked:

@@ -22,6 +22,7 @@ from faena._lib.arguments import (
     render_group,
 )
 from faena.cli.catalog import group_for, with_default
+from faena.cli.interrupts import INTERRUPTED, interruptible
 from faena.errors import AppNotFound, ConfigurationError, FaenaError, InvalidArguments, NotRegistered, UsageError
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-FAILED, REFUSED, INTERRUPTED, READER_GONE = 1, 2, 130, 141
+FAILED, REFUSED, READER_GONE = 1, 2, 141
 
 
 def options_of_every_command(
@@ -49,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - started with it closed, as by `>&-`
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - likewise
     try:
-        code = _run(words)
+        with interruptible():
+            code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
         # the interpreter flushes standard output on its way out, and would complain (library reference: signal, SIGPIPE)

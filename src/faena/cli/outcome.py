@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _NOBODY_AFTER_S = 1.5  # a worker that runs would have begun by now; if none does, say so instead of waiting in silence
 _LINE_EVERY_S = 2.0
+_FIRST_S, _LAST_S = -62_000_000_000.0, 253_402_000_000.0  # the years 5 and 9999, in every time zone
 _NOBODY = "no worker is running; start one with: faena worker"
 
 
@@ -180,8 +181,12 @@ def _runtime(record: ResultRecord) -> str:
 
 
 def local(moment_s: float | None) -> str:
-    return "" if moment_s is None else datetime.fromtimestamp(moment_s).astimezone().isoformat(" ", "seconds")
+    return "" if moment_s is None else _moment(moment_s).astimezone().isoformat(" ", "seconds")
 
 
 def iso(moment_s: float | None) -> str | None:
-    return None if moment_s is None else datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="milliseconds")
+    return None if moment_s is None else _moment(moment_s).isoformat(timespec="milliseconds")
+
+
+def _moment(moment_s: float) -> datetime:
+    return datetime.fromtimestamp(min(max(moment_s, _FIRST_S), _LAST_S), UTC)  # what a sender says may be beyond both

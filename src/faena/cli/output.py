@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from faena._lib.shorten import shortened
 
+_CONTROLS = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160)) if chr(number) not in "\n\t"}
 _STYLES = {"ok": "32", "warn": "33", "fail": "31", "dim": "2", "bold": "1"}  # SGR numbers, ECMA-48 section 8.3.117
 
 
@@ -40,7 +41,7 @@ class Output:
 
     def _to_stderr(self, text: str) -> None:
         self.stdout.flush()  # what was said before it stands before it, also where both go into one pipe
-        self.stderr.write(shortened(text) + "\n")
+        self.stderr.write(shortened(text).translate(_CONTROLS) + "\n")
         self.stderr.flush()
 
     def json(self, value: Any) -> None:

@@ -20,6 +20,8 @@ from faena.model.message import Message
 from faena.model.result import ResultRecord, State
 from faena.model.workflow import NodeState, WorkflowState
 
+_LAST_S = 253_402_000_000.0  # in the year 9999; what a sender says may be beyond what can be written
+
 
 class Why(StrEnum):
     """What is so of a task. The first words are for programs."""
@@ -457,7 +459,7 @@ def _workers(count: int) -> str:
 def _moment(moment_s: float | None) -> str:
     if moment_s is None:
         return "?"
-    return datetime.fromtimestamp(moment_s, UTC).isoformat(" ", "seconds").replace("+00:00", " UTC")
+    return datetime.fromtimestamp(min(moment_s, _LAST_S), UTC).isoformat(" ", "seconds").replace("+00:00", " UTC")
 
 
 def _span(seconds: float) -> str:

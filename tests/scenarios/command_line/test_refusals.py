@@ -50,6 +50,8 @@ import pytest
         ),
         (("-b", "memory://x", "queues"), "memory://x does not support the command line: it lives inside one process"),
         (("control", "revoke", "x", "--signal", "HELLO"), "a signal such as SIGTERM or KILL"),
+        (("dead", "-n", "9" * 20), "-n cannot be '99999999999999999999': expected a whole number from 0 to 1,000,000,000"),
+        (("worker", "--pidfile", "nowhere/pid"), "cannot write --pidfile nowhere/pid: there is no such folder"),
     ],
 )
 def test_a_line_that_makes_no_sense_is_refused_with_code_2(project, words, text):

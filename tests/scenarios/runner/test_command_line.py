@@ -48,7 +48,7 @@ def test_core_help_needs_no_task_file(project):
     for flag in ("--help", "-h"):
         found = project.fa(flag)
         assert (found.status, found.stderr) == (0, "")
-        assert found.stdout.startswith("Usage: fa [options]\n")
+        assert found.stdout.startswith("Usage: fa [options] [TASK [its options]]... [-- REMAINDER]\n")
 
 
 @pytest.mark.parametrize("words", [("--help", "build"), ("build", "--help"), ("build", "-h"), ("build", "x", "--help")])

@@ -23,6 +23,7 @@ from faena._lib.arguments import (
     render_command,
     render_group,
 )
+from faena._lib.arguments.convert import to_seconds
 from faena._lib.arguments.docstring import read_docstring
 from faena.errors import (
     AmbiguousValue,
@@ -324,6 +325,12 @@ def test_a_wrong_value_is_told_of_under_the_spelling_that_the_line_has(line, kin
         called(t, line)
     spelling = line.replace("-nmany", "-n").replace("=", " ").split()[0]
     assert str(caught.value) == f"'t': {spelling} cannot be 'many': expected a whole number"
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.2.3", "²", "nan", "inf", "5 m x", "1001000w"])
+def test_what_is_no_duration_is_refused_with_words_for_people(text):
+    with pytest.raises(ValueError, match=r"^a duration "):
+        to_seconds(text)
 
 
 # -- errors ------------------------------------------------------------------------------------------------

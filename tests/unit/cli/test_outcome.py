@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faena.cli.outcome import error_of, exit_code_of, progress_text
+from faena.cli.outcome import error_of, exit_code_of, iso, local, progress_text
 from faena.model.result import Failure, ResultRecord, State
 
 
@@ -39,3 +39,11 @@ def test_the_error_of_a_record_is_a_line():
     assert error_of(silent) == "KeyError"
     assert error_of(ResultRecord("1", "t", State.REVOKED)) == "revoked"
     assert error_of(ResultRecord("1", "t", State.SUCCESS)) == ""
+
+
+def test_moments_are_shown_also_where_no_calendar_has_them():
+    assert iso(0.0) == "1970-01-01T00:00:00.000+00:00"
+    assert iso(None) is None
+    assert [iso(moment_s)[:4] for moment_s in (-1e19, 1e12, 1e19)] == ["0005", "9999", "9999"]
+    assert local(1e19).startswith("9999-12-")
+    assert local(-1e19)

@@ -75,3 +75,8 @@ def test_sizes_are_said_as_people_do(size, text):
 )
 def test_values_are_shown_as_json_but_for_texts(value, text):
     assert shown(value) == text
+
+
+def test_what_would_move_the_cursor_is_spelled_out(out):
+    out.complain("no task '\x1b[31mred\r\x9b' here\nhelp:\tyes")
+    assert out.stderr.getvalue() == "faena: no task '\\x1b[31mred\\x0d\\x9b' here\nhelp:\tyes\n"

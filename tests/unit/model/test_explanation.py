@@ -136,6 +136,7 @@ def test_one_that_is_delayed_says_until_when_and_what_for():
         Why.SLEEPS, f"It sleeps (self.sleep) {until}, and holds no place in a worker meanwhile."
     )  # fmt: skip
     assert waiting(Place.DELAYED, of=later, workers=())[1].endswith(" No worker is running.")
+    assert " until 9999-12-" in waiting(Place.DELAYED, of=message(due_at_s=1e19))[1]
 
 
 def test_one_that_is_held_runs_or_is_reserved_or_belongs_to_nobody_who_answers():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _TRUE = ("1", "true", "yes", "on", "y", "t")
 _FALSE = ("0", "false", "no", "off", "n", "f", "")
+_LONGEST_S = 1000 * 365.25 * 86400.0  # what is longer cannot be said as a moment
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -48,9 +49,19 @@ def to_bool(text: str) -> bool:
 
 def to_seconds(text: str) -> float:
     """Read `90`, `1.5h`, `1h30m` or `250ms` as seconds."""
-    rest, total_s = text.strip().lower(), 0.0
-    if not rest:
+    total_s = _seconds_in(text.strip().lower())
+    if total_s is None:
         raise ValueError("a duration such as 90, 30s, 1h30m")
+    if total_s > _LONGEST_S:
+        raise ValueError("a duration of 1,000 years at most")
+    return total_s
+
+
+def _seconds_in(rest: str) -> float | None:
+    """Return what the parts of a duration come to; None: it is none."""
+    total_s = 0.0
+    if not rest:
+        return None
     while rest:
         end = 0
         while end < len(rest) and (rest[end].isdigit() or rest[end] == "."):
@@ -60,8 +71,11 @@ def to_seconds(text: str) -> float:
             unit_end += 1
         unit = rest[end:unit_end] or "s"
         if end == 0 or unit not in _UNITS_S:
-            raise ValueError("a duration such as 90, 30s, 1h30m")
-        total_s += float(rest[:end]) * _UNITS_S[unit]
+            return None
+        try:
+            total_s += float(rest[:end]) * _UNITS_S[unit]
+        except ValueError:  # 1.2.3
+            return None
         rest = rest[unit_end:]
     return total_s
 

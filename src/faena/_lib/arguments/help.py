@@ -12,9 +12,14 @@ _GAP = 2
 _WIDEST_LEFT = 34
 
 
-def render_command(spec: CommandSpec, program: str, width: int = 80, *, outer: CommandSpec | None = None) -> str:
-    """The help of one command: usage, description, arguments, options (in their groups), options of the tool."""
-    blocks = [usage_of(spec, program, width)]
+def render_command(
+    spec: CommandSpec, program: str, width: int = 80, *, outer: CommandSpec | None = None, then: str = ""
+) -> str:
+    """The help of one command: usage, description, arguments, options (in their groups), options of the tool.
+
+    `then` says what may follow that is none of its own: the commands of a tool.
+    """
+    blocks = [usage_of(spec, program, width, then)]
     if spec.description or spec.summary:
         blocks.append(spec.description or spec.summary)
     arguments = [(argument_name(each), help_of(each)) for each in spec.positionals if not each.hidden]
@@ -45,7 +50,7 @@ def render_group(group: CommandGroup, program: str, width: int = 80, *, outer: C
     return "\n\n".join(blocks) + "\n"
 
 
-def usage_of(spec: CommandSpec, program: str, width: int = 80) -> str:
+def usage_of(spec: CommandSpec, program: str, width: int = 80, then: str = "") -> str:
     """The line that says how the command is called."""
     words = [f"Usage: {program}"]
     visible = [each for each in spec.options if not each.hidden]
@@ -55,6 +60,8 @@ def usage_of(spec: CommandSpec, program: str, width: int = 80) -> str:
     for each in spec.positionals:
         name = argument_name(each)
         words.append(name if each.is_required else f"[{name}]")
+    if then:
+        words.append(then)
     return "\n".join(wrap(" ".join(words), width, hang=7))
 
 

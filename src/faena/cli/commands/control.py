@@ -14,7 +14,7 @@ from faena.backend import need_backend
 from faena.cli.commands.limits import refuse_rate, terms_as_dict
 from faena.cli.deed import Deed
 from faena.cli.known import known_of
-from faena.cli.options import Destination, Json, ReplyTimeout
+from faena.cli.options import Destination, Json, ReplyTimeout, to_id, to_queue
 from faena.cli.output import shown
 from faena.cli.session import Session
 from faena.errors import FaenaError, NotRegistered, UsageError, did_you_mean
@@ -54,7 +54,7 @@ _Signal = Annotated[
 
 def revoke(
     session: Session,
-    ids: Annotated[Sequence[str], Argument("Ids of tasks.")] = (),
+    ids: Annotated[Sequence[str], Argument("Ids of tasks.", convert=to_id)] = (),
     *,
     task: Annotated[
         str, Option("--task", metavar="NAME", help="Instead of ids: every task of this name; * and ? fit.")
@@ -171,7 +171,7 @@ def autoscale(
 
 def add_consumer(
     session: Session,
-    queue: Annotated[str, Argument("Name of the queue.")],
+    queue: Annotated[str, Argument("Name of the queue.", convert=to_queue)],
     *,
     destination: Destination = (),
     timeout: ReplyTimeout = 2.0,
@@ -183,7 +183,7 @@ def add_consumer(
 
 def cancel_consumer(
     session: Session,
-    queue: Annotated[str, Argument("Name of the queue.")],
+    queue: Annotated[str, Argument("Name of the queue.", convert=to_queue)],
     *,
     destination: Destination = (),
     timeout: ReplyTimeout = 2.0,

@@ -16,7 +16,7 @@ from faena._lib.drive import run
 from faena.app.dead_letters import AppDeadLetters, Which
 from faena.cli.confirm import confirm
 from faena.cli.deed import Deed
-from faena.cli.options import Force, Json, Limit
+from faena.cli.options import Force, Json, Limit, to_id
 from faena.cli.outcome import local
 from faena.cli.output import ago, shown
 from faena.cli.session import Session
@@ -25,8 +25,8 @@ from faena.model.dead import fingerprint_of_letter
 from faena.model.delivery import DeadLetter, DeadReason
 from faena.model.message import PastAttempt
 
-Ids = Annotated[Sequence[str], Argument("Ids of tasks.")]
-Id = Annotated[str, Argument("Id of the task.")]
+Ids = Annotated[Sequence[str], Argument("Ids of tasks.", convert=to_id)]
+Id = Annotated[str, Argument("Id of the task.", convert=to_id)]
 Queue = Annotated[str, Option("-Q", "--queue", metavar="QUEUE", help="Those of this queue.")]
 TaskName = Annotated[str, Option("--task", metavar="NAME", help="Those of this task; a glob such as 'mail.*' will do.")]
 Reason = Annotated[DeadReason | None, Option("--reason", help="Those that died for this reason.")]

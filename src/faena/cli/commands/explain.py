@@ -8,13 +8,16 @@ from msgspec import to_builtins
 
 from faena._lib.arguments import Argument
 from faena.app.explain import explain_task
-from faena.cli.options import Json
+from faena.cli.options import Json, to_id
 from faena.cli.session import Session
 from faena.model.explanation import Why
 
 
 def explain(
-    session: Session, task_id: Annotated[str, Argument("Id of the task.", metavar="ID")], *, json: Json = False
+    session: Session,
+    task_id: Annotated[str, Argument("Id of the task.", metavar="ID", convert=to_id)],
+    *,
+    json: Json = False,
 ) -> int:
     """Say where a task is, why it is not running, and what to do about it.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec.structs import asdict
@@ -13,7 +12,8 @@ from faena._lib.arguments import Argument
 from faena._lib.drive import run
 from faena.app.inspect import delayed
 from faena.backend import need_backend
-from faena.cli.options import Destination, Json, Limit, ReplyTimeout
+from faena.cli.options import Destination, Json, Limit, ReplyTimeout, to_id
+from faena.cli.outcome import local
 from faena.cli.output import ago, shown
 from faena.cli.session import Session
 from faena.errors import FaenaError
@@ -153,7 +153,7 @@ def active_queues(
 
 def query_task(
     session: Session,
-    ids: Annotated[Sequence[str], Argument("Ids of tasks.")],
+    ids: Annotated[Sequence[str], Argument("Ids of tasks.", convert=to_id)],
     *,
     destination: Destination = (),
     timeout: ReplyTimeout = 1.0,
@@ -294,4 +294,4 @@ def _runtime(described: dict[str, Any]) -> str:
 
 
 def _local(moment_s: float | None) -> str:
-    return "" if moment_s is None else datetime.fromtimestamp(moment_s).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return local(moment_s)[:19]

@@ -14,7 +14,7 @@ from faena._lib.arguments.convert import to_seconds
 from faena._lib.drive import run
 from faena.app.limits import AppLimits, family_for
 from faena.cli.deed import Deed
-from faena.cli.options import Json
+from faena.cli.options import Json, to_count, to_id, to_name
 from faena.cli.output import ago
 from faena.cli.session import Session
 from faena.errors import FaenaError, UsageError, did_you_mean
@@ -22,8 +22,8 @@ from faena.model.breaker import FAMILY, Phase
 from faena.model.limit import LimitStatus, Obstacle, Refusal, Terms, parse_rate, rate_text
 from faena.tasks.flow import QUEUE
 
-Name = Annotated[str, Argument("Name of a task, or queue:NAME, limit:NAME.")]
-Names = Annotated[Sequence[str], Argument("Names of tasks, or queue:NAME, limit:NAME.")]
+Name = Annotated[str, Argument("Name of a task, or queue:NAME, limit:NAME.", convert=to_name)]
+Names = Annotated[Sequence[str], Argument("Names of tasks, or queue:NAME, limit:NAME.", convert=to_name)]
 Rate = Annotated[str, Option("-r", "--rate", metavar="RATE", help="Such as 10/s, 100/m, 1000/h; none for no limit.")]
 Concurrency = Annotated[
     str, Option("-c", "--concurrency", metavar="N", help="So many at once, over all workers; none for no limit.")
@@ -79,6 +79,7 @@ def reset(session: Session, names: Names, *, json: Json = False) -> int:
         terms = _limits(session).reset(name)
         deed.details[name] = terms_as_dict(terms)
         deed.remark(f"{family_for(name)}: {_text(terms)}")
+    _remark_on_unknown(session, names, deed)
     return deed.report()
 
 
@@ -99,10 +100,11 @@ def resume(session: Session, names: Names, *, json: Json = False) -> int:
         terms = _limits(session).resume(name)
         deed.details[name] = terms_as_dict(terms)
         deed.remark(f"{family_for(name)} is running: {_text(terms)}")
+    _remark_on_unknown(session, names, deed)
     return deed.report()
 
 
-def why(session: Session, task_id: Annotated[str, Argument("Id of a task.")], *, json: Json = False) -> int:
+def why(session: Session, task_id: Annotated[str, Argument("Id of a task.", convert=to_id)], *, json: Json = False) -> int:
     """Say which limit keeps a task waiting, and until when."""
     found = _limits(session).obstacles(task_id)
     if found is None:
@@ -223,9 +225,10 @@ def _number(text: str) -> int | UnsetType | None:
         return UNSET
     if text == "none":
         return None
-    if not text.isdecimal():
-        raise UsageError(f"--concurrency takes a number, or none, not '{text}'")
-    return int(text)
+    try:
+        return to_count(text)
+    except ValueError as error:
+        raise UsageError(f"--concurrency takes {error}, or none, not '{text}'") from None
 
 
 def _state(status: LimitStatus) -> str:

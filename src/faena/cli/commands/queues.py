@@ -11,7 +11,7 @@ from faena._lib.drive import run
 from faena.app import pausing
 from faena.backend import has_backend
 from faena.cli.deed import Deed
-from faena.cli.options import Json, Limit
+from faena.cli.options import Json, Limit, to_queue
 from faena.cli.output import ago
 from faena.cli.session import Session
 from faena.errors import NotSupported, UsageError, did_you_mean
@@ -80,7 +80,11 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
 
 
 def show(
-    session: Session, name: Annotated[str, Argument("Name of the queue.")], *, limit: Limit = 20, json: Json = False
+    session: Session,
+    name: Annotated[str, Argument("Name of the queue.", convert=to_queue)],
+    *,
+    limit: Limit = 20,
+    json: Json = False,
 ) -> int:
     """List the messages of a queue in the order in which they will run."""
     broker = session.link.broker
@@ -124,10 +128,13 @@ def pause(session: Session, names: Names, *, json: Json = False) -> int:
 
 def resume(session: Session, names: Names, *, json: Json = False) -> int:
     """Hand out messages of these queues again."""
+    for name in names:
+        _refuse_name(name)
     deed = Deed(session, "resumed", names, json=json)
     run(pausing.resume(session.link, names))
     for name in names:
         deed.remark(f"queue '{name}' is running")
+    _remark_on_unknown(session, names, deed)
     return deed.report()
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from faena._lib.arguments import Argument, Option
 from faena.cli.commands.call import duration
-from faena.cli.options import Json
+from faena.cli.options import Json, to_id
 from faena.cli.outcome import as_dict, exit_code_of, print_details, wait_for
 from faena.cli.session import Session
 from faena.cli.workflow_ids import workflow_of
@@ -16,7 +16,7 @@ from faena.model.result import State
 
 def result(
     session: Session,
-    task_id: Annotated[str, Argument("Id of the task, as `faena call` prints it.")],
+    task_id: Annotated[str, Argument("Id of the task, as `faena call` prints it.", convert=to_id)],
     *,
     wait: Annotated[bool, Option("-w", "--wait", help="Wait until the task has ended.")] = False,
     timeout: Annotated[

@@ -11,7 +11,7 @@ from faena._lib.arguments import Argument, Option
 from faena._lib.arguments.convert import to_seconds
 from faena.cli.confirm import confirm
 from faena.cli.deed import Deed
-from faena.cli.options import Force, Json
+from faena.cli.options import Force, Json, to_count
 from faena.cli.output import ago, shown
 from faena.cli.schedule_view import as_dict, moment_text, next_runs, timing_text
 from faena.cli.session import Session
@@ -117,7 +117,7 @@ def show(
     session: Session,
     name: Name,
     *,
-    runs: Annotated[int, Option("-n", "--runs", metavar="N", help="Show so many of the next runs.")] = 10,
+    runs: Annotated[int, Option("-n", "--runs", metavar="N", convert=to_count, help="Show so many of the next runs.")] = 10,
     json: Json = False,
 ) -> int:
     """Show one schedule, and its next ten runs."""

@@ -124,8 +124,14 @@ def _refuse_second(pidfile: str) -> None:
     try:
         with open(pidfile, encoding="ascii") as file:
             pid = int(file.read())
-    except (FileNotFoundError, ValueError):
+    except ValueError:
         return
+    except FileNotFoundError:
+        if not os.access(os.path.dirname(pidfile) or ".", os.W_OK):
+            raise ConfigurationError(f"cannot write --pidfile {pidfile}: there is no such folder to write to") from None
+        return
+    except OSError as error:
+        raise ConfigurationError(f"cannot read --pidfile {pidfile}: {error.strerror}") from None
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

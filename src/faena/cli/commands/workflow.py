@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from faena._lib.arguments import Argument, Option
 from faena._lib.drawing import FORMS
 from faena.cli.confirm import confirm
-from faena.cli.options import Json, Limit
+from faena.cli.options import Json, Limit, to_count, to_id
 from faena.cli.output import ago
 from faena.cli.session import Session
 from faena.cli.workflow_ids import find_workflow, find_workflows, node_number
@@ -18,8 +18,10 @@ from faena.errors import UsageError, WorkflowError
 from faena.model.rerun import failed, plan_rerun
 from faena.model.workflow import NodeState, NodeView, WorkflowState, WorkflowStatus
 
-Id = Annotated[str, Argument("Id of the workflow, or its beginning, or the id of a task in it.", metavar="ID")]
-Ids = Annotated[Sequence[str], Argument("Ids of workflows.", metavar="ID")]
+Id = Annotated[
+    str, Argument("Id of the workflow, or its beginning, or the id of a task in it.", metavar="ID", convert=to_id)
+]
+Ids = Annotated[Sequence[str], Argument("Ids of workflows.", metavar="ID", convert=to_id)]
 Unfolded = Annotated[bool, Option("--all", help="Show every member of large groups and every step of long chains.")]
 
 
@@ -28,7 +30,7 @@ def list_workflows(
     *,
     state: Annotated[WorkflowState | None, Option("-s", "--state", help="Those in this state.")] = None,
     limit: Limit = 50,
-    offset: Annotated[int, Option("--offset", metavar="N", help="Leave out so many of the latest.")] = 0,
+    offset: Annotated[int, Option("--offset", metavar="N", convert=to_count, help="Leave out so many of the latest.")] = 0,
     json: Json = False,
 ) -> int:
     """List workflows, the latest first, with how far they are.
