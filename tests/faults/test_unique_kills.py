@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -83,7 +84,8 @@ def test_kills_let_no_two_run_at_a_time_and_leave_no_key_behind(request, site, u
             if random_.random() < 0.2:  # as when a machine goes
                 at = random_.randrange(2)
                 for pid in workers[at].session():
-                    os.kill(pid, signal.SIGKILL)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
                 workers[at].popen.wait()
                 workers[at] = site.worker("-n", f"w{len(site.workers)}", ready=False, **settings)
             else:

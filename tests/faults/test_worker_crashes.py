@@ -53,7 +53,8 @@ def grow(mib):
 
 @app.task
 def leak(n):
-    leaked.append(os.urandom(4 * 1024 * 1024))
+    leaked.append(os.urandom(1024 * 1024))
+    time.sleep(0.04)  # so that its supervisor sees it grow over the limit before it has grown far over
     mark(f"leak {os.getpid()}")
     return n
 
@@ -182,7 +183,7 @@ def test_a_task_that_takes_too_much_memory_is_killed_while_it_runs(site, app):
 
 def test_a_process_that_has_grown_is_replaced_between_tasks_and_nothing_runs_twice(site, app):
     results = site.send_all("leak", range(60))
-    worker = site.worker("-c", "1", "--max-memory-per-child", "120000", "--prefetch-multiplier", "1")
+    worker = site.worker("-c", "1", "--max-memory-per-child", "64000", "--prefetch-multiplier", "1")
     assert [result.get(timeout=25) for result in results] == list(range(60))
     assert sum(site.marks().values()) == 60
     worker.until_logged("over max_memory_per_child")

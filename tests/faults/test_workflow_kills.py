@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -133,7 +134,8 @@ def kill_one(random_, site, workers, until, settings):
             os.kill(worker.pid, signal.SIGKILL)
             worker.popen.wait()
             for pid in worker.session() if random_.random() < 0.5 else ():  # as when a machine goes
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             workers[workers.index(worker)] = site.worker("-n", f"w{len(site.workers)}", ready=False, **settings)
         else:
             os.kill(random_.choice(until(worker.processes, what=worker.text)), signal.SIGKILL)

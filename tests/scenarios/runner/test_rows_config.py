@@ -454,7 +454,8 @@ def test_a_program_lists_helps_and_does_not_exit_when_told_not_to(project):
         [sys.executable, "main.py"], cwd=project.folder, capture_output=True, text=True, timeout=60, check=False
     )
     assert found.stdout.startswith(
-        "built\nProg 1.2\nSubcommands:\n\n  build   Build.\n  fails\n  leaves\nUsage: prog [options]\n"
+        "built\nProg 1.2\nSubcommands:\n\n  build   Build.\n  fails\n  leaves\n"
+        "Usage: prog [options] [TASK [its options]]... [-- REMAINDER]\n"
     )
     assert found.stdout.endswith("Subcommands:\n  build   Build.\n  fails\n  leaves\n")
     failed = "fa: task 'fails': command failed with status 3: exit 3"
