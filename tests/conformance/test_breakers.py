@@ -24,7 +24,7 @@ def app(request, tmp_path):
 
     def url(kind):
         if kind == "redis":
-            return f"{request.getfixturevalue('redis_server').url}?namespace={name}"
+            return f"{request.getfixturevalue('redis_server').url}?prefix={name}"
         return f"memory://{name}" if kind == "memory" else f"sqlite:///{tmp_path}/{name}.db"
 
     broker, _, backend = request.param.partition("+")

@@ -24,7 +24,7 @@ class _Redis:
         self.url = redis_server.url
 
     def options(self, place):
-        return {"namespace": place}
+        return {"prefix": place}
 
     def connect_broker(self, place, io):
         return RedisBroker.connect(self.url, io=io, options=self.options(place))
@@ -46,7 +46,7 @@ class _Apart(_Redis):
         self.number = count(5)
 
     def options(self, place):
-        return {"namespace": place, "connect_timeout_s": next(self.number)}
+        return {"prefix": place, "connect_timeout_s": next(self.number)}
 
 
 class TestRedisBroker(_Redis, BrokerConformance):

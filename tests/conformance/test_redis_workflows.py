@@ -23,10 +23,10 @@ YEAR_MS, HOUR_MS = 31_536_000_000, 3_600_000
 
 
 class Place:
-    """A namespace of its own, with both adapters, and a consumer."""
+    """A place of its own, with both adapters, and a consumer."""
 
     def __init__(self, url):
-        options = {"namespace": new_id()}
+        options = {"prefix": new_id()}
         self.broker = RedisBroker.connect(url, io="blocking", options=options)
         self.backend = RedisBackend.connect(url, io="blocking", options=options)
         run(self.broker.open())

@@ -19,7 +19,7 @@ PLACES = ["memory", "sqlite", "redis", "a file and redis", "redis and a file"]
 @pytest.fixture(params=PLACES)
 def app(request, tmp_path):
     redis = request.getfixturevalue("redis_server").url if "redis" in request.param else ""
-    redis += f"?namespace=strays-{time.monotonic_ns()}"
+    redis += f"?prefix=strays-{time.monotonic_ns()}"
     file, other = f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/two.db"
     broker, backend = {
         "memory": (f"memory://{tmp_path.name}", None),

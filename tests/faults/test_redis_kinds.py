@@ -255,8 +255,8 @@ def test_a_cluster_is_entered_by_any_of_its_nodes(cluster, io):
     for node in cluster:
         play(io, work(node.url, io))
     hosts = ",".join(f"127.0.0.1:{port}" for port in (free_port(), cluster[1].port))
-    for namespace in ("one", "two", "three"):
-        play(io, work(f"redis+cluster://{hosts}?namespace={namespace}", io))
+    for prefix in ("one", "two", "three"):
+        play(io, work(f"redis+cluster://{hosts}?prefix={prefix}", io))
 
 
 # -- URLs --------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def test_a_cluster_is_entered_by_any_of_its_nodes(cluster, io):
 @pytest.mark.parametrize(
     "url",
     ["redis://a,b/0", "redis://host:x", "redis://host/x", "redis+sentinel://host", "redis+cluster://host/3", "unix://relative",
-     "redis://host?nonsense=1", "redis://host?timeout_s=0", "redis://host?namespace=%7B", "rediss://host?ssl_cert_reqs=maybe"],
+     "redis://host?nonsense=1", "redis://host?timeout_s=0", "redis://host?prefix=%7B", "rediss://host?ssl_cert_reqs=maybe"],
 )  # fmt: skip
 def test_a_url_that_makes_no_sense_is_refused(url):
     with pytest.raises(InvalidSetting):

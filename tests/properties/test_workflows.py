@@ -653,7 +653,7 @@ def test_redis_follows_the_law_through_five_hundred_graphs(tmp_path):
     try:
         play_with(
             random.Random(30_000),
-            lambda: RedisBackend.connect(server.url, io="blocking", options={"namespace": new_id()}),
+            lambda: RedisBackend.connect(server.url, io="blocking", options={"prefix": new_id()}),
             500,
         )
     finally:

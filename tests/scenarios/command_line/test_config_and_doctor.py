@@ -76,7 +76,7 @@ def test_doctor_makes_no_file(project):
 
 
 def test_doctor_names_what_is_to_be_looked_at(project):
-    project.ok("call", "tasks.add", "1", "-q", "mail")
+    project.ok("call", "tasks.add", "1", "-Q", "mail")
     project.ok("queues", "pause", "default")
     (project.folder / ".faena" / "faena.db").chmod(0o644)
     done = project.run("doctor", FAENA_TASK_TIMELIMIT="3")

@@ -26,7 +26,7 @@ import pytest
         (("queues", "pauze", "default"), "'pauze'"),
         (("queues", "pause", ""), "a queue is named by a printable text of 1 to 200 characters without a comma, not ''"),
         (("queues", "pause", "a\nb"), "without a comma, not 'a\\nb'"),
-        (("call", "tasks.add", "1", "-q", "x" * 5000), "without a comma, not one of 5000"),
+        (("call", "tasks.add", "1", "-Q", "x" * 5000), "without a comma, not one of 5000"),
         (("inspct",), "'inspct'"),
         (("limits", "set", "tasks.add", "--rate", "often"), "a rate is a number of tasks per second, or a text such as"),
         (("control", "rate-limit", "tasks.add", "often"), "a rate is a number of tasks per second, or a text such as"),

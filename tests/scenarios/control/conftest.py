@@ -47,5 +47,5 @@ def any_site(request, site):
     """A site on either."""
     if request.param == "redis":
         url = request.getfixturevalue("redis_server").url
-        site.url = f"{url}?namespace=n{uuid4().hex[:8]}"
+        site.url = f"{url}?prefix=n{uuid4().hex[:8]}"
     return site

@@ -45,11 +45,11 @@ def test_what_is_shown_has_no_secrets():
 
 
 def test_options_stand_in_the_query_or_are_given_and_those_given_win():
-    found = locate("redis://host?timeout_s=7&namespace=shop&ssl_cert_reqs=none", {"timeout_s": 3})
+    found = locate("redis://host?timeout_s=7&prefix=shop&ssl_cert_reqs=none", {"timeout_s": 3})
     assert found == Location(
-        shown="redis://host", addresses=(("host", 6379),), timeout_s=3.0, namespace="shop", ssl_check=False
+        shown="redis://host", addresses=(("host", 6379),), timeout_s=3.0, prefix="shop", ssl_check=False
     )
-    assert found.prefix == "{shop}:"
+    assert found.key_prefix == "{shop}:"
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_options_stand_in_the_query_or_are_given_and_those_given_win():
     [
         ({"timeout_s": "soon"}, "it is a number, 0.001 or more"),
         ({"db": -1}, "it is a number, 0 or more"),
-        ({"namespace": "a{b}"}, "it is a text without braces"),
-        ({"namespace": ""}, "it is a text without braces"),
+        ({"prefix": "a{b}"}, "it is a text without braces"),
+        ({"prefix": ""}, "it is a text without braces"),
         ({"ssl_cert_reqs": "optional"}, "it is required or none"),
         ({"max_connections": 5}, "Redis has no such option"),
     ],

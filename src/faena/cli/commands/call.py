@@ -76,7 +76,7 @@ def call(
     named: Annotated[
         Sequence[Any], Option("-k", "--kwarg", metavar="NAME=VALUE", convert=_pair, help="One argument by name.")
     ] = (),
-    queue: Annotated[str, Option("-q", "--queue", metavar="QUEUE", help="Queue to send it to.")] = "",
+    queue: Annotated[str, Option("-Q", "--queue", metavar="QUEUE", help="Queue to send it to.")] = "",
     countdown: Annotated[
         float | None, Option("--countdown", metavar="TIME", convert=duration, help="Run it after so long: 90, 5m.")
     ] = None,

@@ -45,7 +45,7 @@ class Driver:
     def __init__(self, location: Location, io: Io) -> None:
         self.location, self.pid = location, os.getpid()
         self.io: Io = io
-        self.prefix = location.prefix
+        self.prefix = location.key_prefix
         self.moved_to: Address | None = None
         self.loop: Any = None
         self._wire: Wire | None = None

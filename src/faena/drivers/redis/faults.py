@@ -24,7 +24,7 @@ _REFUSING = {
     "NOAUTH": "it wants a password: put it into the URL (redis://user:password@host)",
     "WRONGPASS": "it does not take this user name and password",
     "NOPERM": "this user may not do that; see the minimum in the guide on Redis",
-    "WRONGTYPE": "a key of ours holds something else: does another program use this namespace?",
+    "WRONGTYPE": "a key of ours holds something else: does another program use this prefix?",
 }
 
 

@@ -23,7 +23,7 @@ Address: TypeAlias = tuple[str, int]
 _PORT, _SENTINEL_PORT = 6379, 26379
 _TEXTS = ("sentinel_username", "sentinel_password")
 _SECONDS = ("timeout_s", "connect_timeout_s", "dead_letters_kept_s")
-_OPTIONS = ("namespace", "db", "largest_message_bytes", *_SECONDS, *_TEXTS, *TLS)
+_OPTIONS = ("prefix", "db", "largest_message_bytes", *_SECONDS, *_TEXTS, *TLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Location:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     database: int = 0
-    namespace: str = "faena"
+    prefix: str = "faena"
     timeout_s: float = 5.0  # of one call, connecting included
     connect_timeout_s: float = 2.0
     largest_message_bytes: int = 128 * 1024 * 1024
@@ -52,9 +52,9 @@ class Location:
     sentinel_password: str | None = field(default=None, repr=False)
 
     @property
-    def prefix(self) -> str:
-        """What every key begins with. Its braces are a hash tag: all keys of a namespace lie on one node of a cluster."""
-        return f"{{{self.namespace}}}:"
+    def key_prefix(self) -> str:
+        """What every key begins with. Its braces are a hash tag: all keys of a prefix lie on one node of a cluster."""
+        return f"{{{self.prefix}}}:"
 
 
 def locate(url: str, options: Mapping[str, object]) -> Location:
@@ -130,9 +130,9 @@ def _refused(url: str, why: str) -> InvalidSetting:
 def _with_options(found: Location, options: Mapping[str, object]) -> Location:
     values: dict[str, Any] = {}
     for name, value in options.items():
-        if name == "namespace" and isinstance(value, str) and value and not {"{", "}"} & set(value):
-            values["namespace"] = value
-        elif name == "namespace":
+        if name == "prefix" and isinstance(value, str) and value and not {"{", "}"} & set(value):
+            values["prefix"] = value
+        elif name == "prefix":
             raise InvalidSetting(name, value, "it is a text without braces")
         elif name == "db":
             values["database"] = int(number(name, value, least=0))
