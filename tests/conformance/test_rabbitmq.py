@@ -57,18 +57,24 @@ class _Places:
             background().run(lambda: publish_raw(URL, self.options(self.place), row))
 
 
-class TestQuorumQueues(_Places, BrokerConformance):
-    MANY = 1000
-    corrupt = _Places.corrupt
-    queue_type = "quorum"
-
-
-class _OnALoop(_Places):
+class _InTheBackground(_Places):
     """What blocks is the same code in the background: once is enough."""
 
     @pytest.fixture
     def stage(self):
+        return Stage(self, new_place(), "blocking")
+
+
+class _OnALoop(_Places):
+    @pytest.fixture
+    def stage(self):
         return Stage(self, new_place(), "asyncio")
+
+
+class TestQuorumQueues(_InTheBackground, BrokerConformance):
+    MANY = 1000
+    corrupt = _Places.corrupt
+    queue_type = "quorum"
 
 
 class TestClassicQueues(_OnALoop, BrokerConformance):

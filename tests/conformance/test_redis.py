@@ -3,6 +3,7 @@
 from itertools import count
 
 import pytest
+from tests.conformance.ways import Blocking, OnALoop
 
 from faena._lib.ids import new_id
 from faena.backends.redis import RedisBackend
@@ -69,7 +70,7 @@ class TestRedisJointWorkflows(_Redis, JointWorkflowConformance):
     pass
 
 
-class TestRedisWorkflowsBesideSqlite(_Redis, WorkflowConformance):
+class TestRedisWorkflowsBesideSqlite(OnALoop, _Redis, WorkflowConformance):
     """The broker is a file: every end of a task takes four steps."""
 
     @pytest.fixture(autouse=True)
@@ -80,7 +81,7 @@ class TestRedisWorkflowsBesideSqlite(_Redis, WorkflowConformance):
         return SqliteBroker.connect(f"sqlite:///{self.folder}/{place}.db", io=io)
 
 
-class TestSqliteWorkflowsBesideRedis(_Redis, WorkflowConformance):
+class TestSqliteWorkflowsBesideRedis(Blocking, _Redis, WorkflowConformance):
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path):
         self.folder = tmp_path
@@ -97,7 +98,9 @@ class TestRedisBackendApart(_Apart, BackendConformance):
     pass
 
 
-class _Oldest(_Redis):
+class _Oldest(OnALoop, _Redis):
+    """What is said to the server, and what it does, is the same however one waits for it."""
+
     @pytest.fixture(autouse=True)
     def _server(self, oldest_redis_server):
         self.url = oldest_redis_server.url

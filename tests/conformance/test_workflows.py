@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.conformance.ways import Blocking, OnALoop
 
 from faena.backends.memory import MemoryBackend
 from faena.backends.sqlite import SqliteBackend
@@ -53,12 +54,12 @@ class TestSqliteJointWorkflows(_Sqlite, JointWorkflowConformance):
     pass
 
 
-class TestSqliteWorkflowsBesideAnotherFile(_Sqlite, WorkflowConformance):
+class TestSqliteWorkflowsBesideAnotherFile(Blocking, _Sqlite, WorkflowConformance):
     def connect_broker(self, place, io):
         return SqliteBroker.connect(f"sqlite:///{self.folder}/{place}-broker.db", io=io)
 
 
-class TestMemoryWorkflowsBesideSqlite(_Memory, WorkflowConformance):
+class TestMemoryWorkflowsBesideSqlite(OnALoop, _Memory, WorkflowConformance):
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path):
         self.folder = tmp_path

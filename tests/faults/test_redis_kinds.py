@@ -204,19 +204,20 @@ def eventually(step, within_s=30.0):
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize("io", IOS)
-def test_sentinels_name_the_master_before_and_after_it_fails(sentinel, until, io):
+def test_sentinels_name_the_master_before_and_after_it_fails(sentinel, until):
     port, master, replica = sentinel
     url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/ours"
-    eventually(lambda: play(io, work(url, io)))
-    with pytest.raises(ServerUnavailable, match="know no service 'other'"):
-        play(io, work(url.replace("/ours", "/other"), io))
+    for io in IOS:
+        eventually(lambda io=io: play(io, work(url, io)))
+        with pytest.raises(ServerUnavailable, match="know no service 'other'"):
+            play(io, work(url.replace("/ours", "/other"), io))
     seen = RedisBroker.connect(replica.url, io="blocking")
     until(lambda: b"master_link_status:up" in run(seen.driver.command("INFO", "replication")))
     asked = RedisBroker.connect(f"redis://127.0.0.1:{port}/0", io="blocking")  # a sentinel speaks the protocol, too
     until(lambda: b"slaves=1" in run(asked.driver.command("INFO", "sentinel")))
     master.stop(signal.SIGKILL)
-    eventually(lambda: play(io, work(url, io)))
+    for io in IOS:
+        eventually(lambda io=io: play(io, work(url, io)))
     assert b"role:master" in run(seen.driver.command("INFO", "replication"))
     run(asked.close())
     run(seen.close())
@@ -250,13 +251,13 @@ def cluster(redis_of, until):
     return nodes
 
 
-@pytest.mark.parametrize("io", IOS)
-def test_a_cluster_is_entered_by_any_of_its_nodes(cluster, io):
-    for node in cluster:
-        play(io, work(node.url, io))
+def test_a_cluster_is_entered_by_any_of_its_nodes(cluster):
     hosts = ",".join(f"127.0.0.1:{port}" for port in (free_port(), cluster[1].port))
-    for prefix in ("one", "two", "three"):
-        play(io, work(f"redis+cluster://{hosts}?prefix={prefix}", io))
+    for io in IOS:
+        for node in cluster:
+            play(io, work(node.url, io))
+        for prefix in ("one", "two", "three"):
+            play(io, work(f"redis+cluster://{hosts}?prefix={prefix}", io))
 
 
 # -- URLs --------------------------------------------------------------------------------------------------

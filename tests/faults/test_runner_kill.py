@@ -1,6 +1,7 @@
 """Builds that are killed: what they left half-made is never taken for good by the next run.
 
 Not the outputs, of a rule's targets and of a task, not the cache, and not the records.
+FAENA_TEST_KILLS=100 is the long form.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def all(c):
             file.flush()
 """
 
-KILLS = 100
+KILLS = int(os.environ.get("FAENA_TEST_KILLS", "36"))
 FILES = 8
 
 

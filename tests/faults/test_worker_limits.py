@@ -69,6 +69,14 @@ async def await_sleep(seconds=60):
     return "end"
 
 @app.task
+def nap_at_first():
+    return nap(60 if once("nap") else 0)
+
+@app.task
+async def await_at_first():
+    return await await_sleep(60 if once("sleep") else 0)
+
+@app.task
 async def await_tidy():
     mark("begin")
     try:
@@ -192,7 +200,7 @@ def test_killing_for_a_hard_limit_hands_the_neighbours_back_without_a_crash(site
     from faena.errors import TimeLimitExceeded
 
     site.worker("-c", "1", "--threads", "3")
-    neighbours = [site.send("nap", 3.5), site.send("await_sleep", 3.5)]
+    neighbours = [site.send("nap_at_first"), site.send("await_at_first")]
     site.until_marked("begin", count=2)
     with pytest.raises(TimeLimitExceeded):
         site.send(name, time_limit=0.5).get(timeout=8)
@@ -240,7 +248,7 @@ def test_a_task_that_ends_just_at_its_limit_ends_once_one_way_or_the_other(site,
 
     The tasks end up to 50 ms before and after the limit, most of them close to it: it comes late on a busy machine.
     """
-    count = 150
+    count = 84  # four times each of 21 moments
     client = site.client
     sent = list(
         client.send_many(

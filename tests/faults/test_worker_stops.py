@@ -36,6 +36,13 @@ async def await_sleep(n, seconds=60):
     return n
 
 @app.task
+def stuck_once(n):
+    mark(f"begin {n}")
+    if once(f"stuck {n}"):
+        time.sleep(60)
+    return n
+
+@app.task
 def stubborn(n):
     mark(f"begin {n}")
     until = time.monotonic() + 60
@@ -46,6 +53,9 @@ def stubborn(n):
             mark(f"swallowed {n}")
     mark(f"end {n}")
 """
+
+
+SLOW_S = 2.0  # what a busy machine may add; what is kept from happening takes a minute
 
 
 @pytest.fixture
@@ -65,7 +75,7 @@ def test_a_stop_under_load_fails_no_task_and_ends_none_twice(site, app, number):
     began_s = time.monotonic()
     worker.signal(number)
     assert worker.until_ended() == 0
-    assert time.monotonic() - began_s < 3
+    assert time.monotonic() - began_s < 1 + SLOW_S
     done = len(ends(site))
     assert 0 < done < 450
     assert site.queue().held == 0, "what was not begun went back at once"
@@ -79,12 +89,12 @@ def test_a_stop_under_load_fails_no_task_and_ends_none_twice(site, app, number):
 @pytest.mark.parametrize("name", ["sleep", "await_sleep"])
 def test_what_does_not_finish_in_time_is_interrupted_and_handed_back(site, app, name):
     result = site.send(name, 1)
-    worker = site.worker("--shutdown-timeout", "3")
+    worker = site.worker("--shutdown-timeout", "2")
     site.until_marked("begin 1")
     began_s = time.monotonic()
     assert worker.stop() == 0
     took_s = time.monotonic() - began_s
-    assert 2.2 < took_s < 3.0
+    assert 1.5 < took_s < 2.0 + SLOW_S, "it is asked to stop after four fifths of that"
     assert result.state == "PENDING"
     assert site.queue().waiting == 1
     site.worker("-n", "second")
@@ -94,11 +104,11 @@ def test_what_does_not_finish_in_time_is_interrupted_and_handed_back(site, app, 
 
 def test_what_ignores_the_stop_is_killed_within_the_budget_and_handed_back_without_a_crash(site, app):
     result = site.send("stubborn", 1)
-    worker = site.worker("--shutdown-timeout", "3")
+    worker = site.worker("--shutdown-timeout", "2")
     site.until_marked("begin 1")
     began_s = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - began_s < 3.3
+    assert time.monotonic() - began_s < 2.0 + SLOW_S
     assert site.marks()["swallowed 1"] == 1
     assert result.state == "PENDING"
     [(_, message)] = browse(site)
@@ -122,18 +132,18 @@ def test_a_second_signal_stops_at_once_and_hands_back(site, app, number):
     began_s = time.monotonic()
     worker.signal(number)
     assert worker.until_ended() == 128 + number
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 1 + SLOW_S
     assert result.state == "PENDING"
     assert (site.queue().waiting, site.queue().held) == (1, 0)
     assert worker.session() == []
 
 
-def test_a_worker_with_nothing_to_do_stops_within_a_second(site, app, until):
+def test_a_worker_with_nothing_to_do_stops_at_once(site, app, until):
     worker = site.worker()
     assert site.send("work", 1).get(timeout=10) == 1
     began_s = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 1 + SLOW_S
 
 
 @pytest.mark.parametrize("delay_s", [0.2, 0.5, 0.8])
@@ -143,7 +153,7 @@ def test_a_stop_while_it_starts_leaves_nothing_behind(site, app, until, delay_s)
     time.sleep(delay_s)  # not for an event: the moment is what is tried
     began_s = time.monotonic()
     assert worker.stop() in (0, -signal.SIGTERM)
-    assert time.monotonic() - began_s < 2
+    assert time.monotonic() - began_s < 1 + SLOW_S
     assert worker.session() == []
     assert site.queue() is None or site.queue().held == 0
     assert len(ends(site)) + site.queue().waiting == len(results)
@@ -155,7 +165,7 @@ def test_a_stop_while_a_module_is_imported_for_long_is_fast(site):
     site.until_marked("importing")
     began_s = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 1 + SLOW_S
     assert worker.session() == []
 
 
@@ -197,7 +207,7 @@ def test_when_the_supervisor_alone_is_killed_its_processes_finish_and_end(site, 
 
 def test_when_the_whole_worker_is_killed_its_tasks_run_again_within_the_lease_and_five_seconds(site, app, until):
     lease_s = 3
-    result = site.send("sleep", 1, 4)
+    result = site.send("stuck_once", 1)
     worker = site.worker(FAENA_WORKER_LEASE=str(lease_s))
     site.until_marked("begin 1")
     second = site.worker("-n", "second", FAENA_WORKER_LEASE=str(lease_s))
@@ -211,14 +221,14 @@ def test_when_the_whole_worker_is_killed_its_tasks_run_again_within_the_lease_an
 
 
 def test_a_worker_that_is_started_later_takes_over_as_soon_as_the_lease_has_ended(site, app):
-    lease_s = 6
+    lease_s = 4
     site.send("sleep", 1, 20)
     worker = site.worker(FAENA_WORKER_LEASE=str(lease_s))
     site.until_marked("begin 1")
     began_s = time.monotonic()
     for pid in [worker.pid, *worker.processes()]:
         os.kill(pid, signal.SIGKILL)
-    time.sleep(3)  # as long as a container takes to be started again
+    time.sleep(2)  # as long as a container takes to be started again
     site.worker("-n", "second", FAENA_WORKER_LEASE=str(lease_s))
     site.until_marked("begin 1", count=2, within_s=began_s + lease_s + 3 - time.monotonic())
 

@@ -40,17 +40,17 @@ def app(site):
 
 
 def test_a_file_that_another_program_locks_for_seconds_stops_nobody(site, app):
-    results = site.send_all("work", range(200))
-    early = site.send_all("early", range(200, 230))
+    results = site.send_all("work", range(100))
+    early = site.send_all("early", range(100, 130))
     worker = site.worker("-c", "1", FAENA_BROKER_TRANSPORT_OPTIONS='{"busy_timeout_s": 0.3}')
     pids = worker.processes()
     site.until_marked("3")
     connection = sqlite3.connect(site.database, isolation_level=None, timeout=10)
     connection.execute("BEGIN IMMEDIATE")
-    time.sleep(3)  # as long as it is locked
+    time.sleep(1.5)  # as long as it is locked
     connection.execute("ROLLBACK")
     connection.close()
-    assert [result.get(timeout=20) for result in (*results, *early)] == list(range(230))
+    assert [result.get(timeout=20) for result in (*results, *early)] == list(range(130))
     assert set(site.marks().values()) == {1}
     assert worker.processes() == pids, worker.text()
     assert "trying again" in worker.text()
@@ -60,7 +60,7 @@ def test_a_file_that_another_program_locks_for_seconds_stops_nobody(site, app):
 def test_a_stop_while_the_file_is_locked_for_good_ends_within_the_budget(site, app):
     """As when another process was stopped in the middle of a step, and holds the lock of the writers."""
     site.send("sleep", 1, 0.5)
-    worker = site.worker("--shutdown-timeout", "3")
+    worker = site.worker("--shutdown-timeout", "2")
     site.until_marked("begin 1")
     descriptor = os.open(f"{site.database}-lock", os.O_RDWR)
     try:

@@ -1,8 +1,12 @@
-"""Ten thousand steps and a hundred thousand members: what a step costs, and what clients and messages hold."""
+"""Thousands of steps and ten thousands of members: what a step costs, and what clients and messages hold.
+
+FAENA_TEST_CHAOS=full takes ten thousand steps and a hundred thousand members.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -14,7 +18,7 @@ from faena.drivers.memory.messages import encode
 from faena.tasks.canvas import Chain
 from faena.testing import run_pending
 
-STEPS, MEMBERS = 10_000, 100_000
+STEPS, MEMBERS = (10_000, 100_000) if os.environ.get("FAENA_TEST_CHAOS") == "full" else (4_000, 30_000)
 
 APP = """
 @app.task
@@ -41,7 +45,7 @@ print(json.dumps([result.id, most // 1024]))
 
 
 @pytest.mark.slow
-def test_each_step_of_a_chain_of_ten_thousand_costs_the_same(tmp_path):
+def test_each_step_of_a_chain_of_thousands_costs_the_same(tmp_path):
     app = Faena("long", broker=f"sqlite:///{tmp_path}/long.db", set_as_current=False)
 
     costs = []  # by step: statements, and thousands of instructions of SQLite's virtual machine
@@ -72,7 +76,7 @@ def _spent(costs, begin, end):
 
 
 @pytest.mark.slow
-def test_a_chord_of_a_hundred_thousand_needs_little_memory_and_small_messages_and_its_body_has_every_result(site):
+def test_a_chord_of_ten_thousands_needs_little_memory_and_small_messages_and_its_body_has_every_result(site):
     site.app(APP)
     (site.folder / "client.py").write_text(CLIENT)
     sizes = {}
@@ -83,7 +87,8 @@ def test_a_chord_of_a_hundred_thousand_needs_little_memory_and_small_messages_an
         task_id, memory_mb = json.loads(done.stdout)
         found = run(site.client.connection().broker.queues.browse("default", 20, max(0, members - 10)))
         sizes[members] = max(len(encode(message)) for _, message in found)
-    assert memory_mb < 300
+    print(f"{MEMBERS} members: {memory_mb} MB")
+    assert memory_mb < 60 + MEMBERS / 100_000 * 240
     assert sizes[MEMBERS] <= sizes[10] + 32, sizes  # its numbers are longer
     assert sizes[MEMBERS] < 400
     site.worker("-c", "2")

@@ -510,7 +510,7 @@ def test_files_that_were_young_when_recorded_are_read_once_more_and_then_no_long
     assert state.read_bytes() == second
 
 
-@pytest.mark.parametrize("count", [2_500, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [2_500, pytest.param(6_000, marks=pytest.mark.slow)])
 def test_of_thousands_of_targets_exactly_the_changed_one_is_made(project, count):
     """So many that two processes look at them."""
     project.tasks(
