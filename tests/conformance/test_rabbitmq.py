@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.conformance.rabbitmq_places import prepare, publish_raw, remove_all
@@ -32,6 +33,16 @@ def server():
         pytest.skip(f"no RabbitMQ at {node.host}:{node.port} ({error}); FAENA_TEST_RABBITMQ_URL names another")
 
 
+@pytest.fixture(scope="module")
+def sweeping():
+    """Remove places while the next tests run: most of that is waiting for the end of the list of what is there."""
+    with ThreadPoolExecutor(4) as threads:
+        swept = []
+        yield lambda options: swept.append(threads.submit(lambda: asyncio.run(remove_all(URL, options))))
+        for each in swept:
+            each.result()
+
+
 class _Places:
     queue_type = ""
 
@@ -42,12 +53,12 @@ class _Places:
         return RabbitmqBroker.connect(URL, io=io, options=self.options(place))
 
     @pytest.fixture(autouse=True)
-    def _place(self, stage, request):
+    def _place(self, stage, request, sweeping):
         self.place = stage.place
         if any(word in request.node.name for word in ("due", "delay")):
             asyncio.run(prepare(URL, self.options(stage.place)))
         yield
-        asyncio.run(remove_all(URL, self.options(stage.place)))
+        sweeping(self.options(stage.place))
 
     async def corrupt(self, broker, queue, raw):
         row = Row("", queue, queue_name(locate(URL, self.options(self.place)), queue), raw, properties_of(b"", 0, b""))

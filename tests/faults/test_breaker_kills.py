@@ -8,7 +8,7 @@ from faena.model.breaker import Phase
 APP = """
 from faena import CircuitBreaker
 
-@app.task(circuit_breaker=CircuitBreaker(least=5, pause=1, errors=OSError), autoretry_for=(OSError,),
+@app.task(circuit_breaker=CircuitBreaker(least=5, pause=0.5, errors=OSError), autoretry_for=(OSError,),
           max_retries=None, default_retry_delay=0.01)
 def pay(number):
     if os.path.exists("kill-a-try") and once("try"):
@@ -42,7 +42,7 @@ def attempts_before_tries(site, task):
     failed = site.marks()["failed"]  # nothing runs, and nothing can begin before what stands is another
     if before != site.client.breakers.list().get(task):
         return None
-    return failed - round(math.log2(before.pause_s))  # each try has doubled the pause
+    return failed - round(math.log2(before.pause_s / 0.5))  # each try has doubled the pause
 
 
 def test_workers_hold_back_what_fails_try_it_one_at_a_time_and_let_it_go(site_anywhere, until):
@@ -55,7 +55,7 @@ def test_workers_hold_back_what_fails_try_it_one_at_a_time_and_let_it_go(site_an
     assert site.send("other").get(timeout=10) == "other"
     (held, *_) = [each for each in site.client.limits.list() if each.name == "breaker:app.pay"]
     assert held.waiting == 1  # lane, in which all of them are
-    until(lambda: site.client.breakers.list()["app.pay"].pause_s >= 2, what=site.logs)
+    until(lambda: site.client.breakers.list()["app.pay"].pause_s >= 1, what=site.logs)
     assert until(lambda: attempts_before_tries(site, "app.pay"), what=site.logs) == first
 
     (site.folder / "up").touch()

@@ -58,7 +58,7 @@ def kill(pid):
     [
         pytest.param(8, 12, 5, 1),
         pytest.param(
-            int(os.environ.get("FAENA_TEST_KEYS", "50")),
+            int(os.environ.get("FAENA_TEST_KEYS", "25")),
             int(os.environ.get("FAENA_TEST_EACH", "12")),
             int(os.environ.get("FAENA_TEST_KILLS", "6")),
             int(os.environ.get("FAENA_TEST_SEED", "7")),

@@ -34,8 +34,8 @@ from faena.testing.redis_server import RedisServer, redis_server_binary
 T = TypeVar("T")
 
 EVERY_S = 0.1
-KILLS = int(os.environ.get("FAENA_TEST_KILLS", "5"))
-TICKS = int(os.environ.get("FAENA_TEST_TICKS", "60"))
+KILLS = int(os.environ.get("FAENA_TEST_KILLS", "4"))
+TICKS = int(os.environ.get("FAENA_TEST_TICKS", "40"))
 SEED = int(os.environ.get("FAENA_TEST_SEED", "7"))
 LEASE_S = float(os.environ.get("FAENA_TEST_LEASE", "0.6"))
 TAKES_OVER_IN_S = max(10.0, 1.5 * LEASE_S)  # the machine may be busy with other tests

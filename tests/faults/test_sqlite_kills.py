@@ -1,5 +1,6 @@
 """Processes that publish and consume are killed at random moments: nothing acknowledged is lost, nothing done twice."""
 
+import os
 import random
 import signal
 import sqlite3
@@ -18,7 +19,7 @@ from faena.model.delivery import Ack
 from faena.model.result import ResultRecord
 
 PROCESS = str(Path(__file__).with_name("sqlite_process.py"))
-ROUNDS = 40
+ROUNDS = int(os.environ.get("FAENA_TEST_KILLS", "20"))
 
 
 class Part:

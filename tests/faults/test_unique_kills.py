@@ -45,15 +45,15 @@ def single(self, key):
 @pytest.mark.parametrize(
     ("stores", "kills", "seed"),
     [
-        pytest.param("redis and a file", 8, 2),
-        pytest.param("sqlite", 8, 1, marks=pytest.mark.slow),
+        pytest.param("redis and a file", 6, 2),
+        pytest.param("sqlite", 6, 1, marks=pytest.mark.slow),
         pytest.param(
             os.environ.get("FAENA_TEST_STORES", "redis"),
-            int(os.environ.get("FAENA_TEST_KILLS", "25")),
+            int(os.environ.get("FAENA_TEST_KILLS", "10")),
             int(os.environ.get("FAENA_TEST_SEED", "3")),
             marks=pytest.mark.slow,
         ),
-        pytest.param("a file and redis", 15, 4, marks=pytest.mark.slow),
+        pytest.param("a file and redis", 8, 4, marks=pytest.mark.slow),
     ],
 )
 def test_kills_let_no_two_run_at_a_time_and_leave_no_key_behind(request, site, until, stores, kills, seed):
