@@ -118,6 +118,15 @@ class Skipping(Consumer, Protocol):
         ...
 
 
+class Publishes(Protocol):
+    """What takes messages: a broker, or what stands for one."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def publish(self, messages: Sequence[Message]) -> None: ...
+
+
 class Leases(Protocol):
     """What a supervisor does for its processes."""
 
@@ -272,6 +281,11 @@ class Broker(Protocol):
         ...
 
 
+def is_several(broker: Broker) -> bool:
+    """Whether it is several brokers, of which one can be away while others are there."""
+    return hasattr(broker, "home_of")
+
+
 def home_of(broker: Broker, queue: str) -> Broker:
     """Return the broker that a queue lives on: this one, or one of several, which may not be open yet: ask what it can."""
     of = getattr(broker, "home_of", None)
@@ -283,6 +297,18 @@ async def check_queues(broker: Broker, queues: Sequence[str]) -> None:
     check = getattr(broker, "check_queues", None)
     if check is not None:
         await check(queues)
+
+
+async def publish_possible(broker: Publishes, messages: Sequence[Message]) -> Sequence[Message]:
+    """Publish what its broker takes now, and return that: where one of several is away, what is for it is left over.
+
+    For messages that are kept elsewhere until they are said to be published. Raises as `publish`, where there is only one.
+    """
+    possible = getattr(broker, "publish_possible", None)
+    if possible is None:
+        await broker.publish(messages)
+        return messages
+    return cast("Sequence[Message]", await possible(messages))
 
 
 async def opened_home(broker: Broker, queue: str) -> Broker:

@@ -9,6 +9,8 @@ A holder of it is one holder on each of them, written as JSON: name -> holder.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -23,22 +25,38 @@ from faena.model.message import Message
 from faena.model.turns import USUAL, Taking
 from faena.types import Io
 
+log = logging.getLogger("faena.brokers")
+
 T = TypeVar("T")
 
+_REST_S = 1.0
 TROUBLE = (BrokerError, StorageError, OSError)
 
 
 class Part:
-    """One of the brokers. `open` is a part's first use; `is_sick`: the last call of it failed."""
+    """One of the brokers."""
 
     def __init__(self, name: str, broker: Broker, io: Io) -> None:
-        self.name, self.broker, self.is_sick = name, broker, False
+        self.name, self.broker = name, broker
+        self._failed_at_s: float | None = None  # None: its last call did not fail
         self._is_open = False
         self._opening: Any = None
         if io == "asyncio":
             import asyncio
 
             self._opening = asyncio.Lock()
+
+    @property
+    def is_sick(self) -> bool:
+        """Whether the last call of it failed."""
+        return self._failed_at_s is not None
+
+    def rests(self) -> bool:
+        """Whether it failed a moment ago, so that who can do without asks it later."""
+        return self._failed_at_s is not None and time.monotonic() < self._failed_at_s + _REST_S
+
+    def has_failed(self, failed: bool) -> None:
+        self._failed_at_s = time.monotonic() if failed else None
 
     async def ready(self) -> Broker:
         """Return the broker, open."""
@@ -52,9 +70,8 @@ class Part:
 
     async def _open(self) -> None:
         if not self._is_open:
-            self.is_sick = True
             await self.broker.open()
-            self._is_open, self.is_sick = True, False
+            self._is_open = True
 
     async def close(self) -> None:
         was_open, self._is_open = self._is_open, False
@@ -87,11 +104,11 @@ class Parts:
         async def one(part: Part) -> None:
             try:
                 answers.append((part, await call(part, await part.ready())))
-                part.is_sick = False
+                part.has_failed(False)
             except (MessageTooLarge, PublishedInPart) as error:
                 troubles.append((part, error))
             except TROUBLE as error:
-                part.is_sick = True
+                part.has_failed(True)
                 troubles.append((part, error))
 
         if self.io == "asyncio" and len(parts) > 1:
@@ -164,6 +181,8 @@ class SeveralBrokers:
     async def check_queues(self, queues: Sequence[str]) -> None:
         """See `faena.broker.check_queues`. One that is away says so when a worker takes from it."""
         for name, own in self.homes.parted(queues).items():
+            if not hasattr(self.parts.by_name[name].broker, "check_queues"):
+                continue
             with suppress(BrokerUnavailable):
                 await check_queues(await self.parts.by_name[name].ready(), own)
 
@@ -182,6 +201,18 @@ class SeveralBrokers:
 
         _, troubles = await self.parts.ask([part for part in self.parts.able(bool) if part.name in shares], publish)
         _raise_in_part(accepted, troubles, len(messages))
+
+    async def publish_possible(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Publish what can be; see `faena.broker.publish_possible`."""
+        going = [message for message in messages if not self.parts.home(message.queue).rests()]
+        try:
+            if going:
+                await self.publish(going)
+        except (BrokerUnavailable, PublishedInPart) as error:
+            taken = error.accepted if isinstance(error, PublishedInPart) else frozenset()
+            log.warning("%d messages are left for later: %s", len(messages) - len(taken), error.__cause__ or error)
+            return [message for message in going if message.id in taken]
+        return going
 
     async def offer(self, messages: Sequence[Message], bounds: Mapping[str, int], *, whole: bool) -> Sequence[str]:
         shares = self._shared_out(messages)

@@ -138,9 +138,10 @@ class SeveralLimits:
         return answers[0][1]
 
     async def list(self) -> Sequence[LimitStatus]:
-        answers = await self._parts.ask_all(
+        answers, troubles = await self._parts.ask(
             self._parts.able(lambda can: can.limits), lambda _, broker: broker.limits.list()
         )
+        warn_of(bool(answers), troubles, "its limits are not shown")
         found: dict[str, LimitStatus] = {}
         for _, statuses in answers:
             for each in statuses:

@@ -10,7 +10,7 @@ from typing import Any, assert_never
 import msgspec
 
 from faena.backend import Backend, Completion, JournalEnd
-from faena.broker import Broker, Consumer
+from faena.broker import Consumer, Publishes, publish_possible
 from faena.codec import CodecSet
 from faena.engine.attempt import Attempt, Ended, retried_message
 from faena.engine.notes import RETURNED, is_end_of
@@ -371,12 +371,13 @@ class FourSteps:
     from the message, so that the broker takes it once.
     """
 
-    def __init__(self, broker: Broker, consumer: Consumer, backend: Backend) -> None:
+    def __init__(self, broker: Publishes, consumer: Consumer, backend: Backend) -> None:
         self._broker, self._consumer, self._backend = broker, consumer, backend
 
     async def complete(self, completions: Sequence[Completion]) -> list[bool]:
         completions = await conclude(self._broker, self._backend, completions)
-        if not self._broker.capabilities.locates:  # without a record nobody could tell a claim that a crash has left behind
+        can = self._broker.capabilities
+        if not (can.locates and can.finds_all):  # without a record nobody could tell a claim that a crash has left behind
             await release_claims(self._backend, [each for each in completions if each.result is None])
         settlements = [completion.settlement for completion in completions]
         parked = [(at, self._to_park(each.park)) for at, each in enumerate(completions) if each.park is not None]
@@ -412,7 +413,7 @@ def _back_at_once(completion: Completion, park: Parked) -> Settlement:
     return Release(delivery, park.message)
 
 
-async def conclude(broker: Broker, backend: Backend, completions: Sequence[Completion]) -> Sequence[Completion]:
+async def conclude(broker: Publishes, backend: Backend, completions: Sequence[Completion]) -> Sequence[Completion]:
     """Take all steps but the settlement: results and workflows, then what follows from them.
 
     Returns the completions as they are to be settled: of a task that another attempt has ended otherwise, that end stands.
@@ -482,24 +483,24 @@ async def release_claims(backend: Backend, completions: Sequence[Completion]) ->
         await backend.claims.release(ended)
 
 
-async def carry_on(broker: Broker, backend: Backend, ready: Sequence[Message]) -> None:
+async def carry_on(broker: Publishes, backend: Backend, ready: Sequence[Message]) -> None:
     """Publish what became ready in workflows, and note that it is.
 
-    A step that no broker takes fails with that: left as it is, it would be in the way of all others, for ever.
+    A step that no broker takes fails with that: left as it is, it would be in the way of all others, for ever. What is for
+    one of several brokers that is away stays unpublished: the scheduler sends it when that is back.
     """
     while ready:
         refusals: list[tuple[Message, MessageTooLarge]] = []
+        taken: list[Message] = []
         try:
-            await broker.publish(ready)
+            taken += await publish_possible(broker, ready)
         except MessageTooLarge:
             for message in ready:
                 try:
-                    await broker.publish([message])
+                    taken += await publish_possible(broker, [message])
                 except MessageTooLarge as error:
                     refusals.append((message, error))
-        refused_ids = {message.id for message, _ in refusals}
-        sent = [message.member for message in ready if message.member is not None and message.id not in refused_ids]
-        await backend.workflows.published(sent)
+        await backend.workflows.published([message.member for message in taken if message.member is not None])
         ends = [_unpublishable(message, error) for message, error in refusals]
         ready = (
             await backend.workflows.advance([record for record, _ in ends], [ending for _, ending in ends]) if ends else ()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from faena._lib.ids import new_id
 from faena.app.links import Link
 from faena.backend import Vigil
+from faena.broker import is_several, publish_possible
 from faena.engine.completion import carry_on
 from faena.errors import BackendError, BrokerError, FaenaError, StorageError
 from faena.scheduler.breakers import BreakerDuty
@@ -90,11 +91,11 @@ class Scheduler:
                 return
             if time.monotonic() >= self._duties_at_s:
                 self._duties_at_s = time.monotonic() + self._lease_s * _DUTIES_AFTER
-                await do_duties(link)
-                await self._strays.look(link)
+                await _apart(link, do_duties(link))
+                await _apart(link, self._strays.look(link))
                 if self._copies is not None:
-                    await self._copies.sweep(link)
-            await self._breakers.look(link, self._clock(), self._tasks)
+                    await _apart(link, self._copies.sweep(link))
+            await _apart(link, self._breakers.look(link, self._clock(), self._tasks))
             if self._ticker is not None:
                 await self._keep_vigil(link)
                 await self._send_due(link, self._ticker)
@@ -165,12 +166,22 @@ class Scheduler:
             log.debug("letting go of the scheduler's lease: %s", error)
 
 
+async def _apart(link: Link, duty: Awaitable[object]) -> None:
+    """Do a duty; where one of several brokers is away, it is left for the next time, and keeps no other from being done."""
+    try:
+        await duty
+    except (BrokerError, StorageError, OSError) as error:
+        if not is_several(link.broker):
+            raise
+        log.warning("a duty of the scheduler is left for later: %s", error)
+
+
 async def do_duties(link: Link, *, grace_s: float = _GRACE_S) -> int:
     """Do what is due; return how many messages were published for it."""
     broker, backend = link.broker, link.backend
     woken = await backend.journal.due(grace_s, _AT_ONCE, broker)
-    if woken:
-        await broker.publish(woken)
+    if woken:  # what is left over is handed out once more when its grace is over
+        await publish_possible(broker, woken)
     left = await backend.workflows.unpublished(time.time() - grace_s, _AT_ONCE)
     if left:
         log.warning("%d steps of workflows were ready and not published: a crash in between; published now", len(left))

@@ -21,7 +21,8 @@ from msgspec.structs import replace
 from faena._lib.ids import new_id
 from faena.app.links import Link
 from faena.app.zones import zone_of
-from faena.errors import InvalidSchedule, MessageTooLarge
+from faena.broker import is_several, publish_possible
+from faena.errors import BrokerError, InvalidSchedule, MessageTooLarge
 from faena.model.delivery import Place
 from faena.model.message import Message
 from faena.model.result import State
@@ -129,8 +130,8 @@ async def send_left_over(link: Link, grace_s: float, limit: int) -> int:
         places = await link.broker.locate(ids)
         known |= {task_id for task_id, place in zip(ids, places, strict=True) if place is not None}
     missing = [message for message in left if message.id not in known]
-    await _publish(link, missing)
-    await link.backend.schedules.published(ids)
+    left_over = {message.id for message in missing}.difference([message.id for message in await _publish(link, missing)])
+    await link.backend.schedules.published([task_id for task_id in ids if task_id not in left_over])
     if missing:
         log.warning("%d ticks of schedules were taken and not published: a crash in between; published now", len(missing))
     return len(missing)
@@ -149,22 +150,22 @@ async def _made(link: Link, changes: Sequence[Change]) -> list[Change]:
     made = [change for change, is_made in zip(changes, answers, strict=True) if is_made]
     messages = [message for change in made for message in change.publish]
     if messages and link.backend.joint(link.broker, "") is None:
-        await _publish(link, messages)
-        await schedules.published([message.id for message in messages])
+        await schedules.published([message.id for message in await _publish(link, messages)])
     return made
 
 
-async def _publish(link: Link, messages: Sequence[Message]) -> None:
-    """Hand messages to a broker that is a store of its own; one that it can never take is told of, and in nobody's way."""
+async def _publish(link: Link, messages: Sequence[Message]) -> Sequence[Message]:
+    """Hand messages to a broker that is a store of its own; return those that are not to be published any more.
+
+    One that it can never take is told of, and in nobody's way; what is for one of several that is away is left over.
+    """
     try:
-        if messages:
-            await link.broker.publish(messages)
+        return await publish_possible(link.broker, messages) if messages else ()
     except MessageTooLarge as error:
         if len(messages) == 1:
             log.error("task %s of a schedule cannot be sent: %s", messages[0].id, error)
-            return
-        for message in messages:
-            await _publish(link, [message])
+            return messages
+        return [each for message in messages for each in await _publish(link, [message])]
 
 
 async def _running(link: Link, due: Sequence[Standing], now_s: float) -> set[str]:
@@ -182,17 +183,29 @@ async def _running_tasks(link: Link, asked: Sequence[Standing], now_s: float) ->
         return set()
     records = await link.backend.read(ids)
     waiting = {record.id for record in records if record is not None and record.state == State.WAITING}
-    can = link.broker.capabilities
-    if not (can.locates and can.finds_all):
+    places = await _places(link, ids)
+    if places is None:
         return {
             each.last_id
             for each, record in zip(asked, records, strict=True)
             if (not record.is_terminal if record is not None else _may_run_unseen(each, now_s))
         }
-    places = await link.broker.locate(ids)
     if None in places and link.backend.joint(link.broker, "") is None:  # taken, and on its way to the broker
         waiting |= {message.id for message in await link.backend.schedules.unpublished(time.time() + 1, _LEFT_MOST)}
     return waiting | {task_id for task_id, place in zip(ids, places, strict=True) if place not in (None, Place.DEAD)}
+
+
+async def _places(link: Link, ids: Sequence[str]) -> Sequence[Place | None] | None:
+    """Say where messages are; None: that cannot be told, of some of them at least."""
+    can = link.broker.capabilities
+    if not (can.locates and can.finds_all):
+        return None
+    try:
+        return await link.broker.locate(ids)
+    except BrokerError:
+        if not is_several(link.broker):
+            raise
+        return None
 
 
 def _may_run_unseen(standing: Standing, now_s: float) -> bool:

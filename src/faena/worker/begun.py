@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from faena.model.delivery import Delivery, Release
-from faena.worker.connection import Connection
 from faena.worker.lanes import Finished
+
+if TYPE_CHECKING:
+    from faena.worker.joined import Joined
 
 
 class Begun:
@@ -17,7 +20,7 @@ class Begun:
     def __init__(self) -> None:
         self._ids: set[str] = set()
 
-    async def note(self, connection: Connection, deliveries: Sequence[Delivery]) -> set[str]:
+    async def note(self, connection: Joined, deliveries: Sequence[Delivery]) -> set[str]:
         """Tell the broker; return the ids of those that must not run: they are not ours any more."""
         noted = await connection.begin(deliveries)
         self._ids.update(delivery.message.id for delivery, ours in zip(deliveries, noted, strict=True) if ours)

@@ -30,7 +30,7 @@ from faena.tasks.signature import Signature
 if TYPE_CHECKING:
     from faena.app.app import Faena
     from faena.tasks.options import SendOptions
-    from faena.worker.connection import Connection
+    from faena.worker.joined import Joined
 
 log = logging.getLogger("faena.worker")
 
@@ -60,7 +60,7 @@ class Broadcasts:
         return tuple(dict.fromkeys(name for names in found for name in names))
 
     async def spread(
-        self, batch: Sequence[Delivery | Malformed], connection: Connection, tell: Callable[[list[Event]], None]
+        self, batch: Sequence[Delivery | Malformed], connection: Joined, tell: Callable[[list[Event]], None]
     ) -> Sequence[Delivery | Malformed]:
         """Let copies take the place of broadcasts; return what is left to be run here."""
         if not self._queues or not (ours := [item for item in batch if self.concerns(item)]):

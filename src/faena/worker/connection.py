@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -36,6 +37,9 @@ from faena.model.result import ResultRecord
 from faena.model.turns import USUAL, Taking
 from faena.worker.custody import Custody
 
+if TYPE_CHECKING:
+    from faena.worker.lanes import Finished
+
 log = logging.getLogger("faena.worker")
 
 T = TypeVar("T")
@@ -46,15 +50,33 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _LOOK_EVERY_S = 0.5
 
 
+class ElsewhereAway(BrokerError):
+    """What follows from a task is for another broker, and that is away: this connection is not to blame."""
+
+
+class Settler(Protocol):
+    async def complete(self, completions: list[Completion]) -> Sequence[bool]: ...
+
+
+Settles: TypeAlias = Callable[[Link, Consumer, JointSettler | None], Settler]
+"""Returns what completes for a link, where it is one of several."""
+
+
 class Opened:
     """One connection, from its opening to its first error."""
 
-    __slots__ = ("_skipped", "_taking", "consumer", "holder", "is_receiving", "link", "queues", "settler")
+    __slots__ = ("_settles", "_skipped", "_taking", "consumer", "holder", "is_receiving", "link", "queues", "settler")
 
     def __init__(
-        self, link: Link, holder: str, queues: Sequence[str], taking: Taking, skipped: frozenset[str] = frozenset()
+        self,
+        link: Link,
+        holder: str,
+        queues: Sequence[str],
+        taking: Taking,
+        skipped: frozenset[str] = frozenset(),
+        settles: Settles | None = None,
     ) -> None:
-        self.link, self.holder, self._taking, self._skipped = link, holder, taking, skipped
+        self.link, self.holder, self._taking, self._skipped, self._settles = link, holder, taking, skipped, settles
         self.is_receiving = False
         self.begin(queues)
 
@@ -69,7 +91,11 @@ class Opened:
         )
         self.skip(self._skipped)
         joint = link.backend.joint(link.broker, self.holder)
-        self.settler: JointSettler | FourSteps = joint or FourSteps(link.broker, self.consumer, link.backend)
+        self.settler: Settler = (
+            joint or FourSteps(link.broker, self.consumer, link.backend)
+            if self._settles is None
+            else self._settles(link, self.consumer, joint)
+        )
 
     def skip(self, queues: frozenset[str]) -> None:
         """Receive nothing of these; where the broker pauses queues itself, they are none of ours to leave out."""
@@ -93,9 +119,14 @@ class Connection:
         taking: Taking = USUAL,
         on_open: Callable[[Link], Awaitable[None]],
         on_lost: Callable[[], None] = lambda: None,
+        connect: Callable[[], Link] | None = None,
+        settles: Settles | None = None,
+        name: str = "",
     ) -> None:
-        self._links, self._holder, self._queues, self._on_open = links, holder, queues, on_open
-        self._on_lost = on_lost
+        """`connect`, `settles` and `name` are for one of several brokers, see `faena.worker.connections`."""
+        self._connect, self._settles = connect or partial(links.connect, "asyncio"), settles
+        self._says = f"broker '{name}': " if name else ""  # in the log
+        self._holder, self._queues, self._on_open, self._on_lost = holder, queues, on_open, on_lost
         self._taking = taking
         self._skipped: frozenset[str] = frozenset()
         self._opened: Opened | None = None
@@ -164,6 +195,17 @@ class Connection:
         return capabilities.lease == "holder" and capabilities.keeps_verdicts and leaves_none_out
 
     @property
+    def holder(self) -> str:
+        return self._holder
+
+    def grant(self, broker: str, holder: str) -> None:
+        """Be another holder on one of several brokers: here is only one."""
+
+    @property
+    def is_open(self) -> bool:
+        return self._opened is not None
+
+    @property
     def is_receiving(self) -> bool:
         return self._opened is not None and self._opened.is_receiving
 
@@ -203,11 +245,25 @@ class Connection:
             log.error("the outcome of a task cannot be kept: %s", error)
             return await self.complete([refused(completions[0], error)])
 
+    async def settle(
+        self, finished: Sequence[Finished], then: Callable[[Sequence[Finished], Sequence[bool]], None]
+    ) -> None:
+        """Carry out what has ended, and tell `then` for each whether it was ours still."""
+        then(finished, await self.complete([item[0] for item in finished]) if finished else ())
+
     async def begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
         """Note that these must not run twice; say for each whether it may run.
 
         Where the connection fails in the middle, nobody knows: then it goes back, and does not run here.
         """
+        noted = await self.try_begin(deliveries)
+        if noted is not None:
+            return noted
+        await self.complete([Completion(Release(delivery, delivery.message)) for delivery in deliveries])
+        return [False] * len(deliveries)
+
+    async def try_begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool] | None:
+        """Do the same; None: the connection has failed, and they have to go back."""
         opened: Opened | None = None
         try:
             opened = await self._ready()
@@ -218,8 +274,7 @@ class Connection:
             return await opened.consumer.begin(deliveries)
         except BROKEN as error:
             await self._lose(opened, error, _FIRST_PAUSE_S)
-        await self.complete([Completion(Release(delivery, delivery.message)) for delivery in deliveries])
-        return [False] * len(deliveries)
+            return None
 
     async def with_inputs(self, batch: Sequence[Delivery | Malformed]) -> Sequence[Delivery | Malformed]:
         """Read what the nodes of workflows among these are given of those before them."""
@@ -273,7 +328,7 @@ class Connection:
     async def _ready(self) -> Opened:
         async with self._opening:
             if self._opened is None:
-                link = self._links.connect("asyncio")
+                link = self._connect()
                 try:
                     await link.broker.open()
                     await link.backend.open()
@@ -281,7 +336,7 @@ class Connection:
                 except BaseException:
                     await _close(link)
                     raise
-                self._opened = Opened(link, self._holder, self._queues, self._taking, self._skipped)
+                self._opened = Opened(link, self._holder, self._queues, self._taking, self._skipped, self._settles)
                 if link.broker.capabilities.longest_lease_s is not None and self._custody is None:
                     self._custody = Custody()
                     self._watching = asyncio.get_running_loop().create_task(self._look_after_long_tasks(self._custody))
@@ -342,7 +397,7 @@ class Connection:
             try:
                 opened = await self._ready()
                 return await work(opened)
-            except MessageTooLarge:
+            except (MessageTooLarge, ElsewhereAway):
                 raise
             except BROKEN as error:
                 await self._lose(opened, error, pause_s)
@@ -350,7 +405,7 @@ class Connection:
 
     async def _lose(self, opened: Opened | None, error: BaseException, pause_s: float) -> None:
         """Let go of a connection that failed, and wait before the next."""
-        log.warning("%s; trying again in %.1f s", error, pause_s)
+        log.warning("%s%s; trying again in %.1f s", self._says, error, pause_s)
         if opened is not None and opened is self._opened:
             self._opened = None
             if self._custody is not None:

@@ -29,26 +29,28 @@ from faena.engine.outcome import Revoked
 from faena.errors import LeaseLost
 from faena.model.control import Order
 from faena.model.delivery import Bury, DeadReason, Delivery, Malformed, Release, VerdictKind
-from faena.model.event import Event, EventKind
+from faena.model.event import EventKind
 from faena.model.inputs import Outdated
 from faena.model.result import ResultRecord
 from faena.scheduler.loop import Scheduler
-from faena.signals import Interrupted, Terminated
+from faena.signals import ControlSignal, Interrupted, Terminated
 from faena.sink import Sink
 from faena.tasks.task import Task
 from faena.worker.batches import Batches
 from faena.worker.begun import Begun
 from faena.worker.broadcasting import Broadcasts
-from faena.worker.connection import BROKEN, Connection
+from faena.worker.connection import BROKEN
 from faena.worker.coroutines import Coroutines
 from faena.worker.describe import described, described_runs, lost, released
 from faena.worker.event_loop import loop_factory
+from faena.worker.joined import joined
 from faena.worker.lanes import Finished, Lanes, drain
 from faena.worker.limits import Limiter
 from faena.worker.loans import Loans
 from faena.worker.options import CoreOptions
 from faena.worker.refusals import Refusals
 from faena.worker.slots import Slots
+from faena.worker.telling import Telling
 from faena.worker.window import LARGEST, Window
 
 if TYPE_CHECKING:
@@ -77,13 +79,14 @@ class Core:
         on_end: Callable[[str], None] = lambda _: None,
         on_limit: Callable[[], None] = lambda: None,
     ) -> None:
-        self.app, self.options, self._slots, self._sinks = app, options, slots, list(sinks)
+        self.app, self.options, self._slots = app, options, slots
         self._on_end, self._on_limit = on_end, on_limit
         self._runner = Runner(
             app.tasks, app.codecs, hostname=options.hostname, crash_limit=options.crash_limit,
             acks_late=options.acks_late, clock=app.clock,
         )  # fmt: skip
         self._completer = Completer(app.codecs, app.sender, app.rules(options.hostname), app.tasks, clock=app.clock)
+        self._telling = Telling(sinks, self._completer)
         self._broadcasts = Broadcasts(app, options.hostname, self._runner, self._completer, self._revoked_in_lane)
         self.lanes = Lanes(
             options.threads, self._runner, self._completer, slots, limits=(options.soft_time_limit_s, options.time_limit_s),
@@ -100,9 +103,8 @@ class Core:
         self._is_gathering = False  # the last messages were all of batch tasks
         self._suspects: deque[Delivery] = deque()  # may have crashed a process: each runs alone
         self._alone: str | None = None  # the id of the one that runs
-        tasks = app.tasks.values()
-        self._has_coroutines = any(task.is_coroutine for task in tasks)
-        self._has_functions = not all(task.is_coroutine for task in tasks)
+        self._has_coroutines = any(task.is_coroutine for task in app.tasks.values())
+        self._has_functions = not all(task.is_coroutine for task in app.tasks.values())
         self._limits = Limiter(app, self._runner)
         self._limits.breakers.serve(self._completer, self._give_back_unbegun)
         self._loans = Loans(
@@ -180,7 +182,7 @@ class Core:
     def consume(self, queues: Sequence[str]) -> None:
         """Take from these queues from now on; what has not begun goes back. To be called in the I/O thread."""
         queues = self._broadcasts.with_copies(queues)
-        self._connection.consume(queues)
+        self.connection.consume(queues)
         self._loans.consume(queues)
         self._give_back_unbegun()
 
@@ -205,9 +207,9 @@ class Core:
         self.loop = asyncio.get_running_loop()
         self._room, self._busy = asyncio.Event(), asyncio.Event()
         self._to_flush, self._ended = asyncio.Event(), asyncio.Event()
-        self._connection = Connection(
-            self.app.links, self.options.holder, self._broadcasts.with_copies(self.options.queues),
-            taking=self.options.taking, on_open=self._load_orders, on_lost=self._give_back_unbegun,
+        self.connection = joined(
+            self.app.links, self.options, self._broadcasts.with_copies(self.options.queues),
+            on_open=self._load_orders, on_lost=self._give_back_unbegun, on_given_away=self._give_up,
         )  # fmt: skip
         self._room.set()
         self._started.set()
@@ -216,7 +218,7 @@ class Core:
                 self._coroutines.group = group
                 loops = [group.create_task(self._flush_forever()), group.create_task(self._tick_forever())]
                 if self.options.schedules:
-                    scheduler = Scheduler(self.options.hostname, self._connection.link, app=self.app)
+                    scheduler = Scheduler(self.options.hostname, self.connection.link, app=self.app)
                     loops.append(group.create_task(scheduler.run_forever()))
                 group.create_task(self._fetch())
                 await self._ended.wait()
@@ -224,9 +226,8 @@ class Core:
                     loop.cancel()
         finally:
             self.lanes.close()
-            for sink in self._sinks:
-                sink.close()
-            await self._connection.close()
+            self._telling.close()
+            await self.connection.close()
             self._on_end(self._stopping or "failed")
 
     # -- fetching ------------------------------------------------------------------------------------------
@@ -245,9 +246,9 @@ class Core:
                 continue
             try:
                 if self._would_lend():
-                    batch = await self._connection.wanted(await self._loans.lend())
+                    batch = await self.connection.wanted(await self._loans.lend())
                 else:
-                    batch = await self._connection.receive(limit, _WAIT_S)
+                    batch = await self.connection.receive(limit, _WAIT_S)
                     self._window.fetched(limit, len(batch))
                     self._loans.fetched(batch)
             except LeaseLost as error:
@@ -257,11 +258,11 @@ class Core:
                 self._ended.set()
                 return
             except BROKEN as error:
-                await self._connection.mistrust(error)
+                await self.connection.mistrust(error)
                 continue
             if batch:
-                batch = await self._connection.with_inputs(batch)
-                await self._take(await self._broadcasts.spread(batch, self._connection, self._tell))
+                batch = await self.connection.with_inputs(batch)
+                await self._take(await self._broadcasts.spread(batch, self.connection, self._telling.tell))
         self._is_fetching = False
         self._finish_if_idle()
 
@@ -300,7 +301,7 @@ class Core:
         if self._is_gathering or self._stopping or self._batches or (self._has_coroutines and not self._is_plain):
             return False
         others = self._suspects or self._coroutines or self._coroutines.todo
-        return not others and self._loans.may_lend() and self._connection.may_be_two
+        return not others and self._loans.may_lend() and self.connection.may_be_two
 
     def _is_unsettled(self) -> bool:
         return bool(self.lanes.held() or self.lanes.done or self._in_flight or self._loans.is_settling)
@@ -346,9 +347,9 @@ class Core:
         self._is_plain = bool(plain) and not coroutines
         self._is_gathering = 0 < len(gathered) == len(batch)
         if back:
-            await self._connection.complete(back)
+            await self.connection.complete(back)
         if early:
-            lost = await self._begun.note(self._connection, early)
+            lost = await self._begun.note(self.connection, early)
             plain, coroutines, gathered = [
                 [item for item in part if item.message.id not in lost] for part in (plain, coroutines, gathered)
             ]  # fmt: skip
@@ -419,12 +420,12 @@ class Core:
             while self.lanes.done:
                 await self._flush()
             if self._started_records:
-                await self._connection.record(drain(self._started_records, _FLUSH_MOST))
+                await self.connection.record(drain(self._started_records, _FLUSH_MOST))
             self._finish_if_idle()
 
     async def _flush(self) -> None:
         finished = drain(self.lanes.done, _FLUSH_MOST)
-        self._in_flight = len(finished)
+        self._in_flight += len(finished)
         if self._alone and any(item[2].message.id == self._alone for item in finished):
             self._alone = None
         self._measure()
@@ -432,23 +433,27 @@ class Core:
         self._look_for_room()
         finished = self._begun.undone(finished)
         if self._limits.breakers.has_news:  # before anything can begin in the place of what has ended
-            await self._connection.do(self._limits.breakers.act)
-        ours = await self._connection.complete([item[0] for item in finished]) if finished else []
+            await self.connection.do(self._limits.breakers.act)
+        await self.connection.settle(finished, self._settled)
+
+    def _settled(self, finished: Sequence[Finished], ours: Sequence[bool]) -> None:
+        """Tell and count what was settled, and let others begin in its place."""
         events = [item[1] for item in finished]
         if not all(ours):
             events = [event if kept else lost(event) for event, kept in zip(events, ours, strict=True)]
-        self._tell(events)
-        self._in_flight = 0
+        self._telling.tell(events)
+        self._in_flight -= len(finished)
         self._count(finished)
         self._start_suspect()
         self._look_for_room()
-        if self._connection.is_receiving and self._would_lend() and not self._is_unsettled():
-            self._connection.interrupt()
+        self._finish_if_idle()
+        if self.connection.is_receiving and self._would_lend() and not self._is_unsettled():
+            self.connection.interrupt()
 
     def _collect(self) -> None:
         """Tell and count what the main thread has settled by itself."""
         while settled := drain(self._loans.settled, _FLUSH_MOST):
-            self._tell([item[1] if ours else lost(item[1]) for item, ours in settled])
+            self._telling.tell([item[1] if ours else lost(item[1]) for item, ours in settled])
             self._count([item for item, _ in settled])
             self._measure()
 
@@ -459,15 +464,6 @@ class Core:
         limit = self.options.max_tasks
         if limit is not None and self.done_count >= limit and not self._stopping:
             self._begin_stop("max_tasks_per_child")
-
-    def _tell(self, events: list[Event]) -> None:
-        for sink in list(self._sinks):
-            try:
-                sink.emit(events)
-            except Exception:
-                log.exception("a sink failed and is switched off: %r", sink)
-                self._sinks.remove(sink)
-        self._completer.describes = any(getattr(sink, "wants_text", True) for sink in self._sinks)
 
     def _measure(self) -> None:
         tasks = sum(lane.ran for lane in self.lanes.lanes)
@@ -528,6 +524,12 @@ class Core:
     def _running(self) -> int:
         return self.lanes.running() + len(self._coroutines)
 
+    def _give_up(self, source: str) -> None:
+        """End what runs of a broker that has given it to others, and let go of what has not begun."""
+        ids = {each.delivery.message.id for each in self._attempts() if each.delivery.source == source}
+        self._interrupt(Interrupted(f"broker '{source}' has given it to others"), ids)
+        self._give_back_unbegun()
+
     def _begin_stop(self, reason: str) -> None:
         if self._stopping:
             return
@@ -535,7 +537,7 @@ class Core:
         if reason != "stop":
             self._on_limit()
         self._room.set()
-        self._connection.interrupt()
+        self.connection.interrupt()
         self._loans.recall()
         self._give_back_unbegun([*self._suspects])
         self._suspects.clear()
@@ -547,17 +549,17 @@ class Core:
             self._ended.set()
 
     def _interrupt_all(self) -> None:
-        self.lanes.interrupt(Interrupted("the worker stops"))
-        self._coroutines.interrupt(Interrupted("the worker stops"))
+        self._interrupt(Interrupted("the worker stops"))
+
+    def _interrupt(self, reason: ControlSignal, ids: set[str] | None = None) -> None:
+        self.lanes.interrupt(reason, ids)
+        self._coroutines.interrupt(reason, ids)
 
     def _revoke(self, ids: Sequence[str], terminate: bool, remember: bool) -> None:
         if remember:
             self._refusals.add(ids)
-        if not terminate:
-            return
-        wanted = set(ids)
-        self.lanes.interrupt(Terminated("revoked"), wanted)
-        self._coroutines.interrupt(Terminated("revoked"), wanted)
+        if terminate:
+            self._interrupt(Terminated("revoked"), set(ids))
 
     def _revoked_in_lane(self, delivery: Delivery) -> Ended | None:
         if self._refusals.is_any and self._refusals.refuses(delivery.message):
@@ -566,7 +568,7 @@ class Core:
 
     def look_at_limits(self) -> None:
         if self._coroutines.group is not None:
-            self._coroutines.group.create_task(self._connection.do(self._limits.load))
+            self._coroutines.group.create_task(self.connection.do(self._limits.load))
 
     async def _load_orders(self, link: Link) -> None:
         await self._limits.load(link)
@@ -578,7 +580,7 @@ class Core:
         self.lanes.time_limits = self._refusals.time_limits
         if self._refusals.paused != self._paused:
             self._paused = self._refusals.paused
-            self._connection.skip(self._paused)
+            self.connection.skip(self._paused)
             self._give_back_unbegun()
 
     def _started_in_lane(self, attempt: Attempt) -> None:

@@ -36,7 +36,7 @@ class ProcessHandle:
         self.index = index
         self.state = ProcessState.STARTING
         self.hello: Hello | None = None
-        self.holder: Holder | None = None
+        self.holders: dict[str, Holder] = {}  # by the name of the broker; "": there is only one
         self.slots = Slots.create(slots)
         self.started_s = time.monotonic()
         self.kill_reason: dict[str, Verdict] = {}  # what we killed it for, by task id

@@ -7,7 +7,8 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from faena.app.links import Link
 from faena.broker import Holder
@@ -22,10 +23,24 @@ _BROKEN = (BrokerError, BackendError, StorageError, OSError)
 
 
 class LeaseKeeper:
-    """Renews what `held` names, and reaps what others have let end."""
+    """Renews what `held` names, and reaps what others have let end.
 
-    def __init__(self, link: Link, lease_s: float, held: Callable[[], Mapping[Holder, ProcessHandle]]) -> None:
+    `first` is awaited before each turn of renewing, and `lost` told of each holder that was taken away; `name`: of several.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        lease_s: float,
+        held: Callable[[], Mapping[Holder, ProcessHandle]],
+        *,
+        name: str = "",
+        first: Callable[[], Awaitable[None]] | None = None,
+        lost: Callable[[ProcessHandle], None] = lambda handle: handle.kill(signal.SIGKILL, "lease lost"),
+    ) -> None:
         self._link, self._lease_s, self._held = link, lease_s, held
+        self._first, self._lost, self._says = first, lost, f"broker '{name}': " if name else ""
+        self._changed = asyncio.Event()
         self._renewed_since_s: float | None = None
         self._reaps_from_s = 0.0
 
@@ -34,15 +49,28 @@ class LeaseKeeper:
         """Whether the broker was reached the last time."""
         return self._renewed_since_s is not None
 
+    def changed(self) -> None:
+        """Take a turn at once: there are others to hold leases for."""
+        self._changed.set()
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until it is so, looking when something has changed."""
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
+
     async def renew_forever(self) -> None:
         while True:
-            held = self._held()
+            self._changed.clear()
             try:
+                if self._first is not None:
+                    await self._first()
+                held = self._held()
                 renewed = await self._link.broker.leases.renew(list(held), self._lease_s) if held else ()
             except _BROKEN as error:
                 self._renewed_since_s = None
                 self._reaps_from_s = math.inf
-                log.warning("renewing leases: %s", error)
+                log.warning("%srenewing leases: %s", self._says, error)
                 await asyncio.sleep(min(1.0, self._lease_s / 6))
                 continue
             if self._renewed_since_s is None:
@@ -50,9 +78,11 @@ class LeaseKeeper:
                 if self._reaps_from_s:  # others could not renew either, perhaps: they get a whole lease to do so
                     self._reaps_from_s = self._renewed_since_s + self._lease_s
             for holder in held.keys() - set(renewed):
-                held[holder].kill(signal.SIGKILL, "lease lost")  # what it runs was given to others
+                self._lost(held[holder])  # what it runs was given to others
             await self._put_off(held)
-            await asyncio.sleep(self._lease_s / 3)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._lease_s / 3):
+                    await self._changed.wait()
 
     async def _put_off(self, held: Mapping[Holder, ProcessHandle]) -> None:
         """Renew what is in custody of the backend, too (see `faena.worker.custody`)."""
@@ -69,7 +99,7 @@ class LeaseKeeper:
                 try:
                     back = await self._link.broker.leases.reap()
                     if back:
-                        log.warning("%d tasks of workers that are gone went back to their queues", back)
+                        log.warning("%s%d tasks of workers that are gone went back to their queues", self._says, back)
                 except _BROKEN as error:
-                    log.warning("reaping ended leases: %s", error)
+                    log.warning("%sreaping ended leases: %s", self._says, error)
             await asyncio.sleep(_REAP_EVERY_S)

@@ -41,6 +41,7 @@ from faena.worker.wire import (
     Begin,
     Boot,
     BootFailed,
+    Granted,
     Hello,
     Interrupt,
     Leaving,
@@ -118,7 +119,7 @@ class _Process:
         self, app: Faena, boot: Boot, holder: str, queues: tuple[str, ...], slots: Slots, link: socket.socket
     ) -> None:
         conf = app.conf
-        self._link, self._slots, self._exit_code, self._holder = link, slots, 0, holder
+        self._link, self._slots, self._exit_code = link, slots, 0
         self._writer: asyncio.StreamWriter | None = None
         self._asides: set[asyncio.Task[None]] = set()  # commands of the app that run
         self._app = app
@@ -168,6 +169,8 @@ class _Process:
                     return
                 case Stop():
                     self._core.stop()
+                case Granted(broker=broker, holder=holder):
+                    self._core.connection.grant(broker, holder)
                 case Interrupt():
                     self._core.interrupt()
                 case Revoke(ids=ids, terminate=terminate, remember=remember):
@@ -189,7 +192,7 @@ class _Process:
         link = self._app.links.connect("asyncio")
         while True:
             try:
-                await link.broker.leases.renew([self._holder], lease_s)
+                await link.broker.leases.renew([self._core.connection.holder], lease_s)
                 await put_off(link, [each.task_id for each in self._slots.running()], lease_s)
             except BROKEN as error:
                 log.warning("renewing the lease: %s", error)
@@ -282,12 +285,14 @@ def _hello(app: Faena, boot: Boot) -> Hello:
         broker_url=broker_url,
         backend_url=backend_url,
         broker_options=dict(conf.broker_transport_options),
-        backend_options=dict(conf.result_backend_transport_options),
+        backend_options=dict(app.links.backend_options()),
         queues=queues,
         tasks=len(app.tasks),
         slots=threads_of(app) + conf.worker_coroutines,
         settings=settings,
         warnings=() if has_backend(app.links.backend("asyncio")) else (WITHOUT_BACKEND,),
+        homes=app.links.homes,
+        places={name: (url, dict(said)) for name, (url, said) in app.links.places().items()},
     )
 
 

@@ -22,10 +22,8 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from faena.app.links import Link, adapter_for
-from faena.broker import Holder, check_queues
-from faena.engine.notes import note_verdicts
-from faena.errors import BackendError, BrokerError, ConfigurationError, FaenaError, NotSupported, StorageError
+from faena.app.links import Link
+from faena.errors import ConfigurationError, FaenaError
 from faena.model.control import WorkerInfo
 from faena.model.delivery import Verdict
 from faena.telemetry.logs import set_up_logging
@@ -35,8 +33,8 @@ from faena.worker.drain import Phase, next_change_s, phase
 from faena.worker.enforcement import Enforcement
 from faena.worker.handle import ProcessHandle, ProcessState, describe_exit
 from faena.worker.health import HealthFile, HealthServer
+from faena.worker.holding import BROKEN, Holding
 from faena.worker.housekeeping import expire_forever
-from faena.worker.leases import LeaseKeeper
 from faena.worker.options import WorkerOptions
 from faena.worker.presence import Presence
 from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST, ONE_PROCESS
@@ -54,7 +52,6 @@ _PAUSE_WITHOUT_MEANS_S = 5.0
 _PATIENCE_S, _LEAST_PATIENCE_S = 30.0, 0.25  # with the broker, about one process
 _SPAWN_AT_ONCE, _PAUSE_WHILE_GROWING_S = 8, 0.01  # each takes some milliseconds, in which nothing else is done
 _BOOT_SLOTS = 1024  # the slots are made before the process knows how many it needs
-_BROKEN = (BrokerError, BackendError, StorageError, OSError)
 
 
 class Supervisor:
@@ -67,7 +64,9 @@ class Supervisor:
         self.hello: Hello | None = None
         self._first: ProcessHandle | None = None  # whose hello says what the app is set to
         self.started_at_s = time.time()
-        self._link: Link | None = None
+        self._holding = Holding(
+            self.name, self.processes, lambda: self.queues, self._patience_s, lambda: self._stop_began_s is not None
+        )
         self._ready = asyncio.Event()  # the first process has said hello and the link is open
         self._ended = asyncio.Event()
         self._died = asyncio.Event()
@@ -75,7 +74,6 @@ class Supervisor:
         self._hard_stop: int | None = None
         self._short_lives: dict[int, int] = {}  # in a row, by the index of the process
         self._exit_code = 0
-        self._keeper: LeaseKeeper | None = None  # from the first hello on
         self._spawning: set[int] = set()
         self._is_growing = False
         self._size: int | None = None  # how many processes there shall be, where that was said since the start
@@ -115,14 +113,7 @@ class Supervisor:
 
     async def _keep_leases(self) -> None:
         await self._ready.wait()
-        assert self.hello is not None
-        self._keeper = keeper = LeaseKeeper(self.link, float(self.hello.settings["worker_lease"]), self._held)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(keeper.renew_forever())
-            group.create_task(keeper.reap_forever())
-
-    def _held(self) -> dict[Holder, ProcessHandle]:
-        return {handle.holder: handle for handle in self.processes if handle.holder is not None}
+        await self._holding.keep_forever()
 
     async def _serve_others(self) -> None:
         """What begins when the app is known: presence, remote control, health, housekeeping."""
@@ -142,27 +133,7 @@ class Supervisor:
     @property
     def link(self) -> Link:
         """The open broker and backend."""
-        assert self._link is not None
-        return self._link
-
-    async def _open(self, hello: Hello) -> None:
-        """Open broker and backend as the app has them set."""
-        broker = adapter_for("faena.brokers", hello.broker_url).connect(
-            hello.broker_url, io="asyncio", options=hello.broker_options
-        )
-        backend = adapter_for("faena.backends", hello.backend_url).connect(
-            hello.backend_url, io="asyncio", options=hello.backend_options or hello.broker_options
-        )
-        if not broker.capabilities.durable:
-            raise NotSupported(
-                "workers in processes of their own", hello.broker_url, "it lives inside one process",
-                "use the embedded default (no broker_url), or `faena.testing` for tests",
-            )  # fmt: skip
-        await broker.open()
-        await check_queues(broker, hello.queues)
-        await backend.open()
-        self._link = Link(broker, backend)
-        self._presence = Presence(self._link, self.info)
+        return self._holding.link
 
     # -- processes -----------------------------------------------------------------------------------------
 
@@ -238,10 +209,9 @@ class Supervisor:
         try:
             if first:
                 set_up_logging(hello.settings["worker_loglevel"], hello.settings["worker_log_format"])
-                await self._open(hello)
-            handle.holder = await self.link.broker.leases.open_holder(
-                f"{self.name}:{handle.pid}", float(hello.settings["worker_lease"])
-            )
+                await self._holding.open(hello)
+                self._presence = Presence(self.link, self.info)
+            holder = await self._holding.welcome(handle)
         except (FaenaError, OSError) as error:
             if first:
                 self._fail(str(error))
@@ -260,7 +230,8 @@ class Supervisor:
         if self._stop_began_s is not None:
             handle.kill(signal.SIGKILL, "stop")
         elif not self._is_too_many(handle):  # fewer may be wanted than before its lease was opened
-            handle.say(Begin(handle.holder, self._queues or ()))
+            handle.say(Begin(holder, self._queues or ()))
+            self._holding.changed()
 
     def _is_too_many(self, handle: ProcessHandle) -> bool:
         """End a process that has not begun and is not wanted any more."""
@@ -343,6 +314,7 @@ class Supervisor:
         self._queues = tuple(queues)
         log.info("takes from the queues %s now", ", ".join(queues))
         self._presence.changed()
+        self._holding.changed()
 
     def _greet(self, hello: Hello) -> None:
         log.info(
@@ -410,8 +382,7 @@ class Supervisor:
                 "process %d (pid %d) %s%s%s", handle.index, handle.pid, describe_exit(status),
                 f" ({handle.killed_for})" if handle.killed_for else "", f"; it ran {said}" if said else "",
             )  # fmt: skip
-        if handle.holder is not None:
-            await self._recover(handle.holder, verdicts)
+        await self._hand_back(handle, verdicts)
         handle.close()
         if self._stop_began_s is not None or was_left:
             return
@@ -423,23 +394,12 @@ class Supervisor:
         pause_s = pause_before_spawn_s(lives, was_killed=status < 0)
         self._aside(self._spawn_later(handle.index, pause_s))
 
-    async def _recover(self, holder: str, verdicts: dict[str, Verdict]) -> None:
-        """Hand back what a process held; while the broker cannot be reached, the lease does so in the end."""
-        for pause_s in (0.05, 0.2, 1.0, 2.0, None):
-            try:
-                async with asyncio.timeout(self._patience_s()):
-                    if verdicts and not self.link.broker.capabilities.keeps_verdicts:
-                        await note_verdicts(self.link.backend.journal, holder, verdicts)
-                    back = await self.link.broker.leases.recover(holder, verdicts)
-            except (*_BROKEN, TimeoutError) as error:
-                log.warning("recovering a process: %s", str(error) or "the broker gives no answer")
-                if pause_s is None or self._stop_began_s is not None:
-                    return
-                await asyncio.sleep(pause_s)
-            else:
-                if back:
-                    log.info("%d unfinished tasks went back to their queues", back)
-                return
+    async def _hand_back(self, handle: ProcessHandle, verdicts: dict[str, Verdict]) -> None:
+        """Hand back what a process held. One of several brokers that is away keeps nobody from being replaced."""
+        if len(handle.holders) < 2 or self._stop_began_s is not None:
+            await self._holding.recover(handle, verdicts)
+        else:
+            self._aside(self._holding.recover(handle, verdicts))
 
     # -- watching ------------------------------------------------------------------------------------------
 
@@ -494,8 +454,7 @@ class Supervisor:
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Say whether this worker is ready to work, with the numbers."""
         working = sum(handle.state is ProcessState.WORKING for handle in self.processes)
-        is_renewing = self._keeper is not None and self._keeper.is_renewing
-        ready = working > 0 and self._stop_began_s is None and is_renewing
+        ready = working > 0 and self._stop_began_s is None and self._holding.is_renewing
         return ready, {"ready": ready, "worker": self.name, "working": working, **self.stats()}
 
     # -- stopping ------------------------------------------------------------------------------------------
@@ -553,17 +512,12 @@ class Supervisor:
     async def _leave(self) -> None:
         for handle in self.processes:
             handle.kill(signal.SIGKILL, "stop")
-        if self._link is None:
+        if not self._holding.is_open:
             return
         try:
             async with asyncio.timeout(self._patience_s()):
-                for handle in self.processes:
-                    if handle.holder is not None:
-                        await self.link.broker.leases.recover(handle.holder, {})
-                await self.link.backend.mailbox.withdraw(self.name)
-                await self.link.backend.close()
-                await self.link.broker.close()
-        except (*_BROKEN, TimeoutError) as error:
+                await self._holding.leave()
+        except (*BROKEN, TimeoutError) as error:
             log.warning("leaving: %s", str(error) or "the broker gives no answer; the leases hand back what was held")
 
     def _patience_s(self) -> float:

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from faena.model.homes import Homes
+
 _LENGTH_BYTES = 4
 
 
@@ -37,6 +39,8 @@ class Hello(Struct, frozen=True, tag=True):
     slots: int
     settings: dict[str, Any]  # the settings that the supervisor needs, resolved
     warnings: tuple[str, ...] = ()
+    homes: Homes | None = None  # where the app has several brokers
+    places: dict[str, tuple[str, dict[str, Any]]] = {}  # of each of those: URL and options
 
 
 class BootFailed(Struct, frozen=True, tag=True):
@@ -50,6 +54,13 @@ class Begin(Struct, frozen=True, tag=True):
 
     holder: str
     queues: tuple[str, ...] = ()
+
+
+class Granted(Struct, frozen=True, tag=True):
+    """To the process: receive from this one of several brokers, as this holder."""
+
+    broker: str
+    holder: str
 
 
 class Stop(Struct, frozen=True, tag=True):
@@ -97,7 +108,7 @@ class Leaving(Struct, frozen=True, tag=True):
     reason: str
 
 
-ToProcess: TypeAlias = Boot | Begin | Stop | Interrupt | Revoke | Unrevoke | Query
+ToProcess: TypeAlias = Boot | Begin | Granted | Stop | Interrupt | Revoke | Unrevoke | Query
 ToSupervisor: TypeAlias = Hello | BootFailed | Answer | Leaving
 Spoken: TypeAlias = ToProcess | ToSupervisor
 
