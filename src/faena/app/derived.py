@@ -12,7 +12,7 @@ from faena.codecs.registry import Codecs
 from faena.config.settings import Settings
 from faena.engine.rules import Rules
 from faena.model.queue import Queue, queues_of
-from faena.tasks.call import Sender
+from faena.tasks.call import Call, Sender
 from faena.tasks.options import seconds
 from faena.tasks.task import Task
 
@@ -49,6 +49,8 @@ def home_check(conf: Settings, homes: Homes | None, queues: Mapping[str, Queue])
 
             check_name(broker, tuple(conf.brokers), who)
 
+    if not conf.brokers and conf.source_of("brokers") == "command line":  # another takes the place of all
+        return lambda *_: None
     for queue in queues.values() if homes is None else ():  # several have looked at theirs
         if queue.broker is not None:
             check(queue.name, queue.broker, f"queue '{queue.name}'")
@@ -81,3 +83,15 @@ def _zone(name: str) -> tzinfo:
     from zoneinfo import ZoneInfo
 
     return ZoneInfo(name)
+
+
+def queue_of(sender: Sender, task: Task[..., Any]) -> str:
+    """Return the queue that a task is sent to where the call names none, as far as routes can tell without arguments."""
+    options: Any = dict(task._defaults)
+    if sender.route is not None and not options.get("queue"):
+        try:
+            options = {**sender.route(Call(task.name, (), {}, options)), **options}
+        except Exception:  # noqa: BLE001 - a function of the user's, which expects arguments
+            return sender.default_queue
+    queue = options.get("queue") or sender.default_queue
+    return queue.name if isinstance(queue, Queue) else str(queue)

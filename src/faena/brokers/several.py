@@ -70,7 +70,11 @@ class Part:
 
     async def _open(self) -> None:
         if not self._is_open:
-            await self.broker.open()
+            try:
+                await self.broker.open()
+            except TROUBLE:
+                self.has_failed(True)
+                raise
             self._is_open = True
 
     async def close(self) -> None:

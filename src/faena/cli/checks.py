@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -52,15 +52,16 @@ def examine(session: Session) -> Iterator[Finding]:
     if app is None:
         return
     yield from _tasks(app)
-    broker_url, backend_url = app.links.urls()
+    _, backend_url = app.links.urls()
+    brokers = {url: f"broker {name}".rstrip() for name, (url, _) in app.links.places().items()}
     is_there = True
-    for url in dict.fromkeys((broker_url, backend_url)):
-        storage = list(_storage(url, "broker" if url == broker_url else "backend")) if url.startswith("sqlite:") else []
+    for url in dict.fromkeys((*brokers, backend_url)):
+        storage = list(_storage(url, brokers.get(url, "backend"))) if url.startswith("sqlite:") else []
         yield from storage
         is_there = is_there and not any(each.status == "fail" or each.text.endswith(_NOT_YET) for each in storage)
     if not is_there:
         return
-    link, findings = _connection(session, broker_url, backend_url)
+    link, findings = _connection(session, brokers, backend_url)
     yield from findings
     if link is not None:
         yield from _servers(link)
@@ -179,20 +180,34 @@ def _file(name: str, path: str) -> Finding:
 # -- what runs ---------------------------------------------------------------------------------------------
 
 
-def _connection(session: Session, broker_url: str, backend_url: str) -> tuple[Link | None, Sequence[Finding]]:
-    shown = mask_text(broker_url)
-    if backend_url != broker_url:
-        shown += f", results in {mask_text(backend_url)}"
+def _connection(session: Session, brokers: Mapping[str, str], backend_url: str) -> tuple[Link | None, Sequence[Finding]]:
+    shown = mask_text(next(iter(brokers))) if len(brokers) == 1 else mask_text(backend_url)
+    if backend_url not in brokers:
+        shown = f"{shown}, results in {mask_text(backend_url)}" if len(brokers) == 1 else f"results in {shown}"
     try:
         link = session.link
         run(link.backend.mailbox.workers())
     except FaenaError as error:
         return None, [Finding("connection", "fail", f"{shown}: {error}", "is it running, and is the URL right?")]
-    return link, [Finding("connection", "ok", shown)]
+    return link, [Finding("connection", "ok", shown), *_parts(session.any_app, link)]
+
+
+def _parts(app: Faena, link: Link) -> Iterator[Finding]:
+    """Try each of several brokers by itself."""
+    for name in () if app.links.homes is None else app.links.homes.names:
+        shown = mask_text(app.links.places()[name][0])
+        try:
+            run(link.broker.parts.by_name[name].ready())  # type: ignore[attr-defined]  # it is several
+        except (FaenaError, OSError) as error:
+            yield Finding(f"broker {name}", "fail", f"{shown}: {error}", "its queues stand still; the others go on")
+        else:
+            yield Finding(f"broker {name}", "ok", shown)
 
 
 def _servers(link: Link) -> Iterator[Finding]:
-    drivers = [getattr(each, "driver", None) for each in (link.broker, link.backend)]
+    parts = getattr(link.broker, "parts", None)
+    brokers = [link.broker] if parts is None else [each.broker for each in parts.by_name.values() if not each.is_sick]
+    drivers = [getattr(each, "driver", None) for each in (*brokers, link.backend)]
     for driver in dict.fromkeys(each for each in drivers if type(each).__module__.startswith("faena.drivers.redis")):
         from faena.cli.redis_checks import redis_findings  # needs a package that may not be there
 

@@ -30,7 +30,10 @@ BROKEN = (BrokerError, BackendError, StorageError, OSError)
 
 
 class Holding:
-    """All that a worker has on one or several brokers. `patience_s` says how long to wait for an answer, now."""
+    """All that a worker has on one or several brokers.
+
+    `patience_s` says how long to wait for an answer, now; `moved` is called when one of several is reached, or no more.
+    """
 
     def __init__(
         self,
@@ -39,9 +42,10 @@ class Holding:
         queues: Callable[[], Sequence[str]],
         patience_s: Callable[[], float],
         is_stopping: Callable[[], bool],
+        moved: Callable[[], None],
     ) -> None:
         self._name, self._processes, self._queues = name, processes, queues
-        self._patience_s, self._is_stopping = patience_s, is_stopping
+        self._patience_s, self._is_stopping, self._moved = patience_s, is_stopping, moved
         self._link: Link | None = None
         self._lease_s = 0.0
         self._sites: dict[str, _Site] = {}  # by the name of the broker; "": there is only one
@@ -139,8 +143,9 @@ class _Site:
             self.keeper = LeaseKeeper(link, holding._lease_s, self._held)
         else:
             self.keeper = LeaseKeeper(
-                link, holding._lease_s, self._held, name=name, first=self._grant_missing, lost=self._lost
-            )
+                link, holding._lease_s, self._held, name=name, first=self._grant_missing, lost=self._lost,
+                moved=holding._moved,
+            )  # fmt: skip
 
     def is_wanted(self) -> bool:
         """Whether this worker takes from a queue that lives there."""

@@ -25,7 +25,8 @@ _BROKEN = (BrokerError, BackendError, StorageError, OSError)
 class LeaseKeeper:
     """Renews what `held` names, and reaps what others have let end.
 
-    `first` is awaited before each turn of renewing, and `lost` told of each holder that was taken away; `name`: of several.
+    `first` is awaited before each turn of renewing, `lost` told of each holder that was taken away, and `moved` called
+    when the broker is reached again, or no more; `name`: of several.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class LeaseKeeper:
         *,
         name: str = "",
         first: Callable[[], Awaitable[None]] | None = None,
+        moved: Callable[[], None] = lambda: None,
         lost: Callable[[ProcessHandle], None] = lambda handle: handle.kill(signal.SIGKILL, "lease lost"),
     ) -> None:
         self._link, self._lease_s, self._held = link, lease_s, held
+        self._moved = moved
         self._first, self._lost, self._says = first, lost, f"broker '{name}': " if name else ""
         self._changed = asyncio.Event()
         self._renewed_since_s: float | None = None
@@ -68,13 +71,16 @@ class LeaseKeeper:
                 held = self._held()
                 renewed = await self._link.broker.leases.renew(list(held), self._lease_s) if held else ()
             except _BROKEN as error:
-                self._renewed_since_s = None
+                was_renewing, self._renewed_since_s = self.is_renewing, None
                 self._reaps_from_s = math.inf
+                if was_renewing:
+                    self._moved()
                 log.warning("%srenewing leases: %s", self._says, error)
                 await asyncio.sleep(min(1.0, self._lease_s / 6))
                 continue
             if self._renewed_since_s is None:
                 self._renewed_since_s = time.monotonic()
+                self._moved()
                 if self._reaps_from_s:  # others could not renew either, perhaps: they get a whole lease to do so
                     self._reaps_from_s = self._renewed_since_s + self._lease_s
             for holder in held.keys() - set(renewed):

@@ -6,18 +6,20 @@ limits can be set at run time. So a message may come that waited without all tha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from faena.app.derived import queue_of
 from faena.app.links import Link
 from faena.backend import Completion
 from faena.engine.attempt import Runner
 from faena.errors import NotSupported
 from faena.model.breaker import FAMILY
 from faena.model.delivery import Delivery, Release
-from faena.model.limit import Lane
-from faena.tasks.flow import Flow
+from faena.model.limit import Lane, plain
+from faena.tasks.flow import QUEUE, Flow
 from faena.worker.breakers import Breakers
 
 if TYPE_CHECKING:
@@ -28,12 +30,37 @@ def refuse_unless_limited(app: Faena) -> None:
     """Raise NotSupported where the broker cannot hold back what the code says that it shall."""
     flow = app.sender.flow
     declared = [] if flow is None else [family for family, terms in flow.declared().items() if terms is not None]
-    if declared and not app.links.connect("blocking").broker.capabilities.limits:
-        what, task = f"the limit '{declared[0]}'", declared[0].removeprefix(FAMILY)
-        raise NotSupported(
-            what if task == declared[0] else f"the circuit breaker of task '{task}'", "this broker",
-            "it hands out what it has in its own order; keep such tasks on Redis or SQLite, or take that away",
-        )  # fmt: skip
+    if not declared:
+        return
+    homes = app.links.homes
+    if homes is None:
+        if not app.links.broker("blocking").capabilities.limits:
+            raise _refused(declared[0], "this broker")
+        return
+    unable = {name for name in homes.names if not app.links.broker("blocking", name).capabilities.limits}
+    for family in declared if unable else ():
+        for queue in _queues_under(app, flow, family):
+            if homes.of(queue) in unable:
+                raise _refused(family, f"broker '{homes.of(queue)}', on which queue '{queue}' lives,")
+
+
+def _queues_under(app: Faena, flow: Flow | None, family: str) -> Iterator[str]:
+    """Return the queues that a family of limits is about: that of its name, or those to which its tasks are sent."""
+    for queue in app.queues:
+        if family == f"{QUEUE}{plain(queue)}":
+            yield queue
+    for task in app.tasks.values():
+        own = None if flow is None else flow.of_task(task.name)
+        if own is not None and any(part.family == family for part in own.parts):
+            yield queue_of(app.sender, task)
+
+
+def _refused(family: str, by: str) -> NotSupported:
+    task = family.removeprefix(FAMILY)
+    return NotSupported(
+        f"the limit '{family}'" if task == family else f"the circuit breaker of task '{task}'", by,
+        "it hands out what it has in its own order; keep such tasks on Redis or SQLite, or take that away",
+    )  # fmt: skip
 
 
 class Limiter:

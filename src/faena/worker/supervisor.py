@@ -65,8 +65,9 @@ class Supervisor:
         self._first: ProcessHandle | None = None  # whose hello says what the app is set to
         self.started_at_s = time.time()
         self._holding = Holding(
-            self.name, self.processes, lambda: self.queues, self._patience_s, lambda: self._stop_began_s is not None
-        )
+            self.name, self.processes, lambda: self.queues, self._patience_s,
+            is_stopping=lambda: self._stop_began_s is not None, moved=lambda: self._presence.changed(),
+        )  # fmt: skip
         self._ready = asyncio.Event()  # the first process has said hello and the link is open
         self._ended = asyncio.Event()
         self._died = asyncio.Event()
@@ -449,6 +450,7 @@ class Supervisor:
             "failed": self.failed_before + sum(header[2] for header in headers),
             "running": sum(header[3] for header in headers),
             "processes": [{"index": each.index, "pid": each.pid, "state": each.state.value} for each in self.processes],
+            **({"brokers": brokers} if (brokers := self._holding.brokers) else {}),
         }
 
     def health(self) -> tuple[bool, dict[str, Any]]:

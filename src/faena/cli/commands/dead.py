@@ -311,6 +311,7 @@ def _as_dict(session: Session, letter: DeadLetter) -> dict[str, Any]:
         "id": None if message is None else message.id,
         "task": None if message is None else message.task,
         "queue": letter.queue,
+        "broker": letter.broker or None,
         "reason": str(letter.reason),
         "detail": letter.detail,
         "fingerprint": fingerprint_of_letter(letter),

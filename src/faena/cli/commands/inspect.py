@@ -54,6 +54,10 @@ def workers(session: Session, *, json: Json = False) -> int:
         right="pid processes running done failed",
         empty=_NOBODY,
     )
+    for each in found:
+        away = [name for name, state in (each.stats or {}).get("brokers", {}).items() if state != "ok"]
+        if away:
+            session.out.remark(f"{each.name} cannot reach {' and '.join(away)}: it takes nothing from the queues there")
     return 0
 
 

@@ -10,6 +10,7 @@ from faena._lib.arguments import Argument
 from faena._lib.drive import run
 from faena.app import pausing
 from faena.backend import has_backend
+from faena.broker import opened_home
 from faena.cli.deed import Deed
 from faena.cli.options import Json, Limit, to_queue
 from faena.cli.output import ago
@@ -34,7 +35,8 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
         if (each.name in names if names else not _is_left_over(each, consumers, declared))
     ]
     absent = [name for name in names if name not in {each.name for each in found}]
-    found += [QueueStatus(name, 0, 0, 0, 0, False) for name in absent]
+    homes = session.any_app.links.homes
+    found += [QueueStatus(name, 0, 0, 0, 0, False, broker="" if homes is None else homes.of(name)) for name in absent]
     if json:
         session.out.json(
             [
@@ -44,10 +46,12 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
         )
         return 0
     now_s, are_limited = time.time(), any(each.limited for each in found)
+    are_parted = any(each.broker for each in found)
     has_options = any(_options_text(declared.get(each.name)) for each in found)
     session.out.table(
         (
             "queue",
+            *(["broker"] if are_parted else []),
             "waiting",
             *(["limited"] if are_limited else []),
             "delayed",
@@ -61,6 +65,7 @@ def status(session: Session, names: Names = (), *, json: Json = False) -> int:
         [
             (
                 each.name,
+                *([each.broker] if are_parted else []),
                 each.waiting,
                 *([each.limited] if are_limited else []),
                 "?" if each.delayed is None else each.delayed,
@@ -87,7 +92,7 @@ def show(
     json: Json = False,
 ) -> int:
     """List the messages of a queue in the order in which they will run."""
-    broker = session.link.broker
+    broker = run(opened_home(session.link.broker, name))
     if not broker.capabilities.browses:
         raise NotSupported("listing messages", "this broker", "it hands messages out, and shows none")
     found = run(broker.queues.browse(name, limit))
@@ -209,6 +214,7 @@ def _state(status: QueueStatus, consumers: Mapping[str, Sequence[str]]) -> str:
 def _as_dict(status: QueueStatus, consumers: Mapping[str, Sequence[str]] | None) -> dict[str, Any]:
     return {
         "name": status.name,
+        "broker": status.broker or None,
         "waiting": status.waiting,
         "limited": status.limited,
         "delayed": status.delayed,
