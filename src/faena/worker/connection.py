@@ -280,7 +280,9 @@ class Connection:
         """Read what the nodes of workflows among these are given of those before them."""
         if self._opened is not None and not self._opened.link.broker.capabilities.locates:
             await self._begin_claimed(batch)
-        takes_steps = self._opened is not None and (self._settles is not None or isinstance(self._opened.settler, FourSteps))
+        takes_steps = self._opened is not None and (
+            self._settles is not None or isinstance(self._opened.settler, FourSteps)
+        )
         if takes_steps:
 
             async def told(opened: Opened) -> Sequence[Delivery | Malformed]:
