@@ -357,10 +357,10 @@ def _raise_in_part(accepted: set[str], troubles: Sequence[tuple[Part, Exception]
 
 
 def _merged(parts: Sequence[Capabilities]) -> Capabilities:
-    leases = {each.lease for each in parts}
+    is_one_lease = len({each.lease for each in parts}) == 1
     return Capabilities(
         durable=all(each.durable for each in parts),
-        lease=leases.pop() if len(leases) == 1 else "connection",
+        lease=parts[0].lease if is_one_lease else "connection",
         longest_delay_s=min((each.longest_delay_s for each in parts if each.longest_delay_s is not None), default=None),
         longest_lease_s=min((each.longest_lease_s for each in parts if each.longest_lease_s is not None), default=None),
         deduplicates=all(each.deduplicates for each in parts),
