@@ -40,7 +40,7 @@ SEED = int(os.environ.get("FAENA_TEST_SEED", "7"))
 LEASE_S = float(os.environ.get("FAENA_TEST_LEASE", "0.6"))
 TAKES_OVER_IN_S = max(10.0, 1.5 * LEASE_S)  # the machine may be busy with other tests
 HOLDERS = 3
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0  # where each holder is stopped for seconds again and again, it takes half a minute
 
 HOLDER = """
 import asyncio, os, sys
