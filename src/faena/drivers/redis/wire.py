@@ -92,6 +92,7 @@ class BlockingWire:
             sock.settimeout(None)
         self._error: FaenaError | None = None
         self._pushed: list[Reply] = []
+        self._polls: dict[int, select.poll] = {}  # what it waits with, by the descriptor of the alarm beside it; -1: none
         self.client_id: int | None = None
         self.name = f"faena-{secrets.token_hex(6)}"
 
@@ -162,14 +163,17 @@ class BlockingWire:
         pending = getattr(self._sock, "pending", None)  # TLS: read from the socket already, and not by us
         if pending is not None and pending():
             return True
-        poll = select.poll()
-        poll.register(self._sock, select.POLLIN)
-        if alarm is not None:
-            poll.register(alarm.descriptor(), select.POLLIN)
-            if alarm.is_raised:
-                return False
-        ready = poll.poll(max(0.0, timeout_s) * 1000)
-        return any(fd == self._sock.fileno() for fd, _ in ready)
+        alarm_fd = -1 if alarm is None else alarm.descriptor()
+        poll = self._polls.get(alarm_fd)
+        if poll is None:
+            poll = self._polls[alarm_fd] = select.poll()
+            poll.register(self._sock, select.POLLIN)
+            if alarm is not None:
+                poll.register(alarm_fd, select.POLLIN)
+        if alarm is not None and alarm.is_raised:
+            return False
+        own_fd = self._sock.fileno()
+        return own_fd in [fd for fd, _ in poll.poll(max(0.0, timeout_s) * 1000)]
 
     def _read(self) -> None:
         data = self._sock.recv(_READ_BYTES)

@@ -9,7 +9,6 @@ from faena.drivers.sqlite import places
 from faena.drivers.sqlite.claims import new_claim
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.results import ids_json
-from faena.drivers.sqlite.rising import claim_in_order, ripest
 from faena.drivers.sqlite.statements import statements_of
 from faena.drivers.sqlite.steps import (
     MESSAGES,
@@ -57,6 +56,8 @@ def take_oldest(connection: Connection, holder: int, queue: str, limit: int) -> 
     if number is None:
         return Claimed(claim, [], [])
     ripen(connection, number, now_s)
+    from faena.drivers.sqlite.rising import claim_in_order, ripest  # which only queues that spill need
+
     rows = claim_in_order(connection, claim, ripest(connection, number, limit, _ALL_ALIKE_S, now_s))
     if rows:
         connection.execute(MESSAGES.note_claim, (claim, json_of([row[0] for row in rows]).decode()))

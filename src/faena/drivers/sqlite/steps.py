@@ -12,7 +12,6 @@ import msgspec
 from faena.drivers.sqlite import lanes, places
 from faena.drivers.sqlite.claims import claims_of, new_claim
 from faena.drivers.sqlite.database import Connection
-from faena.drivers.sqlite.rising import claim_in_order, ripest
 from faena.drivers.sqlite.statements import statements_of
 from faena.errors import LeaseLost, MessageTooLarge, NotSupported
 from faena.model.delivery import (
@@ -171,6 +170,8 @@ def _claim(
     if has_limited and claim & 1:
         rows = _claim_limited(connection, queue, limit, claim, touched)
     if ageing_s is not None:
+        from faena.drivers.sqlite.rising import claim_in_order, ripest  # which only queues whose messages rise need
+
         rows += claim_in_order(connection, claim, ripest(connection, queue, limit - len(rows), ageing_s, time.time()))
     elif len(rows) < limit:
         free = connection.execute(MESSAGES.claim, (claim, *places.ready(queue), limit - len(rows))).fetchall()
