@@ -34,11 +34,11 @@ def _floor(name: str, kind: str, packages: tuple[str, ...]) -> Contender:
 
 FAENA = Contender(
     "faena", "benchmarks.rabbitmq.faena_side", (), _OURS, "As installed: `faena worker -c 2`, quorum queues.",
-    rate=12_000, sends=800, bulk=10_000, is_peer=False,
+    rate=30_000, sends=800, bulk=10_000, is_peer=False,
 )  # fmt: skip
 CLASSIC = Contender(
     "faena, classic", "benchmarks.rabbitmq.faena_classic_side", (), _OURS, "The same with `queue_type=classic`.",
-    rate=12_000, sends=800, bulk=10_000, is_peer=False,
+    rate=30_000, sends=800, bulk=10_000, is_peer=False,
 )  # fmt: skip
 
 CONTENDERS = (

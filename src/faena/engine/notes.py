@@ -8,6 +8,7 @@ that writing it again changes nothing. Both are read only for what was handed ou
 from __future__ import annotations
 
 import time
+from asyncio import gather
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -22,6 +23,7 @@ from faena.model.result import ResultRecord, State
 
 _VERDICT, _BEGUN, _HANDED_OUT = "\0verdict/", "\0begun", "\0handed-out/"  # no step of a task is called so
 _KEPT_S = 7 * 86400.0
+_AT_ONCE = 100
 
 RETURNED = "faena-returned"
 """The header of a message that was not the broker's for a while (`faena.worker.custody`), and has run before."""
@@ -66,11 +68,13 @@ async def with_what_is_known(
             for (at, item), record in zip(plain, records, strict=True)
             if record is not None and is_end_of(record, item.message)
         }
-        for at, item in again.items():
-            if at in ends:
-                told[at] = replace(item, ended=ends[at])
-            elif not keeps_verdicts:
-                told[at] = await _told(backend.journal, item)
+        for at, record in ends.items():
+            told[at] = replace(again[at], ended=record)
+        unknown = [at for at in again if at not in ends and not keeps_verdicts]
+        for start in range(0, len(unknown), _AT_ONCE):  # together: one after the other, each is a round trip
+            some = unknown[start : start + _AT_ONCE]
+            for at, item in zip(some, await gather(*(_told(backend.journal, again[at]) for at in some)), strict=True):
+                told[at] = item
     except NotSupported:  # there is no backend
         return batch
     return told

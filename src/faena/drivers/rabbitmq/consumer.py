@@ -36,6 +36,8 @@ from faena.errors import ServerUnavailable
 from faena.model.delivery import Ack, Bury, Delivery, Malformed, Release, Settlement
 
 _EXACT_UP_TO, _MOST = 16, 32768  # prefetch counts
+_MANY, _FAST = 32, 128  # who asks for so many works them off in a moment: more may be on their way meanwhile
+_TRICKLE_S = 0.001  # waited for more, where few have come for one who is fast: each batch has its costs
 _MOST_CONSUMERS = 8  # of one tap; with more it begins anew
 _LEFT_ALONE_S = 0.25
 _NOT_DUE_S = 0.05
@@ -58,7 +60,7 @@ class Tap:
         """Let as many messages come as the worker holds and has room for."""
         needed = min(_MOST, len(self.unsettled) + limit)
         is_consuming = bool(self._tags) and not self.lane.is_cancelled
-        if is_consuming and needed <= self._prefetch <= max(_EXACT_UP_TO, 4 * needed):
+        if is_consuming and needed <= self._prefetch <= max(_EXACT_UP_TO, needed * (16 if limit >= _MANY else 4)):
             return
         if not (is_consuming and needed > self._prefetch and len(self._tags) < _MOST_CONSUMERS):
             await self.pause(session)
@@ -66,7 +68,8 @@ class Tap:
             forget(session, self.queue)
             await ensure_queue(session, self.queue)
             self.lane.is_cancelled = False
-        count = needed if needed <= _EXACT_UP_TO else min(_MOST, 1 << (needed - 1).bit_length())
+        count = needed if needed <= _EXACT_UP_TO else 1 << (needed - 1).bit_length()
+        count = min(_MOST, count * 2 if limit >= _FAST else count)
         name = topology.queue_name(session.location, self.queue)
         async with session.translating():
             self._begun += 1
@@ -144,12 +147,16 @@ class RabbitConsumer:
         session = await self._open()
         deadline = time.monotonic() + wait_s
         self._received_at_s = inf
+        is_waiting = False
         try:
             while True:
                 self._news.clear()
                 for tap in self._left_out():
                     await tap.pause(session)
                 batch = await self._collect(limit)
+                if is_waiting and 0 < len(batch) < limit // 4 and limit >= _FAST:
+                    await asyncio.sleep(_TRICKLE_S)
+                    batch += await self._collect(limit - len(batch))
                 if batch or self._take_interrupt():
                     return batch
                 left_s = deadline - time.monotonic()
@@ -158,6 +165,7 @@ class RabbitConsumer:
                 for tap in self._open_taps():
                     await tap.want(session, limit)
                 await self._rest(session, left_s)
+                is_waiting = True
         finally:
             self._received_at_s = time.monotonic()
             if any(tap.buffer for tap in self._taps):
