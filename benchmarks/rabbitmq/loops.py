@@ -21,6 +21,10 @@ from benchmarks.redis.side import BROKER, BlockingSide
 
 BATCH, WINDOW, PREFETCH = 128, 512, 512
 QUEUE = "loops"
+ARGUMENTS = {  # as faena declares its queues
+    "quorum": {"x-queue-type": "quorum"},
+    "classic": {"x-queue-type": "classic", "x-max-priority": 9},
+}
 IDLE_S = 0.02  # a batch that is not full is acknowledged then
 
 
@@ -76,7 +80,7 @@ class Pika:
 
     def opened(self, channel):
         self.channel = channel
-        channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": self.kind})
+        channel.queue_declare(QUEUE, durable=True, arguments=ARGUMENTS[self.kind])
         channel.confirm_delivery(self.on_confirm, callback=lambda _: self.loop.stop())
 
     def publish(self, bodies):
@@ -122,7 +126,7 @@ class PyAmqp:
         self.connection = amqp.Connection(BROKER.rpartition("@")[2].strip("/"))
         self.connection.connect()
         self.channel = self.connection.channel()
-        self.channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments={"x-queue-type": kind})
+        self.channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments=ARGUMENTS[kind])
         self.channel.confirm_select()
         self.channel.events["basic_ack"].add(self.on_ack)
 
@@ -170,7 +174,7 @@ class Aiormq:
         self.properties = aiormq.spec.Basic.Properties(delivery_mode=2)
         self.connection = await aiormq.connect(BROKER)
         self.channel = await self.connection.channel()
-        await self.channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": self.kind})
+        await self.channel.queue_declare(QUEUE, durable=True, arguments=ARGUMENTS[self.kind])
 
     async def apublish(self, bodies):
         for at in range(0, len(bodies), WINDOW):
@@ -210,7 +214,7 @@ class AioPika(Aiormq):
         self.message = lambda body: aio_pika.Message(body, delivery_mode=2)
         self.connection = await aio_pika.connect(BROKER)
         self.channel = await self.connection.channel()
-        self.queue = await self.channel.declare_queue(QUEUE, durable=True, arguments={"x-queue-type": self.kind})
+        self.queue = await self.channel.declare_queue(QUEUE, durable=True, arguments=ARGUMENTS[self.kind])
 
     async def apublish(self, bodies):
         exchange = self.channel.default_exchange
