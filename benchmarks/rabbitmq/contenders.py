@@ -24,7 +24,7 @@ def _floor(name: str, kind: str, packages: tuple[str, ...]) -> Contender:
         packages,
         "No results. Batches of 128 are acknowledged after the run with one frame; sending waits for confirms. kill -9 "
         "loses nothing. No retries, results, limits, delays, routing, revocation or log.",
-        f"Hand-written with {name}, {kind} queue with the arguments of faena's (a classic one has ten priorities), prefetch "
+        f"Hand-written with {name}, {kind} queue as faena declares it (a classic one has ten priorities), prefetch "
         "512, 512 unconfirmed at most.",
         rate=20_000,
         sends=800,
