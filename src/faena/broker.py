@@ -311,6 +311,15 @@ async def publish_possible(broker: Publishes, messages: Sequence[Message]) -> Se
     return cast("Sequence[Message]", await possible(messages))
 
 
+async def declare_queues(broker: Broker, queues: Sequence[str]) -> bool:
+    """Make all that these queues will need, for users who may not; False: there is nothing to be made beforehand."""
+    declare = getattr(broker, "declare_queues", None)
+    if declare is None:
+        return False
+    await declare(queues)
+    return True
+
+
 async def opened_home(broker: Broker, queue: str) -> Broker:
     """Return the broker that a queue lives on, open."""
     opened = getattr(broker, "opened_home", None)

@@ -44,7 +44,7 @@ def test_every_block_of_the_page_does_what_it_says(prefix, project):
     for block in pages.blocks_of(PAGE):
         block = replace(block, text=block.text.replace(SERVER, f"{SERVER}?prefix={prefix}"))
         where = f"{PAGE}:{block.line}"
-        if "pip install" in block.text:
+        if "pip install" in block.text or block.why_not is not None:
             continue
         if block.title is not None:
             project.write(block.title, block.text)

@@ -14,7 +14,7 @@ from faena._lib.ids import new_id
 from faena.broker import Capabilities, Consumer, DeadLetters, Holder, Leases, Limits, Queues
 from faena.drivers.background import in_background
 from faena.drivers.rabbitmq.consumer import RabbitConsumer
-from faena.drivers.rabbitmq.declaring import ensure_queue
+from faena.drivers.rabbitmq.declaring import ensure_dead, ensure_ladder, ensure_queue
 from faena.drivers.rabbitmq.letters import RabbitDeadLetters
 from faena.drivers.rabbitmq.location import Location, locate
 from faena.drivers.rabbitmq.messages import row_of
@@ -65,6 +65,10 @@ class RabbitmqBroker:
         return self._capabilities
 
     @property
+    def driver(self) -> Publisher:
+        return self._publisher
+
+    @property
     def leases(self) -> Leases:
         return self._leases
 
@@ -87,6 +91,14 @@ class RabbitmqBroker:
         session = await self._publisher.session()
         for queue in queues:
             await ensure_queue(session, queue)
+
+    async def declare_queues(self, queues: Sequence[str]) -> None:
+        """See `faena.broker.declare_queues`: the queues, those of their dead letters, and the ladder of delays."""
+        session = await self._publisher.session()
+        for queue in queues:
+            await ensure_queue(session, queue)
+            await ensure_dead(session, queue)
+            await ensure_ladder(session, queue)
 
     async def publish(self, messages: Sequence[Message]) -> None:
         if messages:

@@ -27,14 +27,21 @@ from faena.model.queue import broadcasts_in, copies_of
 if TYPE_CHECKING:
     from faena.app.app import Faena
     from faena.app.links import Link
+    from faena.backend import Backend
+    from faena.broker import Broker
     from faena.model.control import WorkerInfo
 
 _LEAST_SQLITE = (3, 35, 0)  # RETURNING: https://www.sqlite.org/lang_returning.html
 _LITTLE_SPACE_BYTES, _NO_SPACE_BYTES = 500 * 1024**2, 20 * 1024**2
 _SKEW_S = 5.0
-_OPTIONAL = {
-    "uvloop": "a faster event loop in worker processes: pip install 'faena[uvloop]'",
-    "watchfiles": "faena worker --reload: pip install 'faena[watch]'",
+_EXTRAS = {
+    "uvloop": ("uvloop", "a faster event loop in worker processes"),
+    "watch": ("watchfiles", "faena worker --reload, fa --watch"),
+    "redis": ("hiredis", "Redis or Valkey"),
+    "rabbitmq": ("aiormq", "RabbitMQ"),
+    "pydantic": ("pydantic", "arguments that are its models"),
+    "cache": ("fsspec", "the build cache of fa on other file systems"),
+    "yaml": ("yaml", "fa configured in YAML"),
 }
 
 
@@ -52,7 +59,7 @@ def examine(session: Session) -> Iterator[Finding]:
     if app is None:
         return
     yield from _tasks(app)
-    _, backend_url = app.links.urls()
+    broker_url, backend_url = app.links.urls()
     brokers = {url: f"broker {name}".rstrip() for name, (url, _) in app.links.places().items()}
     is_there = True
     for url in dict.fromkeys((*brokers, backend_url)):
@@ -60,11 +67,13 @@ def examine(session: Session) -> Iterator[Finding]:
         yield from storage
         is_there = is_there and not any(each.status == "fail" or each.text.endswith(_NOT_YET) for each in storage)
     if not is_there:
+        if app.links.homes is None and not broker_url.startswith("sqlite:"):  # a server has nothing to do with the file
+            yield from _broker_alone(app, broker_url)
         return
     link, findings = _connection(session, brokers, backend_url)
     yield from findings
     if link is not None:
-        yield from _servers(link)
+        yield from _servers(app, link.broker, link.backend)
         yield from _declared_queues(app)
         yield from _running(app, link)
 
@@ -82,11 +91,11 @@ def _sqlite() -> Finding:
 
 
 def _extras() -> Iterator[Finding]:
-    missing = {name: text for name, text in _OPTIONAL.items() if find_spec(name) is None}
-    there = [name for name in _OPTIONAL if name not in missing]
+    there = [extra for extra, (module, _) in _EXTRAS.items() if find_spec(module) is not None]
+    missing = [f"{extra} ({what})" for extra, (_, what) in _EXTRAS.items() if extra not in there]
     text = f"installed: {', '.join(there) or 'none'}"
     if missing:
-        text += f"; not installed: {'; '.join(f'{name} ({what})' for name, what in missing.items())}"
+        text += f"\nnot installed: {', '.join(missing)}: pip install 'faena[NAME]'"
     yield Finding("extras", "ok", text)
 
 
@@ -204,14 +213,34 @@ def _parts(app: Faena, link: Link) -> Iterator[Finding]:
             yield Finding(f"broker {name}", "ok", shown)
 
 
-def _servers(link: Link) -> Iterator[Finding]:
-    parts = getattr(link.broker, "parts", None)
-    brokers = [link.broker] if parts is None else [each.broker for each in parts.by_name.values() if not each.is_sick]
-    drivers = [getattr(each, "driver", None) for each in (*brokers, link.backend)]
+def _broker_alone(app: Faena, url: str) -> Iterator[Finding]:
+    """Look at a broker without its backend."""
+    broker = app.links.broker("blocking")
+    try:
+        run(broker.open())
+    except FaenaError as error:
+        yield Finding("connection", "fail", f"{mask_text(url)}: {error}", "is it running, and is the URL right?")
+        return
+    yield from _servers(app, broker, None)
+    run(broker.close())
+
+
+def _servers(app: Faena, broker: Broker, backend: Backend | None) -> Iterator[Finding]:
+    parts, homes, queues = getattr(broker, "parts", None), app.links.homes, app.default_queues()
+    brokers: dict[str, object] = (
+        {"": broker} if parts is None else {name: each.broker for name, each in parts.by_name.items() if not each.is_sick}
+    )
+    drivers = [getattr(each, "driver", None) for each in (*brokers.values(), backend)]
     for driver in dict.fromkeys(each for each in drivers if type(each).__module__.startswith("faena.drivers.redis")):
         from faena.cli.redis_checks import redis_findings  # needs a package that may not be there
 
         yield from redis_findings(driver)
+    for name, driver in zip(brokers, drivers, strict=False):
+        if type(driver).__module__.startswith("faena.drivers.rabbitmq"):
+            from faena.cli.rabbitmq_checks import rabbitmq_findings
+
+            own = queues if homes is None else homes.parted(queues).get(name, ())
+            yield from rabbitmq_findings(driver, own, has_backend=backend is None or has_backend(backend))
 
 
 def _running(app: Faena, link: Link) -> Iterator[Finding]:
@@ -272,4 +301,5 @@ def _queues(app: Faena, link: Link, workers: Sequence[WorkerInfo]) -> Iterator[F
                     "queues", "warn", f"'{status.name}' has {status.dead:,} dead letters", "look at them with: faena dead"
                 )
             )
-    yield from findings or [Finding("queues", "ok", f"{len(found)}; every one that holds something has a worker")]
+    well = "; every one that holds something has a worker" if has_backend(link.backend) else ""
+    yield from findings or [Finding("queues", "ok", f"{len(found)}{well}")]

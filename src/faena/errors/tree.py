@@ -339,10 +339,8 @@ class DeclaredOtherwise(ServerRefused):
         self, where: str, kind: str, name: str, argument: str, found: str | None, wanted: str | None, advice: str
     ) -> None:
         self.name, self.argument, self.found, self.wanted, self.advice = name, argument, found, wanted, advice
-        super().__init__(
-            f"{where}: {kind} '{name}' is there already, and is another one: its {argument} is {found or 'not set'}, "
-            f"and {wanted or 'none'} was wanted; {advice}"
-        )
+        self.said = f"its {argument} is {found or 'not set'}, and {wanted or 'none'} was wanted"
+        super().__init__(f"{where}: {kind} '{name}' is there already, and is another one: {self.said}; {advice}")
 
 
 # -- codecs ------------------------------------------------------------------------------------------------

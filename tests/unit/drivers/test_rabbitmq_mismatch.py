@@ -14,6 +14,8 @@ SAID = "PRECONDITION_FAILED - inequivalent arg '{}' for {} '{}' in vhost '/': re
         (("x-queue-type", "queue", "q", "the value 'quorum' of type 'longstr'", "none"),
          ("x-queue-type", "quorum", "classic")),  # 3.10, of a queue that was declared without a type
         (("x-max-priority", "queue", "q", "the value '9' of type 'byte'", "none"), ("x-max-priority", "9", None)),
+        (("x-max-priority", "queue", "q", "none", "the value '9' of type 'byte'"),
+         ("x-queue-type", "quorum", "classic")),  # of a classic queue of ours, which 3.10 compares first
         (("durable", "queue", "q", "'true'", "'false'"), ("durable", "true", "false")),
         (("x-message-ttl", "queue", "q", "none", "the value '60000' of type 'signedint'"),
          ("x-message-ttl", None, "60000")),

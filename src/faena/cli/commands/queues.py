@@ -10,7 +10,7 @@ from faena._lib.arguments import Argument
 from faena._lib.drive import run
 from faena.app import pausing
 from faena.backend import has_backend
-from faena.broker import opened_home
+from faena.broker import declare_queues, opened_home
 from faena.cli.deed import Deed
 from faena.cli.options import Json, Limit, to_queue
 from faena.cli.output import ago
@@ -143,7 +143,22 @@ def resume(session: Session, names: Names, *, json: Json = False) -> int:
     return deed.report()
 
 
-COMMANDS = {"status": status, "show": show, "pause": pause, "resume": resume}
+def declare(session: Session, names: Names = (), *, json: Json = False) -> int:
+    """Make queues on the server, with all that belongs to them, for users who may not; without names those of the app.
+
+    Brokers other than RabbitMQ need nothing of the kind.
+    """
+    wanted = list(names) or session.app.default_queues()
+    for name in wanted:
+        _refuse_name(name)
+    deed = Deed(session, "declared", wanted, json=json)
+    for name in wanted:
+        is_made = run(declare_queues(run(opened_home(session.link.broker, name)), [name]))
+        deed.remark(f"queue '{name}' is there" if is_made else f"queue '{name}' needs nothing before it is used")
+    return deed.report()
+
+
+COMMANDS = {"status": status, "declare": declare, "show": show, "pause": pause, "resume": resume}
 DEFAULT = "status"
 
 

@@ -28,6 +28,7 @@ _REGISTRY = {"x-queue-type": "stream", "x-max-length-bytes": 20_000_000, "x-stre
 _REGISTRY_PREFETCH = 500
 _QUEUE, _DEAD = "q ", "d "  # what an entry begins with
 _TRIES, _PAUSE_S = 5, 0.1
+_CLOSING_S = 1.0
 
 
 async def ensure_queue(session: Session, queue: str) -> None:
@@ -40,8 +41,34 @@ async def ensure_queue(session: Session, queue: str) -> None:
         await _declare(session, name, topology.queue_arguments(location, session.server))
         await _register(session, _QUEUE + queue)
     else:
-        await _verify(session, name, topology.queue_arguments(location, session.server))
+        await verify_queue(session, queue)
     session.declared.add(name)
+
+
+async def verify_queue(session: Session, queue: str) -> None:
+    """Compare a queue that is there with what is wanted, if this user may. Raises DeclaredOtherwise."""
+    name, arguments = (
+        topology.queue_name(session.location, queue),
+        topology.queue_arguments(session.location, session.server),
+    )
+    channel = await session.channel()
+    try:
+        async with session.translating():
+            try:
+                await channel.queue_declare(name, durable=True, arguments=arguments)
+            except ChannelAccessRefused:
+                return  # this user may only use what is there
+            except ChannelPreconditionFailed as error:
+                mismatch = mismatch_in(str(error))
+                if mismatch is None or not mismatch.is_of_version_3:
+                    raise
+                log.warning(
+                    "queue '%s' was declared on RabbitMQ 3: it throws away what was returned 20 times, unless a policy "
+                    "says otherwise (delivery-limit); or delete it once it is empty, and it is made anew",
+                    name,
+                )
+    finally:
+        await close_quietly(channel)
 
 
 async def ensure_dead(session: Session, queue: str) -> None:
@@ -126,7 +153,8 @@ async def registered(session: Session) -> tuple[list[str], frozenset[str]]:
 
 async def close_quietly(channel: Any) -> None:
     with suppress(*BROKEN), not_cancelled():
-        await channel.close()
+        async with asyncio.timeout(_CLOSING_S):  # a server with an alarm does not even read that
+            await channel.close()
 
 
 # -- internals ---------------------------------------------------------------------------------------------
@@ -141,27 +169,6 @@ async def _declare(session: Session, name: str, arguments: dict[str, Any]) -> No
     try:
         async with session.translating():
             await channel.queue_declare(name, durable=True, arguments=arguments)
-    finally:
-        await close_quietly(channel)
-
-
-async def _verify(session: Session, name: str, arguments: dict[str, Any]) -> None:
-    channel = await session.channel()
-    try:
-        async with session.translating():
-            try:
-                await channel.queue_declare(name, durable=True, arguments=arguments)
-            except ChannelAccessRefused:
-                return  # this user may only use what is there
-            except ChannelPreconditionFailed as error:
-                mismatch = mismatch_in(str(error))
-                if mismatch is None or not mismatch.is_of_version_3:
-                    raise
-                log.warning(
-                    "queue '%s' was declared on RabbitMQ 3: it throws away what was returned 20 times, unless a policy "
-                    "says otherwise (delivery-limit); or delete it once it is empty, and it is made anew",
-                    name,
-                )
     finally:
         await close_quietly(channel)
 

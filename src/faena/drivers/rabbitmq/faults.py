@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,6 +59,8 @@ def translated(shown: str, error: BaseException) -> FaenaError:
         return ServerRefused(f"{shown}: it does not take this user name and password: {text}")
     if isinstance(error, ConnectionNotAllowed) or getattr(error, "errno", None) == _NOT_ALLOWED or "NOT_ALLOWED" in text:
         return ServerRefused(f"{shown}: there is no such virtual host, or this user may not use it: {text}")
+    if said := _refusal_of_tls(error, text):
+        return ServerRefused(f"{shown}: {said}: {text}")
     if "Connection.OpenOk" in text and "Connection.Close" in text:  # aiormq keeps the server's reason to itself
         return ServerRefused(
             f"{shown}: the server does not open this virtual host: there is none of that name, this user may not use it, "
@@ -81,11 +84,28 @@ def translated(shown: str, error: BaseException) -> FaenaError:
         return ServerUnavailable(f"{shown}: it did not answer in time")
     if isinstance(error, ConnectionClosed | ChannelClosed):
         return ServerUnavailable(f"{shown}: the connection was closed: {text}")
+    if shown.startswith("amqps:") and "reset" in text:
+        text += "; a server that wants a certificate may do so, too: see ssl_certfile"
     return ServerUnavailable(f"{shown}: it cannot be reached: {text}")
+
+
+def _refusal_of_tls(error: BaseException, text: str) -> str:
+    """Say what is refused, and what to set; empty: it is something else. Once connected, aiormq leaves only the text."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "its certificate is refused; name its CA in ssl_ca_certs, and the host as the certificate does"
+    if not isinstance(error, ssl.SSLError) and "SSLError" not in text:
+        return ""
+    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER" in text:
+        return "it speaks no TLS at this port; amqp:// is without, and amqps:// mostly at port 5671"
+    if "_ALERT_" in text:
+        return "it refuses this connection, or our certificate, or that there is none; see ssl_certfile and ssl_keyfile"
+    return ""
 
 
 def _text_of(error: BaseException) -> str:
     if isinstance(error, AMQPError):  # what the server has said; the words of the library are patterns without it
         said = [str(each) for each in error.args if isinstance(each, str) and each]
         return said[-1] if said else type(error).__name__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
     return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)

@@ -40,7 +40,10 @@ def mismatch_in(text: str) -> Mismatch | None:
     argument, found = said["argument"], _value(said["found"])
     if argument == "x-queue-type" and found is None:  # so says 3.10 of a queue that was declared without a type
         found = "classic"
-    return Mismatch(said["kind"], said["name"], argument, _value(said["wanted"]), found)
+    wanted = _value(said["wanted"])
+    if argument == "x-max-priority" and wanted is None:  # only classic queues have any, and we want some of every such one
+        argument, wanted, found = "x-queue-type", "quorum", "classic"
+    return Mismatch(said["kind"], said["name"], argument, wanted, found)
 
 
 def declared_otherwise(shown: str, mismatch: Mismatch) -> DeclaredOtherwise:

@@ -26,6 +26,10 @@ class Publisher:
         self._lane: Confirms | None = None
         self._opening = asyncio.Lock()
 
+    @property
+    def location(self) -> Location:
+        return self._location
+
     async def session(self) -> Session:
         """Return the open session. Raises ServerUnavailable, ServerRefused."""
         session = self._session
