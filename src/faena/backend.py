@@ -220,6 +220,8 @@ class Journal(Protocol):
     """What tasks remember of their finished steps, events that have happened, and tasks that wait for one.
 
     What is returned as messages is for the caller to publish: those of tasks to wake, where `broker` is another store.
+    Where that broker does not look for ids that it has, they are then to be named to `published`. Where it does, they are
+    not: it drops what is sent while a worker has still to let go of what it has parked, and then it has to be sent anew.
     """
 
     async def read(self, task_id: str) -> Sequence[Entry]: ...
@@ -239,6 +241,12 @@ class Journal(Protocol):
         """Let an event happen, once: one of that name stays as it is. Wake every task that waits for it."""
         ...
 
+    async def published(self, ids: Sequence[str]) -> None:
+        """Note that the messages of these, which were handed out, are with the broker: they are kept here no more.
+
+        One that has come by another wait since is left as it is."""
+        ...
+
     async def park(self, parked: Sequence[Parked]) -> Sequence[bool]:
         """Keep the messages of tasks that wait; False: nothing was kept, since nothing would wake it.
 
@@ -246,12 +254,12 @@ class Journal(Protocol):
         ...
 
     async def parked(self, ids: Sequence[str]) -> Sequence[bool]:
-        """Say of each task whether its message is kept here: it waits, or was handed out and has not come back."""
+        """Say of each task whether its message is kept here: it waits, or was handed out and is not with the broker yet."""
         ...
 
     async def due(self, grace_s: float, limit: int, broker: object) -> Sequence[Message]:
         """Wake tasks whose time has come; and, once more, those that were handed out longer than `grace_s` ago and that
-        have not come back: whoever was to publish them may have died."""
+        nobody has published: whoever was to do it may have died."""
         ...
 
     async def unpark(self, ids: Sequence[str]) -> Sequence[Message]:

@@ -8,12 +8,12 @@ FAENA_TEST_CHAOS=full, each alone. Then one worker lives, and everything comes t
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,9 +28,15 @@ from faena import Faena
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.drivers.rabbitmq.location import locate
+from faena.engine.attempt import Ended
+from faena.engine.completion import Completer, conclude
+from faena.engine.outcome import Failed
 from faena.errors import ChordError
+from faena.model.delivery import Delivery
+from faena.model.event import EventKind
+from faena.scheduler.loop import ROLE, do_duties
 from faena.tasks.canvas import Chain, Chord, Group
-from faena.testing.worker import InProcessWorker
+from faena.testing.worker import InProcessWorker, run_pending
 
 RABBITMQ = os.environ.get("FAENA_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
 IS_FULL = os.environ.get("FAENA_TEST_CHAOS") == "full"
@@ -254,7 +260,7 @@ def strike(app: Faena, folder: Path, sent: list[tuple[Sent, str, str]]) -> dict[
 
 
 def test_what_is_struck_between_two_steps_comes_to_its_one_right_end(
-    app: Faena, tmp_path: Path, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    app: Faena, tmp_path: Path, until: Callable[..., Any]
 ) -> None:
     sent: list[tuple[Sent, str, str]] = []
     for queue, step, how, kinds in cases_of(app):
@@ -265,7 +271,8 @@ def test_what_is_struck_between_two_steps_comes_to_its_one_right_end(
     codes = strike(app, tmp_path, sent)
     if not IS_FULL:  # where one kind is alone it does not come by each step
         assert codes == {each.queue: -signal.SIGKILL if how == "kill" else 0 for each, _, how in sent}
-    caplog.set_level(logging.WARNING)
+    # nobody repairs: what the struck processes have left is sent by those who are handed their messages
+    assert run(app.connection().backend.lead(ROLE, "the test", 3600.0))
     with InProcessWorker(app, queues=[LIVE, *(each.queue for each, _, _ in sent)], threads=2):
         for each, _, _ in sent:
             for key in each.events:
@@ -290,7 +297,40 @@ def test_what_is_struck_between_two_steps_comes_to_its_one_right_end(
         for body in each.bodies:
             assert body.state == "SUCCESS"
     nothing_is_left(app, [each for each, _, _ in sent], tmp_path)
-    assert "were ready and not published" not in caplog.text  # nobody had to wait for the repair
+
+
+def test_a_task_that_was_woken_is_sent_once_however_long_it_runs(app: Faena) -> None:
+    result = app.tasks["parks"].delay(1, "long")
+    run_pending(app)
+    assert result.state == "WAITING"
+    app.signal_event("go-long", 40)
+    run(do_duties(app.connection(), grace_s=-1.0))  # as if it had been handed out for long
+    events = run_pending(app)
+    assert [event.kind for event in events] == [EventKind.TASK_SUCCEEDED]
+    assert result.get(timeout=5) == 42
+    assert not run(app.connection().backend.journal.waiting(None, 10))
+
+
+def test_a_step_that_failed_runs_again_although_its_worker_has_still_to_let_go_of_it(app: Faena) -> None:
+    flow = Chain(app.signature("boom"), app.signature("add")).delay()
+    link = app.connection()
+    consumer = link.broker.consumer(run(link.broker.leases.open_holder("failing", 600.0)), [LIVE])
+    (delivery,) = run(consumer.receive(1, 10.0))
+    assert isinstance(delivery, Delivery)
+    outcome = Failed(ValueError("boom"))
+    completer = Completer(app.codecs, app.sender, app.rules("failing"), app.tasks)
+    completion, _ = completer.complete(Ended(delivery, outcome, app.tasks["boom"]), outcome)
+    run(conclude(link.broker, link.backend, [completion]))
+    with pytest.raises(ValueError, match="boom"):  # whoever waits knows of it, and may act upon that
+        flow.get(timeout=10)
+    again = threading.Thread(target=flow.workflow.retry)
+    again.start()
+    again.join(0.1)  # where it need not wait it is done now
+    assert list(run(consumer.settle([completion.settlement]))) == [True]
+    again.join(10)
+    assert not again.is_alive()
+    run(consumer.close())
+    assert [event.kind for event in run_pending(app)] == [EventKind.TASK_FAILED]
 
 
 def lines(folder: Path) -> Counter[str]:

@@ -60,12 +60,18 @@ class AppJournal:
         woken = self._patiently(lambda link: link.backend.journal.signal(event, until_s, link.broker))
         if woken:
             publish(app.links, app.conf, woken, {})
+            link = app.links.blocking()
+            if not link.broker.capabilities.deduplicates:
+                run(link.backend.journal.published([message.id for message in woken]))
 
     async def asignal(self, name: str, value: Any) -> None:
         app, event, until_s = self._app, self.entry(checked_event("signal_event", name), value), self._kept_until_s(0.0)
         woken = await self._apatiently(lambda link: link.backend.journal.signal(event, until_s, link.broker))
         if woken:
             await apublish(app.links, app.conf, woken, {})
+            link = await app.links.asyncio()
+            if not link.broker.capabilities.deduplicates:
+                await link.backend.journal.published([message.id for message in woken])
 
     def _patiently(self, call: Callable[[Link], Coroutine[Any, Any, T]]) -> T:
         app = self._app

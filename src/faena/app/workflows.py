@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -46,6 +47,7 @@ _Handle: TypeAlias = AsyncResult[Any] | GroupResult[Any]
 
 _SAVED = "SAVED"  # the state of a record that keeps which calls belong to a group
 _LOOK_AT_ONCE = 1000
+_LET_GO_S, _LOOK_EVERY_S = 5.0, 0.02
 _NAME_LENGTH = 100
 
 
@@ -219,13 +221,21 @@ class AppWorkflows:
 
     def rerun(self, workflow: str, begun_at: Sequence[int] | None = None) -> None:
         app, link = self._app, self._app.links.blocking()
+        until_s = time.monotonic() + _LET_GO_S
+        while run(self._is_held(link, workflow)) and time.monotonic() < until_s:
+            time.sleep(_LOOK_EVERY_S)
         ready = run(self.begin_again(link, workflow, begun_at))
         if ready:
             publish(app.links, app.conf, ready, {})
             run(link.backend.workflows.published(_members(ready)))
 
     async def arerun(self, workflow: str, begun_at: Sequence[int] | None = None) -> None:
+        import asyncio  # who comes here has it
+
         app, link = self._app, await self._app.links.asyncio()
+        until_s = time.monotonic() + _LET_GO_S
+        while await self._is_held(link, workflow) and time.monotonic() < until_s:  # noqa: ASYNC110 - another process does it
+            await asyncio.sleep(_LOOK_EVERY_S)
         ready = await self.begin_again(link, workflow, begun_at)
         if ready:
             await apublish(app.links, app.conf, ready, {})
@@ -237,6 +247,18 @@ class AppWorkflows:
         assert record.value is not None
         value = await link.backend.workflows.value(*referred(record.value))
         return decoded(value, self._app.codecs.decode)
+
+    async def _is_held(self, link: Link, workflow: str) -> bool:
+        """Say whether a worker has still to let go of a task that has failed.
+
+        Where there are two stores, its end is recorded first, and a broker takes no second message of an id that it has.
+        """
+        can = link.broker.capabilities
+        if not (can.locates and can.deduplicates) or link.backend.joint(link.broker, "") is not None:
+            return False
+        nodes = await link.backend.workflows.nodes(workflow)
+        failed = [node.id for node in nodes if node.standing.state is NodeState.FAILURE and not node.links.is_virtual]
+        return Place.HELD in await link.broker.locate(failed[:_LOOK_AT_ONCE]) if failed else False
 
     async def _refuse_held(self, link: Link, workflow: str, revoked: Sequence[str]) -> None:
         """Raise WorkflowError where a worker still has what was cancelled: a broker takes no second message of one id."""
@@ -259,6 +281,8 @@ class AppWorkflows:
         failed = [node.id for node in chosen if node.standing.state is NodeState.FAILURE and not node.links.is_virtual]
         revoked = [node.id for node in nodes if node.id and node.standing.state is NodeState.REVOKED]
         await self._refuse_held(link, workflow, revoked)
+        if await self._is_held(link, workflow):
+            raise WorkflowError(workflow, "a worker has still to let go of a task that failed; run it again when it has")
         await self._app.control.unrevoke(link, revoked)
         ready = await link.backend.workflows.rerun(workflow, begun_at, link.broker)
         if failed and link.broker.capabilities.dead_letters:  # what runs again is not dead; what failed since is

@@ -208,10 +208,13 @@ class RedisConsumer:
         while not self._alarm.take():
             left_s = deadline - time.monotonic()
             if left_s <= 0:
-                break
+                return ()
             batch = await self._fetch(limit, left_s)
             if batch:
                 return batch
+        if self._due_in_s < inf:  # the token that told of it went to us alone: let another one watch the clock
+            self._due_in_s = inf
+            await self._driver.run("queues", "wake", *self._queues)
         return ()
 
     async def _begin(self) -> None:

@@ -181,7 +181,9 @@ async def do_duties(link: Link, *, grace_s: float = _GRACE_S) -> int:
     broker, backend = link.broker, link.backend
     woken = await backend.journal.due(grace_s, _AT_ONCE, broker)
     if woken:  # what is left over is handed out once more when its grace is over
-        await publish_possible(broker, woken)
+        sent = await publish_possible(broker, woken)
+        if not broker.capabilities.deduplicates:
+            await backend.journal.published([message.id for message in sent])
     left = await backend.workflows.unpublished(time.time() - grace_s, _AT_ONCE)
     if left:
         log.warning("%d steps of workflows were ready and not published: a crash in between; published now", len(left))

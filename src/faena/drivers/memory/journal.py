@@ -43,8 +43,12 @@ class Journals:
         self._parked[parked.message.id] = parked
         return True
 
+    def published(self, ids: Iterable[str]) -> None:
+        for task_id in ids:
+            self._woken.pop(task_id, None)
+
     def is_parked(self, task_id: str) -> bool:
-        """Whether a task waits here, or was handed out and has not come back."""
+        """Whether a task waits here, or was handed out and is not with the broker yet."""
         return task_id in self._parked or task_id in self._woken
 
     def due(self, grace_s: float, limit: int, now_s: float) -> list[Parked]:

@@ -132,6 +132,10 @@ class MemoryJournal:
         with self._state.lock:
             return self._wake(self._state.journals.signal(event, expires_at_s, self._state.clock()), broker)
 
+    async def published(self, ids: Sequence[str]) -> None:
+        with self._state.lock:
+            self._state.journals.published(ids)
+
     async def park(self, parked: Sequence[Parked]) -> Sequence[bool]:
         with self._state.lock:
             now_s = self._state.clock()

@@ -53,6 +53,10 @@ class RedisJournal:
         joint = int(shares_server(self._driver, broker))
         return _messages(await self._driver.run("journal", "signal", event.name, encode(event), left, joint))
 
+    async def published(self, ids: Sequence[str]) -> None:
+        for at in range(0, len(ids), _AT_ONCE):
+            await self._driver.run("journal", "published", *ids[at : at + _AT_ONCE])
+
     async def park(self, parked: Sequence[Parked]) -> Sequence[bool]:
         answers: list[bool] = []
         for at in range(0, len(parked), _AT_ONCE):

@@ -54,6 +54,10 @@ class SqliteJournal:
 
         return await self._wake(work, broker)
 
+    async def published(self, ids: Sequence[str]) -> None:
+        if ids:
+            await self._driver.write(lambda sql: sql.executemany(JOURNAL.published, [(each,) for each in ids]).rowcount)
+
     async def park(self, parked: Sequence[Parked]) -> Sequence[bool]:
         return await self._driver.write(lambda sql: [park_one(sql, each) for each in parked]) if parked else ()
 

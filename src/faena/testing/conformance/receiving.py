@@ -179,6 +179,20 @@ class Receiving:
         assert not await consumer.receive(1, 0.2)
         assert time.monotonic() - begun >= 0.2
 
+    @staged
+    async def test_who_is_interrupted_leaves_it_to_others_to_watch_for_what_becomes_due(self, stage: Stage) -> None:
+        broker, other = await stage.broker(), await stage.broker()
+        (first, _), (second, _) = await stage.consumer(broker), await stage.consumer(other)
+        for consumer in (first, second):
+            assert not await consumer.receive(1, 0.1)  # there is nothing, and they know it
+        watching = stage.beside(lambda: first.receive(1, 30))
+        await broker.publish([message(id="due", due_at_s=time.time() + 0.4)])
+        waiting = stage.beside(lambda: second.receive(1, 30))
+        await stage.turn()
+        first.interrupt()
+        assert not await watching.outcome()
+        assert ids(await waiting.outcome(6.0)) == ["due"]  # long before its wait is over
+
     # -- sharing ------------------------------------------------------------------------------------------
 
     @staged

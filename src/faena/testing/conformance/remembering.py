@@ -179,6 +179,19 @@ class Remembering:
         assert await due(backend, grace_s=-1.0) == []
 
     @staged
+    async def test_what_was_handed_out_and_is_with_the_broker_is_handed_out_no_more(self, stage: Stage) -> None:
+        """Where a broker does not look for ids that it has already, it would run twice at once."""
+        backend = await stage.backend()
+        await backend.journal.park([Parked(message(id=name), "go") for name in ("sent", "waits again", "lost")])
+        assert await signal(backend, "go") == ["lost", "sent", "waits again"]
+        await backend.journal.park([Parked(message(id="waits again"), "something else")])  # it was faster than who sent it
+        await backend.journal.published(["sent", "waits again", "unknown"])
+        assert list(await backend.journal.parked(["sent", "waits again", "lost"])) == [False, True, True]
+        assert await due(backend, grace_s=-1.0) == ["lost"]
+        assert await signal(backend, "something else") == ["waits again"]
+        await backend.journal.published([])
+
+    @staged
     async def test_what_is_taken_out_is_not_woken(self, stage: Stage) -> None:
         backend = await stage.backend()
         await backend.journal.park([Parked(message(id="1"), "go"), Parked(message(id="2"), "go")])

@@ -35,6 +35,10 @@ elseif verb == 'signal' then  -- event, entry, milliseconds it is known, whether
   for _, id in ipairs(redis.call('SMEMBERS', P .. 'pe:' .. ARGV[2])) do wake_up(id, ARGV[5] == '1') end
   push(rows)
   return found
+elseif verb == 'published' then  -- ids
+  for i = 2, #ARGV do
+    if redis.call('ZSCORE', P .. 'pw', ARGV[i]) then unpark(ARGV[i]) end
+  end
 elseif verb == 'park' then  -- ten for each: id, and see `park`
   local answers = {}
   for at = 2, #ARGV, 10 do answers[#answers + 1] = park(ARGV[at], at + 1) and '1' or '0' end

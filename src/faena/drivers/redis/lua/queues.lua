@@ -13,6 +13,8 @@ if verb == 'declare' then
   if #words > 0 then redis.call('ZADD', P .. 'queues', unpack(words)) end
   redis.call('PEXPIRE', P .. 'queues', QUEUES_KEPT_MS)
   return 1
+elseif verb == 'wake' then  -- queues
+  for i = 2, #ARGV do wake(ARGV[i]) end
 elseif verb == 'pause' then
   redis.call('ZADD', P .. 'queues', 'NX', 0, queue)
   redis.call('SADD', P .. 'paused', queue)

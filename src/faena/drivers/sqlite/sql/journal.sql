@@ -34,6 +34,9 @@ SELECT task_id, body FROM parked WHERE woken IS NOT NULL AND woken <= ? LIMIT ?
 -- name: hand_out
 UPDATE parked SET woken = ?, due = NULL WHERE task_id = ?
 
+-- name: published
+DELETE FROM parked WHERE task_id = ? AND woken IS NOT NULL
+
 -- name: parked
 SELECT task_id FROM parked WHERE task_id IN (SELECT value FROM json_each(?))
 
