@@ -201,7 +201,7 @@ def urls_of(store: str, folder: Path, request: pytest.FixtureRequest) -> tuple[s
     names = {word: f"sqlite:///{folder}/{word}.db" for word in ("sqlite", "file")}
     names["memory"] = f"memory://{new_id()}"
     if "redis" in store:
-        names["redis"] = f"{request.getfixturevalue('redis_url')}?namespace={new_id()}"
+        names["redis"] = f"{request.getfixturevalue('redis_url')}?prefix={new_id()}"
     if "rabbitmq" in store:  # each kind of queues once
         prefix = request.getfixturevalue("rabbitmq_prefix")()
         queue_type = "classic" if "file" in store else "quorum"
