@@ -137,16 +137,16 @@ class Struck:
         taken = getattr(owner, name)
 
         async def step(*args: Any, **kwargs: Any) -> Any:
-            is_before = self._name == "send"
-            if is_before:
-                self._strike()
             answer = await taken(*args, **kwargs)
-            if not is_before:
-                self._strike()
+            self._strike()
             return answer
 
+        def struck(*args: Any, **kwargs: Any) -> Any:
+            self._strike()
+            return taken(*args, **kwargs)
+
         if self._name != "nothing":
-            setattr(owner, name, step)
+            setattr(owner, name, struck if self._name == "send" else step)
 
     def strike_before(self) -> None:
         if self._name == "nothing":
