@@ -234,9 +234,12 @@ class Lanes:
         lane.thread_id = threading.get_ident()
         todo, done = self.todo, self.done
         while True:
+            delivery: Delivery | Bundle | None
             try:
                 delivery = todo.popleft()
             except IndexError:
+                delivery = None  # nothing runs here: this error would be the context of the task's own
+            if delivery is None:
                 found = self._wait()
                 if found is None:
                     return

@@ -102,6 +102,7 @@ def test_a_failed_task_is_among_the_dead_letters_until_it_is_requeued(working):
     (letter,) = working.json("dead")
     assert (letter["id"], letter["task"], letter["reason"], letter["args"]) == (task_id, "tasks.fail", "failed", ["x"])
     assert "raise ValueError(text)" in letter["traceback"]
+    assert "During handling" not in letter["traceback"], "nothing of the worker's own"
     assert rows(working.ok("dead", "list"))[1][:4] == [task_id, "tasks.fail", "default", "failed"]
     shown = working.ok("dead", "show", task_id)
     assert re.search(r"^buried +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]", shown, re.MULTILINE)
