@@ -16,13 +16,18 @@ local function mark()
   redis.call('HSET', held, unpack(marks))
 end
 
-local lane_keys = {P .. 'ld'}
+local lane_keys, all_keys = {P .. 'ld'}, {P .. 'ld', unpack(KEYS, 3)}
 for number = 1, queues do
-  lane_keys[2 * number] = P .. 'lr:' .. ARGV[3 + number]
-  lane_keys[2 * number + 1] = P .. 'q:16:' .. ARGV[3 + number]
+  local ring, arrived = P .. 'lr:' .. ARGV[3 + number], P .. 'q:16:' .. ARGV[3 + number]
+  lane_keys[2 * number], lane_keys[2 * number + 1] = ring, arrived
+  all_keys[#all_keys + 1] = ring
+  all_keys[#all_keys + 1] = arrived
 end
-local lists, unusual = redis.call('EXISTS', unpack(KEYS, 3)), redis.call('EXISTS', P .. 'x', P .. 'paused', unpack(lane_keys))
-if lists == 0 and unusual == 0 then return {ids, values, false, -1} end
+local lists = redis.call('EXISTS', unpack(all_keys))
+if lists == 0 then return {ids, values, false, -1} end
+local unusual = redis.call('EXISTS', P .. 'x', P .. 'paused', unpack(lane_keys))
+local lanes = unusual > 0 and redis.call('EXISTS', unpack(lane_keys)) or 0
+lists = lists - lanes
 local begun  -- with a list, but left to what follows
 if lists == 1 and unusual == 0 and left > 0 then
   -- Most often all that there is waits with the usual priority, and nothing is known of it: then there is nothing else to do.
@@ -53,7 +58,7 @@ if lists == 1 and unusual == 0 and left > 0 then
   end
 end
 --! parts
-local next_due, any_limited = -1, unusual > 0 and redis.call('EXISTS', unpack(lane_keys)) > 0
+local next_due, any_limited = -1, lanes > 0
 look_at_clock()  -- not before: who waits for nothing costs the server next to nothing
 local any_paused = unusual > 0 and redis.call('EXISTS', P .. 'paused') == 1
 
