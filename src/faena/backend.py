@@ -443,6 +443,10 @@ class Backend(Protocol):
         """Take or renew the lease of a role for `owner`; False: somebody else holds it."""
         ...
 
+    async def may_have_duties(self) -> bool:
+        """Whether tasks may wait in it, or anything that it keeps may have to be published; False: certainly not."""
+        ...
+
     def joint(self, broker: object, holder: str) -> JointSettler | None:
         """Return what completes together with `broker` for `holder` in one step, or None: then it takes four (law 7)."""
         ...

@@ -58,6 +58,9 @@ class AbsentBackend:
         """Let nobody lead: there is nothing to repair."""
         return False
 
+    async def may_have_duties(self) -> bool:
+        return False
+
     def watch(self) -> NoReturn:
         self.refuse(_RESULTS)
 

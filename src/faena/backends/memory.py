@@ -112,6 +112,9 @@ class MemoryBackend:
             removed += self.state.journals.expire(limit - removed, now_s)
             return removed + expire_claims(self.state, limit - removed, now_s)
 
+    async def may_have_duties(self) -> bool:
+        return True  # to look costs nothing
+
     async def lead(self, role: str, owner: str, lease_s: float) -> bool:
         with self.state.lock:
             now_s = self.state.clock()

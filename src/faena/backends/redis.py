@@ -152,6 +152,10 @@ class RedisBackend:
             gone += await self.driver.run(script, "expire", max(0, limit - gone))
         return gone
 
+    async def may_have_duties(self) -> bool:
+        prefix = self.driver.prefix  # each would be asked for by itself, and there is hardly ever any of them
+        return bool(await self.driver.command("EXISTS", *[f"{prefix}{key}" for key in ("pd", "pw", "wfu", "sx")]))
+
     async def lead(self, role: str, owner: str, lease_s: float) -> bool:
         lease_ms, name = round(lease_s * 1000), owner.encode()
         if lease_ms > 0 and self._led.get(role) == name and await self._goes_on(role, lease_ms) == name:

@@ -179,6 +179,8 @@ async def _apart(link: Link, duty: Awaitable[object]) -> None:
 async def do_duties(link: Link, *, grace_s: float = _GRACE_S) -> int:
     """Do what is due; return how many messages were published for it."""
     broker, backend = link.broker, link.backend
+    if not await backend.may_have_duties():
+        return 0
     woken = await backend.journal.due(grace_s, _AT_ONCE, broker)
     if woken:  # what is left over is handed out once more when its grace is over
         sent = await publish_possible(broker, woken)

@@ -100,6 +100,7 @@ class Beginning:
         before_s = time.time() - 60
         ready = await backend.workflows.start(new, ELSEWHERE)
         assert sent(await other.workflows.unpublished(before_s, 100)) == []
+        assert await other.may_have_duties()
         found = await other.workflows.unpublished(LATER_S, 100)
         assert sorted(as_drawn(found), key=lambda each: each.id) == as_drawn(ready)
         assert len(await other.workflows.unpublished(LATER_S, 2)) == 2

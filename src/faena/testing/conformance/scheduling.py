@@ -108,6 +108,7 @@ class Scheduling:
         after = replace(first, revision=new_id())
         changes = [changed(first, after, *mails), changed(second, None, message())]
         assert list(await backend.schedules.change(changes, ELSEWHERE)) == [True, False]
+        assert await other.may_have_duties()
         found = list(await other.schedules.unpublished(time.time() + 1, 10))
         assert sorted(found, key=lambda each: each.id) == sorted(mails, key=lambda each: each.id)
         assert list(await other.schedules.unpublished(time.time() - 60, 10)) == []
