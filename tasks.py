@@ -96,7 +96,7 @@ def bench_rabbitmq(c, quick: bool = False):
 
 @task
 def bench_redis(c, quick: bool = False):
-    """Measure faena on Redis against its peers and hand-written floors: some five minutes, and the peers' installation.
+    """Measure faena on Redis against its peers and hand-written floors: some ten minutes, and the peers' installation.
 
     Args:
         quick: One short round, less exact.

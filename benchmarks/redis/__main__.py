@@ -20,7 +20,7 @@ from benchmarks.redis.rounds import FULL, QUICK, ROOT, Seat, measure
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redis", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, less exact")
-    parser.add_argument("--rounds", type=int, default=1, help="how many rounds, of about five minutes each")
+    parser.add_argument("--rounds", type=int, default=1, help="how many rounds, of about ten minutes each")
     parser.add_argument("--first", type=int, default=0, help="the number of the first round: who begins depends on it")
     parser.add_argument("--only", metavar="NAMES", help="contenders that are measured, separated by semicolons")
     parser.add_argument("--measure", metavar="TEXT", help="only the measures whose name has this text")

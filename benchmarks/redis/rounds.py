@@ -19,6 +19,7 @@ from benchmarks.redis.contenders import FAENA, Contender
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = 2
+PATIENCE_S = 90  # with one measurement of one side
 QUIET = "faena, quiet"  # without its log: what the default (lines for tasks while few, sums when many) is compared with
 CHATTY = "faena, a line each"  # with a log line for every task, which it does not write unless asked
 CHATTY_JSON = "faena, a line each, as JSON"
@@ -104,9 +105,9 @@ def run_side(seat: Seat, program: str, verb: str, arguments: Mapping[str, object
             argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
-            answer, complaint = side.communicate(timeout=45)
+            answer, complaint = side.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
-            raise Failed(f"{seat.contender.name}, {verb}: it took longer than 45 s") from None
+            raise Failed(f"{seat.contender.name}, {verb}: it took longer than {PATIENCE_S} s") from None
         finally:
             _end(side)
     if side.returncode:
