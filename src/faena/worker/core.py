@@ -580,6 +580,7 @@ class Core:
         self.lanes.time_limits = self._refusals.time_limits
         if self._refusals.paused != self._paused:
             self._paused = self._refusals.paused
+            log.info("queues that are paused: %s", ", ".join(sorted(self._paused)) or "none")
             self.connection.skip(self._paused)
             self._give_back_unbegun()
 

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
+
+from tests.faults.conftest import Proxy
+
+from faena import Faena
+from faena._lib.drive import run as run_coroutine
+from faena.model.control import Order, OrderKind
 
 from .conftest import run
 
@@ -74,6 +81,29 @@ def test_it_is_paused_from_a_program_and_a_worker_that_takes_from_nothing_else_w
     control.resume_queue("default")
     site.until_marked("waits")
     assert state_of(site, "other") == (True, 0)
+
+
+def test_what_was_ordered_while_a_worker_could_not_reach_the_backend_is_obeyed_afterwards(bare_site, redis_of):
+    """No command tells of it: commands are kept for a minute, and a cut may last for longer."""
+    site, direct = bare_site, redis_of()
+    proxy = Proxy(direct.port)
+    try:
+        site.app(APP, f"backend='{proxy.url}?timeout_s=1&connect_timeout_s=0.5'")
+        site._client = Faena("client", broker=site.url, backend=direct.url, set_as_current=False)
+        worker = site.worker("-c", "2", "-Q", "default,other")
+        proxy.refuses = True
+        proxy.cut()
+        worker.until_logged("waiting for commands: ")
+        run_coroutine(site.client.connection().backend.orders.give([Order(OrderKind.PAUSE, "default", {}, time.time())]))
+        proxy.refuses = False
+        for process in range(2):
+            worker.until_logged(rf"\[{process}\] queues that are paused: default", 30)
+        site.send("note", "waits")
+        site.send("note", "open", queue="other")
+        site.until_marked("open")
+        assert set(site.marks()) == {"open"}
+    finally:
+        proxy.close()
 
 
 def test_without_a_backend_it_is_refused_with_what_is_lacking(bare_site):
