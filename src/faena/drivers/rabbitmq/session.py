@@ -26,6 +26,7 @@ logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it complains of, 
 
 _CLOSING_S = 1.0
 _LONGEST_FRAME = 131072  # where the server sets no bound
+_leaving: set[asyncio.Task[None]] = set()  # a loop keeps no hold of its tasks
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))  # a machine that is gone is noticed in 30 s
 
 
@@ -35,10 +36,13 @@ class Session:
     def __init__(self, location: Location, connection: AbstractConnection, wire: Wire) -> None:
         self.location, self.connection, self.wire = location, connection, wire
         self.declared: set[str] = set()  # what is known to be there; see `declaring`
+        self._is_silent = False  # it has left a call without an answer: its other end may be gone, and nobody says so
 
     @property
     def is_open(self) -> bool:
-        return not self.wire.is_lost and not self.connection.is_closed and bool(getattr(self.connection, "is_opened", True))
+        if self._is_silent or self.wire.is_lost:
+            return False
+        return not self.connection.is_closed and bool(getattr(self.connection, "is_opened", True))
 
     @property
     def longest_frame(self) -> int:
@@ -71,9 +75,20 @@ class Session:
                     f"{self.location.shown}: it takes no messages at present: its memory or disk alarm is set; "
                     "free some, or raise vm_memory_high_watermark or disk_free_limit"
                 ) from error
+            if isinstance(error, TimeoutError) and left_s >= self.location.timeout_s / 2:  # no impatience of the caller's
+                self._is_silent = True
             raise translated(self.location.shown, error) from error
 
     async def close(self) -> None:
+        """Take leave; of one that does not answer in the background, so that nobody waits for that."""
+        if not self._is_silent:
+            await self._take_leave()
+            return
+        leaving = asyncio.get_running_loop().create_task(self._take_leave())
+        _leaving.add(leaving)
+        leaving.add_done_callback(_leaving.discard)
+
+    async def _take_leave(self) -> None:
         # The channels first: their answers tell aiormq that the server is still there, so that it takes its leave properly.
         with suppress(*BROKEN), not_cancelled():
             async with asyncio.timeout(_CLOSING_S):
