@@ -23,7 +23,7 @@ def proxy_to():
         proxy.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def rabbit_folder(tmp_path_factory):
     """A folder for nodes, and the service by which they find one another."""
     if rabbitmq_server_script() is None:
@@ -34,26 +34,19 @@ def rabbit_folder(tmp_path_factory):
     epmd.stop()
 
 
-@pytest.fixture(scope="module")
-def rabbit(rabbit_folder):
-    """A node for the tests of a module, each of which has a prefix of its own; it runs when a test begins."""
-    node = RabbitNode(*rabbit_folder).start()
+@pytest.fixture(scope="session")
+def rabbit_node(rabbit_folder):
+    node = RabbitNode(*rabbit_folder)
     yield node
     node.stop(signal.SIGKILL)
 
 
 @pytest.fixture
-def rabbit_of(rabbit_folder):
-    """Start a node with a configuration; it ends with the test."""
-    nodes = []
-
-    def start(name, config=""):
-        nodes.append(RabbitNode(*rabbit_folder, name, config))
-        return nodes[-1].start()
-
-    yield start
-    for node in nodes:
-        node.stop(signal.SIGKILL)
+def rabbit(rabbit_node):
+    """A node that runs, for many tests one after the other: each has a prefix of its own for the names of its queues."""
+    if not rabbit_node.is_running:
+        rabbit_node.start()
+    return rabbit_node
 
 
 @pytest.fixture
@@ -71,6 +64,7 @@ class Proxy:
 
     `swallow`: hand requests on, but no replies any more.  `stall`: hand nothing on, and close nothing (a cable was pulled).
     `cut`: close every connection.  `cut_after`: close after so many bytes of replies.  `refuses`: take no new connections.
+    `forsake`: do so with the connections that are open now, and serve new ones.
     `cut_in`: the same for replies or requests; `cuts` counts how often it has happened.
     """
 
@@ -84,6 +78,7 @@ class Proxy:
         self.swallowed = threading.Event()
         self._cutting = threading.Lock()
         self._pairs = []
+        self._forsaken = set()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
@@ -109,6 +104,9 @@ class Proxy:
                 return None
             self._to_cut, self.cuts = None, self.cuts + 1
             return after
+
+    def forsake(self):
+        self._forsaken.update(end for pair in self._pairs for end in pair)
 
     def cut(self):
         pairs, self._pairs = self._pairs, []
@@ -144,7 +142,7 @@ class Proxy:
             while data := source.recv(65536):
                 if not is_reply:
                     self.requests += data
-                if self.stalls:
+                if self.stalls or source in self._forsaken:
                     continue
                 if is_reply and self.swallows:
                     self.swallowed.set()
@@ -163,7 +161,7 @@ class Proxy:
         except OSError:
             pass
         finally:
-            if not self.stalls:
+            if not (self.stalls or source in self._forsaken):
                 _shut(target)
             _shut(source)
             source.close()

@@ -146,6 +146,8 @@ class RabbitNode:
     def suspended(self) -> Iterator[None]:
         """Let it stand still: connections stay open, and nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
+        while not all(_is_stopped(thread) for thread in Path(f"/proc/{self.pid}/task").iterdir()):
+            time.sleep(0.001)
         try:
             yield
         finally:
@@ -190,6 +192,13 @@ class RabbitNode:
         told = self.eval(_COUNTS.replace("PREFIX", prefix))
         rows = [bytes(map(int, row.split(","))).decode().rsplit(" ", 1) for row in re.findall(r"#Bin<([\d,]+)>", told)]
         return {name: int(count) for name, count in rows}
+
+    def delete_queue(self, name: str) -> None:
+        """Do what an operator does who deletes a queue, used or not."""
+        self.eval(
+            f'begin {{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{name}">>)),'
+            ' rabbit_amqqueue:delete(Q, false, false, <<"test">>) end'
+        )
 
     def told(self) -> str:
         texts = [(self.folder / "output").read_text(errors="replace")[-2000:]]
@@ -267,3 +276,7 @@ class Cluster:
             each.eval(f"erlang:set_cookie('{node.name}', '{_COOKIE}')")
         for each in self.others(node):
             node.eval(f"net_kernel:connect_node('{each.name}')")
+
+
+def _is_stopped(thread: Path) -> bool:
+    return (thread / "stat").read_text().rpartition(") ")[2].startswith("T")
