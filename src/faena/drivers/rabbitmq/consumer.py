@@ -26,7 +26,7 @@ from aiormq.abc import AbstractChannel
 
 from faena._lib.ids import new_id
 from faena.drivers.rabbitmq import topology
-from faena.drivers.rabbitmq.declaring import ensure_queue, forget
+from faena.drivers.rabbitmq.declaring import close_quietly, ensure_queue, forget
 from faena.drivers.rabbitmq.lanes import Deliveries
 from faena.drivers.rabbitmq.location import Location
 from faena.drivers.rabbitmq.messages import Found, Row, dead_row_of, delivery_of, found_of, row_of
@@ -41,6 +41,7 @@ _TRICKLE_S = 0.001  # waited for more, where few have come for one who is fast: 
 _MOST_CONSUMERS = 8  # of one tap; with more it begins anew
 _LEFT_ALONE_S = 0.25
 _NOT_DUE_S = 0.05
+_TRUSTED_S = 30.0  # so long a channel may bring nothing
 
 
 class Tap:
@@ -141,6 +142,7 @@ class RabbitConsumer:
         self._turn = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._received_at_s = -inf
+        self._trusted_at_s = time.monotonic()  # since when nothing has come
         self._giving_back: asyncio.Task[None] | None = None
 
     async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
@@ -157,11 +159,13 @@ class RabbitConsumer:
                 if is_waiting and 0 < len(batch) < limit // 4 and limit >= _FAST:
                     await asyncio.sleep(_TRICKLE_S)
                     batch += await self._collect(limit - len(batch))
+                if batch:
+                    self._trusted_at_s = time.monotonic()
                 if batch or self._take_interrupt():
                     return batch
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
-                    return await self._look(session, limit) if wait_s <= 0 else ()
+                    return await self._look(session, limit) if wait_s <= 0 else await self._doubt(session, limit)
                 for tap in self._open_taps():
                     await tap.want(session, limit)
                 await self._rest(session, left_s)
@@ -249,7 +253,7 @@ class RabbitConsumer:
             taps = []
             for queue in self._queues:
                 await ensure_queue(session, queue)
-                taps.append(Tap(session, queue, await session.channel(), self._has_news))
+                taps.append(await self._tap(session, queue))
         except BaseException:
             await session.close()
             raise
@@ -290,6 +294,22 @@ class RabbitConsumer:
             if room > 0:
                 await tap.look(session, len(tap.buffer) + room)
         return await self._collect(limit)
+
+    async def _doubt(self, session: Session, limit: int) -> list[Delivery | Malformed]:
+        """Take new channels from time to time, where nothing comes and nothing is held.
+
+        Where a queue is deleted and made again at once, RabbitMQ 3 says nothing to who consumes, and hands the new messages
+        to the channel, which takes them for old ones and drops them. They wait with it, for as long as it is there.
+        """
+        if time.monotonic() - self._trusted_at_s >= _TRUSTED_S:
+            self._trusted_at_s = time.monotonic()
+            for tap in [tap for tap in self._open_taps() if not tap.unsettled]:
+                await close_quietly(tap.channel)
+                self._taps[self._taps.index(tap)] = await self._tap(session, tap.queue)
+        return await self._collect(limit)
+
+    async def _tap(self, session: Session, queue: str) -> Tap:
+        return Tap(session, queue, await session.channel(), self._has_news)
 
     async def _rest(self, session: Session, wait_s: float) -> None:
         """Wait for news, or for the connection to end."""
