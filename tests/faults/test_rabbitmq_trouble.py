@@ -213,6 +213,34 @@ def test_sending_to_a_node_that_is_down_ends_with_the_time_that_was_given(site):
 # -- workers -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+def test_a_worker_goes_on_when_its_queue_was_deleted_and_when_its_channel_was_closed(rabbit, site_on, prefix, until):
+    site = site_on(rabbit.url)
+    worker = site.worker("-c", "1")
+    assert site.send("work", 1).get(timeout=20) == 1
+    rabbit.delete_queue(f"{prefix}default")
+    until(lambda: f"{prefix}default" in rabbit.queues(prefix))  # the worker was told, and has made it again
+    assert site.send("work", 2).get(timeout=20) == 2
+    rabbit.eval(  # as where a client has broken the protocol
+        "[exit(P, {amqp_error, precondition_failed, \"unknown delivery tag\", 'basic.ack'}) || P <- rabbit_channel:list(),"
+        " rabbit_channel:info(P, [consumer_count]) =/= [{consumer_count, 0}]]"
+    )
+    assert site.send("work", 3).get(timeout=20) == 3
+    until(lambda: set(rabbit.queues(prefix).values()) == {0})
+    assert site.marks() == {"ran 1": 1, "ran 2": 1, "ran 3": 1}
+    assert worker.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IS_FULL, reason="takes three quarters of a minute: FAENA_TEST_CHAOS=full")
+def test_a_worker_goes_on_when_its_queue_was_deleted_and_a_client_has_made_it_again_at_once(rabbit, site_on, prefix):
+    site = site_on(rabbit.url)
+    site.worker("-c", "1")
+    assert site.send("work", 1).get(timeout=20) == 1
+    rabbit.delete_queue(f"{prefix}default")
+    assert site.send("work", 2).get(timeout=60) == 2
+
+
 @pytest.fixture
 def impatient(rabbit):
     """The node takes back what is not acknowledged within so many seconds."""
