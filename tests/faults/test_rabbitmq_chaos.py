@@ -72,6 +72,11 @@ class Chaos(Trouble):
         finally:
             self.losses.append((begun_s, time.time()))
 
+    def may_be_lost(self, ran, record):
+        if super().may_be_lost(ran, record):
+            return True
+        return any(begun <= record.finished_at_s and ended >= ran.at_s - _BEFORE_S for begun, ended in self.losses)
+
     def may_repeat(self, key, runs, excused):
         if super().may_repeat(key, runs, excused):
             return True
