@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from faena import Faena
 from faena._lib.drive import run
@@ -24,6 +25,11 @@ APP = """
 @app.task
 def work(n):
     mark(f"ran {n}")
+    return n
+
+@app.task(acks_late=False)
+def once(n):
+    mark(f"once {n}")
     return n
 
 @app.task
@@ -61,6 +67,7 @@ def site_on(site, prefix):
     """A site on a node, with its results in a file."""
 
     def make(url, options=""):
+        site.prefix = prefix
         site.url, site.backend = f"{url}?prefix={prefix}{options}", f"sqlite:///{site.folder}/results.db"
         site.app(APP)
         return site
@@ -239,6 +246,30 @@ def test_a_worker_goes_on_when_its_queue_was_deleted_and_a_client_has_made_it_ag
     assert site.send("work", 1).get(timeout=20) == 1
     rabbit.delete_queue(f"{prefix}default")
     assert site.send("work", 2).get(timeout=60) == 2
+
+
+@pytest.mark.slow
+def test_what_is_to_run_once_at_most_and_was_sent_twice_runs_once_and_again_when_its_letter_is_requeued(
+    rabbit, site_on, until
+):
+    site = site_on(rabbit.url)
+    client = site.client
+    one = Message(id=new_id(), task="app.once", queue="default", body=b"[[1], {}]", sent_at_s=time.time())
+    broken = replace(one, id=new_id(), body=b"[[], {}]")
+    for _ in range(2):
+        run(client.connection().broker.publish([one, broken]))
+    site.worker("-c", "2")
+    assert client.AsyncResult(one.id).get(timeout=20) == 1
+    until(lambda: len(site.dead()) == 1)
+    until(
+        lambda: (
+            {name: count for name, count in rabbit.queues(site.prefix).items() if count}
+            == {f"{site.prefix}default.dead": 1}
+        )
+    )
+    client.dead_letters.requeue()
+    until(lambda: client.AsyncResult(broken.id).state == "FAILURE" and len(site.dead()) == 1)
+    assert site.marks() == {"once 1": 1}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from faena._lib.ids import new_id
 from faena.backend import Backend, Journal
 from faena.errors import NotSupported
 from faena.model.delivery import BEGUN, Delivery, Malformed, Verdict, VerdictKind
@@ -25,6 +26,7 @@ _VERDICT, _BEGUN, _HANDED_OUT = "\0verdict/", "\0begun", "\0handed-out/"  # no s
 _KEPT_S = 7 * 86400.0
 _AT_ONCE = 100
 
+_HANDED_BACK = "faena-handed-back"
 RETURNED = "faena-returned"
 """The header of a message that was not the broker's for a while (`faena.worker.custody`), and has run before."""
 
@@ -42,11 +44,24 @@ async def note_verdicts(journal: Journal, holder: str, verdicts: Mapping[str, Ve
             return
 
 
-async def note_begun(journal: Journal, deliveries: Sequence[Delivery]) -> None:
-    """Note that these must not run twice. Raises NotSupported: there is no backend."""
+async def note_begun(journal: Journal, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+    """Note that these must not run twice. Raises NotSupported: there is no backend.
+
+    False: it has been noted before, of a copy that was sent once more because nobody knew whether the first had arrived.
+    """
     now_s = time.time()
+    are_first: list[bool] = []
     for delivery in deliveries:
-        await journal.write(delivery.message.id, _entry(_BEGUN, BEGUN, now_s), now_s + _KEPT_S)
+        entry = _entry(_begun_name(delivery.message), Verdict(VerdictKind.BEGUN, new_id()), now_s)
+        stands = await journal.write(delivery.message.id, entry, now_s + _KEPT_S)
+        are_first.append(stands.value == entry.value)
+    return are_first
+
+
+def handed_back(message: Message) -> Message:
+    """Return the message of a task that was noted as begun, and has not run: as another one than that."""
+    headers = message.headers or {}
+    return replace(message, headers={**headers, _HANDED_BACK: headers.get(_HANDED_BACK, 0) + 1})
 
 
 async def with_what_is_known(
@@ -103,9 +118,16 @@ async def _told(journal: Journal, item: Delivery) -> Delivery:
             if verdict.kind is not VerdictKind.CRASHED:
                 now_s = time.time()
                 await journal.write(item.message.id, Entry(_HANDED_OUT + holder, at_s=now_s), now_s + _KEPT_S)
-    if verdict is None and _BEGUN in entries:
+    if verdict is None and _begun_name(item.message) in entries:
         verdict = BEGUN
     return replace(item, crashes=crashes, verdict=verdict)
+
+
+def _begun_name(message: Message) -> str:
+    """Return the same for all copies of one sending: not for a retry, nor for what was requeued after it had failed."""
+    times = (message.headers or {}).get(_HANDED_BACK, 0)
+    failed_at_s = message.history[-1].at_s if message.history else 0.0
+    return f"{_BEGUN}/{message.retries}/{times}/{message.sent_at_s!r}/{failed_at_s!r}"
 
 
 def _entry(name: str, verdict: Verdict, now_s: float) -> Entry:

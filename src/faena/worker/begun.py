@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from faena.engine.notes import handed_back
 from faena.model.delivery import Delivery, Release
 from faena.worker.lanes import Finished
 
@@ -37,5 +38,5 @@ class Begun:
         self._ids.remove(delivery.message.id)
         settlement = completion.settlement
         if isinstance(settlement, Release) and settlement.message is None:
-            completion = replace(completion, settlement=Release(delivery, delivery.message))
+            completion = replace(completion, settlement=Release(delivery, handed_back(delivery.message)))
         return completion, event, delivery

@@ -19,7 +19,7 @@ from faena.app.links import Link, Links
 from faena.backend import Completion, JointSettler, has_backend
 from faena.broker import Consumer, Skipping
 from faena.engine.completion import FourSteps, refused
-from faena.engine.notes import note_begun, with_what_is_known
+from faena.engine.notes import handed_back, note_begun, with_what_is_known
 from faena.errors import (
     BackendError,
     BrokerError,
@@ -259,7 +259,7 @@ class Connection:
         noted = await self.try_begin(deliveries)
         if noted is not None:
             return noted
-        await self.complete([Completion(Release(delivery, delivery.message)) for delivery in deliveries])
+        await self.complete([Completion(Release(delivery, handed_back(delivery.message))) for delivery in deliveries])
         return [False] * len(deliveries)
 
     async def try_begin(self, deliveries: Sequence[Delivery]) -> Sequence[bool] | None:
@@ -270,7 +270,14 @@ class Connection:
             if not opened.link.broker.capabilities.keeps_verdicts:
                 if not has_backend(opened.link.backend):
                     return await self._acknowledge_first(opened, deliveries)
-                await note_begun(opened.link.backend.journal, deliveries)
+                are_first = await note_begun(opened.link.backend.journal, deliveries)
+                copies = [
+                    delivery
+                    for delivery, is_first in zip(deliveries, are_first, strict=True)
+                    if not is_first and delivery.verdict is None  # a verdict is acted upon, and needs its delivery
+                ]
+                if copies:  # the first of each runs, or has run
+                    await self.complete([Completion(Ack(delivery)) for delivery in copies])
             return await opened.consumer.begin(deliveries)
         except BROKEN as error:
             await self._lose(opened, error, _FIRST_PAUSE_S)

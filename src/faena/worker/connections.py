@@ -24,6 +24,7 @@ from faena.app.links import Link, Links
 from faena.backend import Completion, JointSettler
 from faena.broker import Consumer
 from faena.engine.completion import FourSteps
+from faena.engine.notes import handed_back
 from faena.errors import LeaseLost
 from faena.model.delivery import Ack, Delivery, Malformed, Release
 from faena.model.homes import Homes, holder_from
@@ -213,7 +214,7 @@ class Connections:
             is_there = source is not None and source.connection.is_open
             noted = await source.connection.try_begin(share) if source is not None and is_there else None
             if noted is None:
-                await self.complete([Completion(Release(delivery, delivery.message)) for delivery in share])
+                await self.complete([Completion(Release(delivery, handed_back(delivery.message))) for delivery in share])
             else:
                 answers |= {delivery.message.id: ours for delivery, ours in zip(share, noted, strict=True)}
         return [answers[delivery.message.id] for delivery in deliveries]
