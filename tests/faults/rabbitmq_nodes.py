@@ -44,9 +44,11 @@ _COUNTS = """
 lists:map(fun(Q) ->
     Count = case amqqueue:get_type(Q) of
         rabbit_quorum_queue ->
-            {ok, Total, _} = ra:consistent_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1),
-            {ok, {Dead, _}, _} = ra:consistent_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_stat_dlx/1),
-            Total + Dead;
+            Ask = fun(What) -> ra:consistent_query(amqqueue:get_pid(Q), What) end,
+            case {Ask(fun rabbit_fifo:query_messages_total/1), Ask(fun rabbit_fifo:query_stat_dlx/1)} of
+                {{ok, Total, _}, {ok, {Dead, _}, _}} -> Total + Dead;
+                _ -> -1
+            end;
         rabbit_classic_queue -> proplists:get_value(messages, rabbit_amqqueue:info(Q, [messages]));
         _ -> 0
     end,
@@ -187,7 +189,7 @@ class RabbitNode:
     def queues(self, prefix: str = "") -> dict[str, int]:
         """Return how many messages each queue of a prefix has, waiting or held, as the queue itself counts.
 
-        What a quorum queue tells of itself elsewhere is some seconds old.
+        What a quorum queue tells of itself elsewhere is some seconds old. -1: it does not answer at present.
         """
         told = self.eval(_COUNTS.replace("PREFIX", prefix))
         rows = [bytes(map(int, row.split(","))).decode().rsplit(" ", 1) for row in re.findall(r"#Bin<([\d,]+)>", told)]

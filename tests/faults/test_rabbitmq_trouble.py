@@ -226,7 +226,7 @@ def test_a_worker_goes_on_when_its_queue_was_deleted_and_when_its_channel_was_cl
     worker = site.worker("-c", "1")
     assert site.send("work", 1).get(timeout=20) == 1
     rabbit.delete_queue(f"{prefix}default")
-    until(lambda: f"{prefix}default" in rabbit.queues(prefix))  # the worker was told, and has made it again
+    until(lambda: rabbit.queues(prefix).get(f"{prefix}default", -1) >= 0)  # the worker was told, and has made it again
     assert site.send("work", 2).get(timeout=20) == 2
     rabbit.eval(  # as where a client has broken the protocol
         "[exit(P, {amqp_error, precondition_failed, \"unknown delivery tag\", 'basic.ack'}) || P <- rabbit_channel:list(),"
