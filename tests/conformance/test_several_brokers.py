@@ -1,5 +1,7 @@
 """Several brokers as one: it keeps the promises of a broker, whichever of them a queue lives on."""
 
+import os
+
 import pytest
 
 from faena._lib.ids import new_id
@@ -10,7 +12,7 @@ from faena.errors import ConfigurationError
 from faena.model.homes import Homes
 from faena.model.limit import Terms, lane_of
 from faena.testing.conformance import BrokerConformance
-from faena.testing.conformance.stage import ids, message, staged, take
+from faena.testing.conformance.stage import Stage, ids, message, new_place, staged, take
 
 NAMES = ("one", "two")
 PARTED = dict.fromkeys(("b", "second", "other", "next", "alone", "stopped"), "two")
@@ -27,11 +29,34 @@ class TestTwoMemoryBrokers(BrokerConformance):
         with home.state.lock:
             home.state.messages.inject(queue, new_id(), raw)
 
+    @pytest.fixture(params=["asyncio"] if os.environ.get("FAENA_TEST_CHAOS") != "full" else ["blocking", "asyncio"])
+    def stage(self, request):
+        """Parts keep both ways of waiting; what stands before them differs in `receive` only, which has a test below."""
+        return Stage(self, new_place(), request.param)
+
     @pytest.fixture(autouse=True)
     def _forget(self, stage):
         yield
         for name in NAMES:
             state.forget(f"memory://{stage.place}-{name}")
+
+    def test_who_blocks_receives_from_both_in_turn(self):
+        place = new_place()
+
+        async def play(stage):
+            broker = await stage.broker()
+            consumer, _ = await stage.consumer(broker, "first", "second")
+            waiting = stage.beside(lambda: take(consumer, 2))
+            sent = [message(queue=queue) for queue in ("second", "first")]
+            for each in sent:
+                await broker.publish([each])
+            assert sorted(ids(await waiting.outcome())) == sorted(each.id for each in sent)
+            assert not await consumer.receive(1, 0.06)
+
+        stage = Stage(self, place, "blocking")
+        stage.play(play(stage))
+        for name in NAMES:
+            state.forget(f"memory://{place}-{name}")
 
     # -- what is not as with one ---------------------------------------------------------------------------
 
