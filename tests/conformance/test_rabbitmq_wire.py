@@ -12,13 +12,14 @@ from pamqp import commands
 from pamqp.frame import marshal
 from tests.conformance.rabbitmq_places import remove_all
 
+from faena._lib.deadline import deadline
 from faena._lib.ids import new_id
 from faena.brokers.rabbitmq import RabbitmqBroker
 from faena.drivers.rabbitmq import topology
 from faena.drivers.rabbitmq.location import locate
 from faena.drivers.rabbitmq.session import open_session
 from faena.errors import PublishedInPart, ServerUnavailable
-from faena.model.delivery import Ack, Release
+from faena.model.delivery import Ack, Bury, DeadReason, Release
 from faena.testing.conformance.stage import ids, message, messages
 
 URL = os.environ.get("FAENA_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
@@ -227,6 +228,57 @@ def test_an_alarm_holds_up_who_publishes_and_is_said():
             relay.say(commands.Connection.Unblocked())
             await broker.publish(messages(1))
             assert len(await received(consumer(), 3)) == 3  # the second, too: it was on its way
+
+    asyncio.run(play())
+
+
+def test_what_is_sent_while_an_alarm_is_known_to_stand_does_not_come_after_it():
+    async def play():
+        relay = Relay()
+        async with place(relay) as (broker, consumer):
+            await broker.publish([first := message()])
+            relay.say(commands.Connection.Blocked("low on memory"))
+            session = await broker._publisher.session()
+            async with asyncio.timeout(10):
+                while not await session._is_blocked():
+                    await asyncio.sleep(0)
+            for _ in range(3):
+                with pytest.raises(ServerUnavailable, match="memory or disk alarm"), deadline(time.monotonic() + 0.1):
+                    await broker.publish(messages(1))
+            relay.say(commands.Connection.Unblocked())
+            await broker.publish([last := message()])
+            taker = consumer()
+            assert ids(await received(taker, 2)) == [first.id, last.id]
+            assert list(await taker.receive(1, 0)) == []
+
+    asyncio.run(play())
+
+
+def test_what_is_sent_to_a_server_that_does_not_read_does_not_pile_up():
+    async def play():
+        relay = Relay()
+        async with place(relay) as (broker, _):
+            await broker.publish(messages(1))
+            relay.open.clear()
+            for _ in range(20):
+                with pytest.raises(ServerUnavailable), deadline(time.monotonic() + 0.05):
+                    await broker.publish([message(body=os.urandom(1_000_000))])
+            session = await broker._publisher.session()
+            assert session.wire._transport_now.get_write_buffer_size() < 3_000_000
+
+    asyncio.run(play())
+
+
+def test_a_dead_letter_is_kept_however_long_its_reason():
+    async def play():
+        async with place() as (broker, consumer):
+            await broker.publish([sent := message()])
+            taker = consumer()
+            (held,) = await received(taker, 1)
+            assert await taker.settle([Bury(held, DeadReason.FAILED, "why " + "ñ" * 1_000_000)]) == [True]
+            (letter,) = await broker.dead_letters.list("default", 10)
+            assert letter.message.id == sent.id
+            assert letter.detail.startswith("why ñ")
 
     asyncio.run(play())
 

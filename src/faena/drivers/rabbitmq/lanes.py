@@ -122,6 +122,7 @@ class Confirms(Lane):
         """Return when the server has said of each what has become of it."""
         written: list[bytes] = []
         size = 0
+        await self.wire.drain()  # of what the socket does not take, no more than one write of each call lies here
         for at, row in enumerate(sending.rows):
             self.check()
             exchange, key = row.route(self._location)

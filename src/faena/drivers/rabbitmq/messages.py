@@ -12,6 +12,7 @@ from msgspec import Struct
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
+from faena._lib.shorten import shortened
 from faena.drivers.rabbitmq.frames import properties_of
 from faena.drivers.rabbitmq.location import Location
 from faena.drivers.rabbitmq.topology import dead_name, queue_name, route_of_delay
@@ -26,6 +27,7 @@ _PERSISTENT = 2
 _TYPE = "application/x-faena"
 _TYPE_RAW = _TYPE.encode()
 _LONGEST_ID = 255
+_LONGEST_DETAIL = 10_000  # characters: all properties have to fit in one frame
 _SOON_S = 0.02  # what is due so soon does not climb the ladder, whose least step is longer
 
 
@@ -74,7 +76,7 @@ def dead_row_of(location: Location, bury: Bury) -> Row:
     headers: dict[str, Any] = {
         "x-faena-queue": queue,
         "x-faena-reason": str(bury.reason),
-        "x-faena-detail": bury.detail,
+        "x-faena-detail": shortened(bury.detail, _LONGEST_DETAIL, _LONGEST_DETAIL),
         "x-faena-buried-at": repr(time.time()),
         "x-faena-deliveries": deliveries,
         "x-faena-crashes": crashes,

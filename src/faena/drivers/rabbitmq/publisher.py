@@ -106,6 +106,7 @@ class Publisher:
         sending = Sending(rows)
         try:
             async with session.translating(timeout_s):
+                await session.connection.ready()  # under an alarm it would wait in our memory, and be sent after all
                 await lane.publish(sending)
         except FaenaError as error:
             sending.give_up(error)
