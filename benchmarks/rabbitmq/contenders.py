@@ -26,7 +26,7 @@ def _floor(name: str, kind: str, packages: tuple[str, ...]) -> Contender:
         "loses nothing. No retries, results, limits, delays, routing, revocation or log.",
         f"Hand-written with {name}, {kind} queue as faena declares it (a classic one has ten priorities), prefetch "
         "512, 512 unconfirmed at most.",
-        rate=20_000,
+        rate=30_000 if name == "pika" else 10_000,
         sends=800,
         bulk=8_000,
         is_peer=False,

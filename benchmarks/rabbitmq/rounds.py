@@ -30,7 +30,7 @@ def verbs(plan: Plan, contender: Contender) -> Iterator[tuple[str, str, str, dic
     yield ONE, name, "enqueue", {"count": some(contender.sends), "chunk": 1}
     if contender.bulk:
         yield BULK, name, "enqueue", {"count": some(contender.bulk), "chunk": _CHUNK}
-        yield IGNORED, name, "drain_marks", {"count": some(60_000), "processes": PROCESSES}
+        yield IGNORED, name, "drain_marks", {"count": some(2 * contender.rate), "processes": PROCESSES}
     if contender in (FAENA, CLASSIC):
         yield ONE, name + AT_ONCE, "enqueue_at_once", {"count": some(contender.bulk)}
         yield ONE, name + BUFFERED, "enqueue", {"count": some(contender.bulk), "chunk": 0}
