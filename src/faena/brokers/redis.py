@@ -12,7 +12,7 @@ from math import inf
 
 from faena._lib.ids import new_id
 from faena.broker import Capabilities, DeadLetters, Holder, Leases, Limits, Queues
-from faena.drivers.redis.driver import Driver, driver_for
+from faena.drivers.redis.driver import Driver, Expectant, driver_for
 from faena.drivers.redis.letters import RedisDeadLetters
 from faena.drivers.redis.limits import RedisLimits
 from faena.drivers.redis.lost import forget_lost, note_lost, take_lost
@@ -49,6 +49,7 @@ class RedisBroker:
             bounds=True,
         )
         self._is_open = False
+        self._keys = (driver.prefix,)
         self._leases, self._queues, self._dead_letters = _Leases(driver), RedisQueues(driver), RedisDeadLetters(driver)
         self._limits = RedisLimits(driver)
 
@@ -89,9 +90,16 @@ class RedisBroker:
     async def publish(self, messages: Sequence[Message]) -> None:
         largest_bytes = self.driver.location.largest_message_bytes
         if len(messages) == 1:
-            row = row_of(messages[0], largest_bytes)
-            if row[2] or not await self._publish_one(row):
-                await self.driver.run("publish", *row)
+            row, driver = row_of(messages[0], largest_bytes), self.driver
+            if row[2]:
+                taken = 0
+            elif driver.expectant is None:
+                taken = await driver.run_on("publish_one", self._keys, row)
+                driver.sent_last = row[3]
+            else:
+                taken = await self._publish_expected(row, driver.expectant)
+            if not taken:
+                await driver.run("publish", *row)
             return
         at = 0
         while at < len(messages):
@@ -109,19 +117,17 @@ class RedisBroker:
                     raise
                 raise PublishedInPart([message.id for message in messages[:first]], len(messages)) from error
 
-    async def _publish_one(self, row: Row) -> bool:
-        """Publish one that is due now; False: that needs a closer look."""
+    async def _publish_expected(self, row: Row, expectant: Expectant) -> int:
+        """Publish one that is due now, and let its result be told to who is likely to wait for it; 0: look closer."""
         driver, task_id = self.driver, row[3]
-        expectant, driver.expectant = driver.expectant, None
-        if expectant is None or (channel := expectant.expect(task_id)) is None:
-            taken = bool(await driver.run("publish_one", *row))
-        else:
-            taken = False
-            try:
-                taken = bool(await driver.run("publish_one", *row, channel))
-            finally:
-                if not taken:
-                    expectant.expect_no_more(task_id)
+        driver.expectant = None
+        channel = expectant.expect(task_id)
+        taken: int = 0
+        try:
+            taken = await driver.run("publish_one", *row, *(() if channel is None else (channel,)))
+        finally:
+            if not taken:
+                expectant.expect_no_more(task_id)
         driver.sent_last = task_id
         return taken
 
