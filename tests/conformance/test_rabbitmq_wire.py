@@ -1,8 +1,10 @@
 """What the wire of RabbitMQ has to stand: pieces of any size, large bodies, alarms, queues that go away, and ends."""
 
 import asyncio
+import ctypes
 import os
 import socket
+import struct
 import time
 from contextlib import asynccontextmanager, suppress
 
@@ -15,6 +17,7 @@ from tests.conformance.rabbitmq_places import remove_all
 from faena._lib.deadline import deadline
 from faena._lib.ids import new_id
 from faena.brokers.rabbitmq import RabbitmqBroker
+from faena.drivers.rabbitmq import session as session_module
 from faena.drivers.rabbitmq import topology
 from faena.drivers.rabbitmq.location import locate
 from faena.drivers.rabbitmq.session import open_session
@@ -117,6 +120,14 @@ async def delete_queue(broker, queue="default"):
     channel = await session.channel()
     await channel.queue_delete(topology.queue_name(location, queue))
     await session.close()
+
+
+def go_dark(client):
+    """Have the kernel drop all packets that come for this socket, as if its machine were gone."""
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # a program of one instruction: return 0
+    program = struct.pack("HL", 1, ctypes.addressof(drop_all))
+    SO_ATTACH_FILTER = 26
+    client.get_extra_info("socket")._sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 async def received(consumer, count):
@@ -265,6 +276,27 @@ def test_what_is_sent_to_a_server_that_does_not_read_does_not_pile_up():
                     await broker.publish([message(body=os.urandom(1_000_000))])
             session = await broker._publisher.session()
             assert session.wire._transport_now.get_write_buffer_size() < 3_000_000
+
+    asyncio.run(play())
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
+def test_a_machine_that_goes_dark_is_left_for_a_new_connection_also_by_who_sends(monkeypatch):
+    sooner = [(name, 1000 if name == "TCP_USER_TIMEOUT" else value) for name, value in session_module._KEEP_ALIVE]
+    monkeypatch.setattr(session_module, "_KEEP_ALIVE", sooner)
+
+    async def play():
+        relay = Relay()
+        async with place(relay) as (broker, _):
+            await broker.publish(messages(1))
+            for client in relay.clients:
+                if not client.is_closing():
+                    go_dark(client)
+            async with asyncio.timeout(20):
+                while True:
+                    with suppress(ServerUnavailable), deadline(time.monotonic() + 0.5):
+                        await broker.publish(messages(1))
+                        break
 
     asyncio.run(play())
 

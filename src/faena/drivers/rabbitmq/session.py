@@ -27,7 +27,9 @@ logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it complains of, 
 _CLOSING_S = 1.0
 _LONGEST_FRAME = 131072  # where the server sets no bound
 _leaving: set[asyncio.Task[None]] = set()  # a loop keeps no hold of its tasks
-_KEEP_ALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4))  # a machine that is gone is noticed in 30 s
+# A machine that is gone is noticed in 30 s. While there is something to send, the kernel proves nothing without the last of
+# these, and tries for a quarter of an hour.
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 30_000))
 
 
 class Session:
