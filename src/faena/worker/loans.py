@@ -61,6 +61,7 @@ class Loan:
         self._mutex = threading.Lock()
         self._is_recalled = False
         self._receiving: Consumer | None = None
+        self._is_handling = False  # something was received, and it is not decided yet who runs it
 
     def recall(self) -> None:
         """Take it back: at once where nobody receives, else as soon as that has ended. In the I/O thread."""
@@ -68,6 +69,8 @@ class Loan:
             self._is_recalled = True
             if self._receiving is not None:
                 self._receiving.interrupt()
+                return
+            if self._is_handling:
                 return
         self._settle((), None)
 
@@ -80,15 +83,27 @@ class Loan:
         with self._mutex:
             if self._is_recalled:
                 return (), False
-            self._receiving = consumer
+            self._receiving, self._is_handling = consumer, False
         batch: Batch = ()
         try:
             batch = run(consumer.receive(limit, _WAIT_S))
         finally:
             with self._mutex:
-                self._receiving = None
+                self._receiving, self._is_handling = None, True
                 goes_on = not self._is_recalled
         return batch, goes_on
+
+    def begin(self, lane: Lane, count: int) -> bool:
+        """Let the main thread run what it has received; False: it was taken back meanwhile, and that goes back with it.
+
+        It counts as held from here on: who takes the fetching back must not believe that there is nothing to wait for.
+        """
+        with self._mutex:
+            if self._is_recalled:
+                return False
+            self._is_handling = False
+            lane.fetched += count  # before the look: who stops watching looks once more after saying so
+        return True
 
     def give_back(self, batch: Batch, error: BaseException | None) -> None:
         """Return it, with what the I/O thread has to deal with. In the main thread."""
@@ -200,6 +215,8 @@ class Loans:
                 if not all(map(self._is_simple, batch)):
                     self._fits = False
                     break
+                if batch and not loan.begin(lane, len(batch)):
+                    break
                 if len(batch) > 1:
                     many, batch = cast("Sequence[Delivery]", batch), ()
                     self._run_many(loan, lane, many, came_s)
@@ -227,7 +244,6 @@ class Loans:
         return self._answer_s > _FAR_S
 
     def _run(self, lane: Lane, delivery: Delivery, now_s: float) -> None:
-        lane.fetched += 1  # before the look: who stops watching looks once more after saying so
         if not self.is_watched:
             self._call(self._look)
         finished = self._lanes.run(lane, delivery, now_s)
@@ -242,7 +258,6 @@ class Loans:
 
     def _run_many(self, loan: Loan, lane: Lane, batch: Sequence[Delivery], now_s: float) -> None:
         todo, lanes = self._lanes.todo, self._lanes
-        lane.fetched += len(batch)
         self._many_s = now_s
         if not self.is_watched:
             self._call(self._look)
