@@ -81,6 +81,7 @@ class Connections:
         self._asked = 0  # how many the core asks for now
         self._resting: asyncio.TimerHandle | None = None
         self._turn = 0
+        self._error: BaseException | None = None  # of a source or a lane that has ended: this process works no longer
         self.holders: dict[str, str] = {}
         for name, holder in holders.items():
             self.grant(name, holder)
@@ -109,7 +110,7 @@ class Connections:
             name=name,
         )
         connection.skip(self._skipped)
-        source = self._sources[name] = Source(name, connection, came=self._arrived, lost=self._lost)
+        source = self._sources[name] = Source(name, connection, came=self._arrived, lost=self._lost, ended=self._ended)
         source.turn(bool(self._queues.get(name)))
         for (of, _), lane in self._lanes.items():
             if of == name:
@@ -132,6 +133,7 @@ class Connections:
             self._rest_soon()
 
     async def _receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
+        self._check()
         if sum(lane.count for (_, targets), lane in self._lanes.items() if targets) >= _MOST_WAITING:
             await asyncio.sleep(_REST_AFTER_S)  # it would only become more; the log has said what is away
             return ()
@@ -144,6 +146,7 @@ class Connections:
                     await self._came.wait()
             except TimeoutError:
                 pass
+            self._check()
             batch = self._take(limit)
         self._is_interrupted = False
         if limit <= _FEW and batch:
@@ -302,6 +305,16 @@ class Connections:
         source.buffer.clear()
         self._on_given_away(source.name)
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Let what nobody has foreseen end the process, as with one broker, and not this broker's part in silence."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._error = self._error or error
+            self._came.set()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
     def _lost_connection(self, name: str) -> None:
         """Forget what lies here of a broker that takes back what it has sent with the connection."""
         self._sources[name].buffer.clear()
@@ -338,5 +351,5 @@ class Connections:
         lane = self._lanes.get(way)
         if lane is None:
             name, targets = way
-            lane = self._lanes[way] = Lane(self._sources[name].connection, " and ".join(targets))
+            lane = self._lanes[way] = Lane(self._sources[name].connection, " and ".join(targets), self._ended)
         return lane

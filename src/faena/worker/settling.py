@@ -21,7 +21,7 @@ Then = Callable[[Sequence[bool]], None]
 class Lane:
     """Completions of one connection. `target` names the brokers that what follows goes to, where those are others."""
 
-    def __init__(self, connection: Connection, target: str) -> None:
+    def __init__(self, connection: Connection, target: str, ended: Callable[[asyncio.Task[None]], None]) -> None:
         self.connection, self._target = connection, target
         self.count = 0  # of completions that are not carried out yet
         self._todo: deque[tuple[Sequence[Completion], Then]] = deque()
@@ -29,6 +29,7 @@ class Lane:
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._task = asyncio.get_running_loop().create_task(self._carry_out_forever())
+        self._task.add_done_callback(ended)
 
     def put(self, completions: Sequence[Completion], then: Then) -> None:
         """Carry these out after those before them, and tell `then` for each whether it was."""

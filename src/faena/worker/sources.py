@@ -19,7 +19,13 @@ class Source:
     """Receives into its buffer, once for each time that it is wanted. `came` is called when something lies there."""
 
     def __init__(
-        self, name: str, connection: Connection, *, came: Callable[[], None], lost: Callable[[Source, LeaseLost], None]
+        self,
+        name: str,
+        connection: Connection,
+        *,
+        came: Callable[[], None],
+        lost: Callable[[Source, LeaseLost], None],
+        ended: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self.name, self.connection, self._came, self._lost = name, connection, came, lost
         self.buffer: deque[Delivery | Malformed] = deque()
@@ -27,6 +33,7 @@ class Source:
         self._is_on, self._is_closing = True, False
         self._wanted = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._receive_forever())
+        self._task.add_done_callback(ended)
         self._ending: asyncio.Task[None] | None = None
 
     def turn(self, is_on: bool) -> None:

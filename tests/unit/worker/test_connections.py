@@ -141,6 +141,28 @@ def test_what_nobody_asks_for_any_more_goes_back():
     asyncio.run(play())
 
 
+def test_what_nobody_has_foreseen_in_one_of_them_is_raised_and_does_not_end_its_part_in_silence():
+    class Unforeseen(Exception):
+        pass
+
+    async def fail(*_):
+        raise Unforeseen
+
+    async def play(breaks):
+        async with Place3() as place:
+            await place.send("two")
+            (delivery,) = await place.connections.receive(1, 5.0)
+            breaks(place.connections._sources["two"].connection)
+            await place.connections.settle(finished([delivery]), lambda *_: None)
+            await place.send("two")
+            with pytest.raises(Unforeseen):
+                for _ in range(10):
+                    await place.connections.receive(1, 1.0)
+
+    asyncio.run(play(lambda connection: setattr(connection, "receive", fail)))
+    asyncio.run(play(lambda connection: setattr(connection, "complete", fail)))
+
+
 def test_each_has_its_turn():
     async def play():
         async with Place3() as place:
