@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import random
 import socket
 import struct
 import time
@@ -192,6 +193,31 @@ def test_a_queue_that_is_deleted_under_a_consumer_is_made_anew_and_what_comes_th
             await taker.settle([Ack(each) for each in held])  # of the queue that has gone: no error
             await broker.publish([other := message()])
             assert ids(await received(taker, 1)) == [other.id]
+
+    asyncio.run(play())
+
+
+def test_what_one_takes_who_does_not_wait_and_what_is_pushed_meanwhile_are_each_acknowledged_alone():
+    async def play():
+        async with place() as (broker, consumer):
+            for _ in range(30):
+                taker = consumer()
+                await taker.receive(4, 0.001)  # from here on messages are pushed
+                sent = messages(6)
+                publishing = asyncio.create_task(broker.publish(sent))
+                held = []
+                while len(held) < 6:
+                    held += await taker.receive(2, 0)
+                await publishing
+                done = random.sample(held, 3)
+                for each in done:
+                    assert await taker.settle([Ack(each)]) == [True]
+                await taker.close()
+                other = consumer()
+                again = await received(other, 3)
+                assert sorted(ids(again)) == sorted(set(ids(held)) - set(ids(done)))
+                await other.settle([Ack(each) for each in again])
+                await other.close()
 
     asyncio.run(play())
 

@@ -80,10 +80,8 @@ class Tap:
 
     async def pause(self, session: Session) -> None:
         """Let nothing more come, and give back what nobody has taken."""
-        tags, self._tags, self._prefetch = self._tags, [], 0
         async with session.translating():
-            if tags:
-                await self.lane.cancel(tags)
+            await self._stop()
             if self.buffer:
                 left = [message.tag for message in self.buffer]
                 self.buffer.clear()
@@ -93,6 +91,7 @@ class Tap:
         """Take what is there at this moment, without waiting."""
         name = topology.queue_name(session.location, self.queue)
         async with session.translating():
+            await self._stop()  # what is pushed would overtake an answer, and one acknowledgement for both meant both
             while len(self.buffer) < limit:
                 found = await self.channel.basic_get(name)
                 if found.delivery_tag is None:
@@ -122,6 +121,12 @@ class Tap:
     async def prove(self) -> None:
         """Return when the server has read all that was written before."""
         await self.lane.prove()
+
+    async def _stop(self) -> None:
+        """Return when nothing comes any more."""
+        tags, self._tags, self._prefetch = self._tags, [], 0
+        if tags:
+            await self.lane.cancel(tags)
 
     def _take_in(self, message: Found) -> None:
         self.unsettled[message.tag] = None
