@@ -51,6 +51,7 @@ from faena.worker.options import CoreOptions
 from faena.worker.refusals import Refusals
 from faena.worker.slots import Slots
 from faena.worker.telling import Telling
+from faena.worker.vital import vital
 from faena.worker.window import LARGEST, Window
 
 if TYPE_CHECKING:
@@ -216,11 +217,11 @@ class Core:
         try:
             async with asyncio.TaskGroup() as group:
                 self._coroutines.group = group
-                loops = [group.create_task(self._flush_forever()), group.create_task(self._tick_forever())]
+                loops = [group.create_task(vital(work)) for work in (self._flush_forever(), self._tick_forever())]
                 if self.options.schedules:
                     scheduler = Scheduler(self.options.hostname, self.connection.link, app=self.app)
-                    loops.append(group.create_task(scheduler.run_forever()))
-                group.create_task(self._fetch())
+                    loops.append(group.create_task(vital(scheduler.run_forever())))
+                group.create_task(vital(self._fetch()))
                 await self._ended.wait()
                 for loop in loops:
                     loop.cancel()

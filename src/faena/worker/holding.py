@@ -18,6 +18,7 @@ from faena.errors import BackendError, BrokerError, NotSupported, StorageError
 from faena.model.delivery import Verdict
 from faena.worker.handle import ProcessHandle, ProcessState
 from faena.worker.leases import LeaseKeeper
+from faena.worker.vital import vital
 from faena.worker.wire import Granted, Hello
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Holding:
     async def keep_forever(self) -> None:
         async with asyncio.TaskGroup() as group:
             for site in self._sites.values():
-                group.create_task(site.keep_forever())
+                group.create_task(vital(site.keep_forever()))
 
     async def recover(self, handle: ProcessHandle, verdicts: dict[str, Verdict]) -> None:
         """Hand back what a process held; while a broker cannot be reached, the lease does so in the end."""
@@ -157,8 +158,8 @@ class _Site:
     async def keep_forever(self) -> None:
         await self.keeper.wait_until(self.is_wanted)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.keeper.renew_forever())
-            group.create_task(self.keeper.reap_forever())
+            group.create_task(vital(self.keeper.renew_forever()))
+            group.create_task(vital(self.keeper.reap_forever()))
 
     async def open_holder(self, handle: ProcessHandle) -> Holder:
         holding = self._holding

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from faena.backend import Completion
 from faena.worker.connection import Connection, ElsewhereAway
+from faena.worker.vital import vital
 
 log = logging.getLogger("faena.worker")
 
@@ -28,7 +29,7 @@ class Lane:
         self._is_there = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
-        self._task = asyncio.get_running_loop().create_task(self._carry_out_forever())
+        self._task = asyncio.get_running_loop().create_task(vital(self._carry_out_forever()))
         self._task.add_done_callback(ended)
 
     def put(self, completions: Sequence[Completion], then: Then) -> None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from faena.errors import LeaseLost
 from faena.model.delivery import Delivery, Malformed
 from faena.worker.connection import Connection
+from faena.worker.vital import vital
 
 _WAIT_S = 8.0  # of one fetch
 
@@ -32,7 +33,7 @@ class Source:
         self._limit = 0  # 0: nothing is wanted
         self._is_on, self._is_closing = True, False
         self._wanted = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(self._receive_forever())
+        self._task = asyncio.get_running_loop().create_task(vital(self._receive_forever()))
         self._task.add_done_callback(ended)
         self._ending: asyncio.Task[None] | None = None
 

@@ -42,6 +42,7 @@ from faena.worker.recycle import pause_before_spawn_s, was_short
 from faena.worker.reload import check_reload, watch_forever
 from faena.worker.scaling import Scaler
 from faena.worker.starting import ProcessStarter, Template
+from faena.worker.vital import vital
 from faena.worker.wire import Answer, Begin, Boot, BootFailed, Hello, Interrupt, Leaving, Revoke, Stop, Unrevoke, receive
 
 log = logging.getLogger("faena.worker")
@@ -97,7 +98,7 @@ class Supervisor:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                tasks = [group.create_task(part()) for part in self._parts()]
+                tasks = [group.create_task(vital(part())) for part in self._parts()]
                 if self._options.reload:
                     tasks.append(group.create_task(watch_forever(self._workdir, self.restart_processes)))
                     await asyncio.sleep(0)  # it watches before the first process reads a file: no change is missed
@@ -122,10 +123,10 @@ class Supervisor:
         assert self.hello is not None
         settings = self.hello.settings
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._presence.announce_forever())
-            group.create_task(expire_forever(self.link, settings["dead_letter_expires"]))
-            group.create_task(CommandServer(self).serve_forever())
-            group.create_task(self.scaler.scale_forever())
+            group.create_task(vital(self._presence.announce_forever()))
+            group.create_task(vital(expire_forever(self.link, settings["dead_letter_expires"])))
+            group.create_task(vital(CommandServer(self).serve_forever()))
+            group.create_task(vital(self.scaler.scale_forever()))
             if settings["worker_health_file"]:
                 group.create_task(HealthFile(settings["worker_health_file"], self.health).write_forever())
             if settings["worker_health_address"]:
