@@ -15,8 +15,10 @@ from pamqp import commands
 from pamqp.frame import marshal
 from tests.conformance.rabbitmq_places import remove_all
 
+from faena import Faena
 from faena._lib.deadline import deadline
 from faena._lib.ids import new_id
+from faena.backend import Completion
 from faena.brokers.rabbitmq import RabbitmqBroker
 from faena.drivers.rabbitmq import session as session_module
 from faena.drivers.rabbitmq import topology
@@ -25,6 +27,7 @@ from faena.drivers.rabbitmq.session import open_session
 from faena.errors import PublishedInPart, ServerUnavailable
 from faena.model.delivery import Ack, Bury, DeadReason, Release
 from faena.testing.conformance.stage import ids, message, messages
+from faena.worker.connection import Connection as WorkerConnection
 
 URL = os.environ.get("FAENA_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
 NODE = locate(URL, {}).nodes[0]
@@ -287,6 +290,46 @@ def test_what_is_sent_while_an_alarm_is_known_to_stand_does_not_come_after_it():
             taker = consumer()
             assert ids(await received(taker, 2)) == [first.id, last.id]
             assert list(await taker.receive(1, 0)) == []
+
+    asyncio.run(play())
+
+
+def test_an_alarm_takes_nothing_from_a_worker_that_has_something_to_send():
+    async def play():
+        relay = Relay()
+        async with place(relay) as (broker, _):
+            await broker.publish(sent := messages(2))
+            app = Faena(
+                "alarm", broker=broker._location.shown.replace("***", "guest"), set_as_current=False,
+                broker_transport_options={"prefix": broker._location.prefix, "queue_type": "classic", "timeout_s": 1.0},
+            )  # fmt: skip
+            lost = []
+
+            async def on_open(link):
+                pass
+
+            connection = WorkerConnection(app.links, "holder", ["default"], on_open=on_open, on_lost=lambda: lost.append(1))
+            held = []
+            while len(held) < 2:
+                held += await connection.receive(2 - len(held), 5)
+            relay.say(commands.Connection.Blocked("low on memory"))
+            publisher = await (await connection.link()).broker._publisher.session()
+            async with asyncio.timeout(10):
+                while not await publisher._is_blocked():
+                    await asyncio.sleep(0)
+            retrying = asyncio.create_task(connection.complete([Completion(Release(held[0], held[0].message))]))
+            done, _ = await asyncio.wait([retrying], timeout=1.5)  # longer than a call may take
+            assert not done
+            relay.say(commands.Connection.Unblocked())
+            assert await retrying == [True]
+            assert await connection.complete([Completion(Ack(held[1]))]) == [True]
+            again = await connection.receive(5, 5)
+            assert ids(again) == [held[0].message.id]
+            await connection.complete([Completion(Ack(again[0]))])
+            assert not lost
+            await connection.close()
+            await app.aclose()
+            assert {each.id for each in sent} == set(ids(held))
 
     asyncio.run(play())
 

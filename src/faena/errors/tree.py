@@ -330,6 +330,10 @@ class ServerUnavailable(BrokerUnavailable, BackendUnavailable):
     """The server of broker and backend cannot be reached, or takes nothing now; trying again is safe."""
 
 
+class ServerBlocked(ServerUnavailable):
+    """The server is there, and takes no messages at present (an alarm stands); what is held of it stays held."""
+
+
 class ServerRefused(BrokerError, BackendError):
     """The server does not do this for us, and will not before somebody changes something."""
 

@@ -27,6 +27,7 @@ from faena.errors import (
     LeaseLost,
     MessageTooLarge,
     NoBackend,
+    ServerBlocked,
     StorageError,
     WorkflowError,
 )
@@ -409,6 +410,10 @@ class Connection:
                 return await work(opened)
             except (MessageTooLarge, ElsewhereAway):
                 raise
+            except ServerBlocked as error:  # with the connection would go what it holds, and run a second time
+                log.warning("%s%s; trying again in %.1f s", self._says, error, pause_s)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             except BROKEN as error:
                 await self._lose(opened, error, pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

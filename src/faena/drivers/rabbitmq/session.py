@@ -20,7 +20,7 @@ from faena._lib.deadline import deadline_in
 from faena.drivers.rabbitmq.faults import BROKEN, not_cancelled, translated
 from faena.drivers.rabbitmq.location import Location, Node
 from faena.drivers.rabbitmq.wire import Wire
-from faena.errors import ServerRefused, ServerUnavailable
+from faena.errors import ServerBlocked, ServerRefused, ServerUnavailable
 
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it complains of, it also raises, and we say it
 
@@ -73,7 +73,7 @@ class Session:
                     yield
         except BROKEN as error:
             if isinstance(error, TimeoutError) and await self._is_blocked():
-                raise ServerUnavailable(
+                raise ServerBlocked(
                     f"{self.location.shown}: it takes no messages at present: its memory or disk alarm is set; "
                     "free some, or raise vm_memory_high_watermark or disk_free_limit"
                 ) from error
