@@ -24,7 +24,7 @@ from faena.drivers.rabbitmq import session as session_module
 from faena.drivers.rabbitmq import topology
 from faena.drivers.rabbitmq.location import locate
 from faena.drivers.rabbitmq.session import open_session
-from faena.errors import PublishedInPart, ServerUnavailable
+from faena.errors import MessageTooLarge, PublishedInPart, ServerUnavailable
 from faena.model.delivery import Ack, Bury, DeadReason, Release
 from faena.testing.conformance.stage import ids, message, messages
 from faena.worker.connection import Connection as WorkerConnection
@@ -330,6 +330,27 @@ def test_an_alarm_takes_nothing_from_a_worker_that_has_something_to_send():
             await connection.close()
             await app.aclose()
             assert {each.id for each in sent} == set(ids(held))
+
+    asyncio.run(play())
+
+
+@pytest.mark.skipif(os.environ.get("FAENA_TEST_CHAOS") != "full", reason="134 MB: FAENA_TEST_CHAOS=full")
+def test_a_message_that_is_too_large_for_the_server_is_told_apart_from_those_beside_it():
+    async def play():
+        async with place(largest_message_bytes=300_000_000) as (broker, consumer):
+            large, small = message(body=bytes(134_217_729)), messages(3)  # max_message_size of RabbitMQ 3
+            with pytest.raises(MessageTooLarge, match="max_message_size"):
+                await broker.publish([large, small[0]])
+            told = await asyncio.gather(
+                broker.publish([large]), broker.publish([small[1]]), broker.publish([small[2]]), return_exceptions=True
+            )
+            assert [type(each) for each in told] in (
+                [MessageTooLarge, ServerUnavailable, ServerUnavailable], [MessageTooLarge, type(None), type(None)],
+            )  # fmt: skip
+            await broker.publish([small[0]])
+            taker = consumer()
+            while small[0].id not in ids(await received(taker, 1)):
+                pass
 
     asyncio.run(play())
 

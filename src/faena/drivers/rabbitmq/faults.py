@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ BROKEN = (AMQPError, ChannelInvalidStateError, asyncio.TimeoutError, ConnectionE
 """What aiormq raises when a call fails. RuntimeError: the connection was closed while it was waited for."""
 
 _NOT_ALLOWED = 530
+_TOO_LARGE = re.compile(r"message size \d+ (?:is )?larger than configured max size (\d+)")
 
 
 @contextmanager
@@ -100,6 +102,12 @@ def _refusal_of_tls(error: BaseException, text: str) -> str:
     if "_ALERT_" in text:
         return "it refuses this connection, or our certificate, or that there is none; see ssl_certfile and ssl_keyfile"
     return ""
+
+
+def largest_in(error: BaseException) -> int | None:
+    """Return how large a message may be, where the server says that one was larger."""
+    said = _TOO_LARGE.search(_text_of(error))
+    return int(said[1]) if said is not None else None
 
 
 def _text_of(error: BaseException) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from aiormq.exceptions import ChannelPreconditionFailed
+
 from faena.drivers.rabbitmq import topology
 from faena.drivers.rabbitmq.declaring import ensure_dead, ensure_ladder, ensure_queue, forget
-from faena.drivers.rabbitmq.faults import NotTaken, translated
+from faena.drivers.rabbitmq.faults import NotTaken, largest_in, translated
 from faena.drivers.rabbitmq.lanes import Confirms, Sending
 from faena.drivers.rabbitmq.location import Location
 from faena.drivers.rabbitmq.messages import Row
 from faena.drivers.rabbitmq.session import Session, open_session
-from faena.errors import FaenaError, PublishedInPart
+from faena.errors import FaenaError, MessageTooLarge, PublishedInPart
 
 _WINDOW = 512  # unconfirmed at once
 
@@ -51,7 +53,7 @@ class Publisher:
     async def publish(self, rows: Sequence[Row]) -> None:
         """Return when the server has confirmed all of them.
 
-        Raises ServerUnavailable: it took none; PublishedInPart: it took some.
+        Raises ServerUnavailable: it took none; PublishedInPart: it took some; MessageTooLarge: one of them is for this server.
         """
         accepted: list[str] = []
         error: BaseException | None = None
@@ -64,7 +66,8 @@ class Publisher:
                 error = failed
                 break
             accepted += [row.id for row, outcome in zip(window, outcomes, strict=True) if outcome is None]
-            error = next((outcome for outcome in outcomes if outcome is not None), None)
+            wrong = [outcome for outcome in outcomes if outcome is not None]
+            error = next((each for each in wrong if isinstance(each, MessageTooLarge)), wrong[0] if wrong else None)
             if error is not None:
                 break
         if error is None:
@@ -110,7 +113,7 @@ class Publisher:
                 await lane.publish(sending)
         except FaenaError as error:
             sending.give_up(error)
-        return sending.outcomes
+        return [_told(row, outcome) for row, outcome in zip(rows, sending.outcomes, strict=True)]
 
     async def _open_lane(self, session: Session) -> Confirms:
         if self._lane is None or self._lane.is_closed:
@@ -119,3 +122,13 @@ class Publisher:
                     channel = await session.channel(confirms=True)
                     self._lane = Confirms(session.wire, channel, self._location, session.longest_frame)
         return self._lane
+
+
+def _told(row: Row, outcome: BaseException | None) -> BaseException | None:
+    """Return what went wrong with one message where the server has closed the channel because of one that was too large."""
+    largest_bytes = largest_in(outcome) if isinstance(outcome, ChannelPreconditionFailed) else None
+    if largest_bytes is None:
+        return outcome
+    if len(row.body) > largest_bytes:
+        return MessageTooLarge(len(row.body), largest_bytes, "this server (max_message_size)")
+    return ConnectionResetError("another message was too large, and the channel was closed for that")
