@@ -53,7 +53,7 @@ class Publisher:
     async def publish(self, rows: Sequence[Row]) -> None:
         """Return when the server has confirmed all of them.
 
-        Raises ServerUnavailable: it took none; PublishedInPart: it took some; MessageTooLarge: one of them is for this server.
+        Raises ServerUnavailable: it took none; PublishedInPart: it took some; MessageTooLarge: one is.
         """
         accepted: list[str] = []
         error: BaseException | None = None

@@ -20,7 +20,7 @@ from faena._lib.deadline import deadline_in
 from faena.drivers.rabbitmq.faults import BROKEN, not_cancelled, translated
 from faena.drivers.rabbitmq.location import Location, Node
 from faena.drivers.rabbitmq.wire import Wire
-from faena.errors import ServerBlocked, ServerRefused, ServerUnavailable
+from faena.errors import ServerBlocked, ServerRefused
 
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it complains of, it also raises, and we say it
 
