@@ -42,7 +42,11 @@ class Background:
         context = contextvars.copy_context()
 
         def begin() -> None:
-            task = self.loop.create_task(work(), context=context)
+            try:
+                task = self.loop.create_task(work(), context=context)
+            except Exception as error:  # noqa: BLE001 - it is the caller's, such as for arguments that do not fit
+                done.set_exception(error)
+                return
             begun.append(task)  # held until it is over: a loop keeps no hold of its tasks
             task.add_done_callback(lambda task: _hand_over(task, done))
 

@@ -109,3 +109,15 @@ def test_what_the_thread_that_used_it_has_left_behind_is_closed_in_the_loop():
     thread.join()
     assert closed.wait(10)
     assert loops == [background().loop]
+
+
+def test_what_cannot_even_begin_is_raised_and_not_waited_for_for_ever():
+
+    def call():
+        with pytest.raises(TypeError):
+            run(in_background(Adapter()).loop("one too many"))
+        ended.set()
+
+    ended = threading.Event()
+    threading.Thread(target=call, daemon=True).start()
+    assert ended.wait(10)
