@@ -527,7 +527,7 @@ def message_in(body: bytes) -> Message | None:
     """Return the message; None: it is malformed."""
     try:
         return _decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -535,6 +535,6 @@ def _delivery(entry: _Entry) -> Delivery | Malformed:
     grip = (entry.seq, entry.claim)
     try:
         message = _decode(entry.body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return Malformed(grip, entry.queue, entry.body, str(error))
     return Delivery(message, grip, entry.deliveries, entry.crashes, entry.verdict, entry.redelivered_at_s)

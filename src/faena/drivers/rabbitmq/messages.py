@@ -97,7 +97,7 @@ def letter_of(found: DeliveredMessage) -> DeadLetter:
     if reason is not DeadReason.MALFORMED:
         try:
             message = _decode(found.body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             reason = DeadReason.MALFORMED
     return DeadLetter(
         key=f"{found.routing_key}/{headers.get('x-faena-buried-at')}/{found.header.properties.message_id or ''}",
@@ -121,7 +121,7 @@ def found_of(got: DeliveredMessage) -> Found:
 def delivery_of(found: Found, queue: str, grip: Any) -> Delivery | Malformed:
     try:
         message = _decode(found.body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return Malformed(grip, queue, found.body, str(error))
     if not found.is_redelivered:
         return Delivery(message, grip)

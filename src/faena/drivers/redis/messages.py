@@ -97,7 +97,7 @@ def message_of(value: bytes) -> Message | None:
     """Return the message; None: it is malformed."""
     try:
         return decode(_body_of(value))
-    except (msgspec.DecodeError, TypeError):
+    except (msgspec.DecodeError, RecursionError, TypeError):
         return None
 
 
@@ -133,7 +133,7 @@ def deliveries_of(claim: bytes, reply: Sequence[Any]) -> list[Delivery | Malform
         grip = (ids[at], claim)
         try:
             message = decode(memoryview(value)[begin:])
-        except (msgspec.DecodeError, TypeError) as error:
+        except (msgspec.DecodeError, RecursionError, TypeError) as error:
             batch.append(Malformed(grip, value[_HEAD:end].decode(), value[begin:], str(error)))
             continue
         if known and known[at]:

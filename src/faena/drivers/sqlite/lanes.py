@@ -114,7 +114,7 @@ def _line_up_arrived(effects: Effects, queue: int) -> None:
 def _line_up(effects: Effects, queue: int, seq: int, body: bytes) -> None:
     try:
         message: Message | None = _decode(body)
-    except (msgspec.DecodeError, TypeError):
+    except (msgspec.DecodeError, RecursionError, TypeError):
         message = None  # it is buried by who receives it
     name, rank, expires_s = "", 0, None
     if message is not None:
@@ -343,7 +343,7 @@ def obstacles(connection: Connection, ids: Sequence[str]) -> list[list[Obstacle]
             if name is None:  # not lined up yet
                 try:
                     name = _decode(row[2]).lane
-                except (msgspec.DecodeError, TypeError):
+                except (msgspec.DecodeError, RecursionError, TypeError):
                     name = None
         all_of_it = None if name is None else [_obstacle(effects, limit, now_s) for limit in limits_of(name)]
         found.append(None if all_of_it is None else [each for each in all_of_it if each is not None])

@@ -59,6 +59,6 @@ def _line(connection: Connection, queue: int, rank: int) -> Iterator[tuple[int, 
 def _waits_since_s(body: bytes) -> float:
     try:
         message = _decode(body)
-    except (msgspec.DecodeError, TypeError):
+    except (msgspec.DecodeError, RecursionError, TypeError):
         return 0.0  # malformed: out with it
     return max(message.sent_at_s, message.due_at_s or 0.0)

@@ -46,7 +46,7 @@ def message_in(body: bytes) -> Message | None:
     """Return the message; None: it is malformed."""
     try:
         return decode(body)
-    except (msgspec.DecodeError, TypeError):
+    except (msgspec.DecodeError, RecursionError, TypeError):
         return None
 
 
@@ -238,7 +238,7 @@ def _delivery(row: tuple[Any, ...], claim: int, queue: str) -> Delivery | Malfor
     seq, body, deliveries, crashes, redelivered_at_s, verdict = row
     try:
         message = decode(body)
-    except (msgspec.DecodeError, TypeError) as error:  # TypeError: not even bytes
+    except (msgspec.DecodeError, RecursionError, TypeError) as error:  # TypeError: not even bytes
         raw = body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogateescape")
         return Malformed((seq, claim), queue, raw, str(error))
     return Delivery(

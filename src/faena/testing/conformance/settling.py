@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -150,6 +151,22 @@ class Settling:
         )
         await expect_places(broker, [sent.id], [Place.DEAD])
         assert await nothing_more(consumer)
+
+    @staged
+    async def test_what_is_nested_too_deeply_to_be_read_is_handed_out_as_no_message(self, stage: Stage) -> None:
+        broker: Broker = await stage.broker()
+        consumer, _ = await stage.consumer(broker)
+        fields: list[Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(message()))
+        start = msgspec.msgpack.encode([*fields, None])  # a message of a later version, which has one field more
+        deep = start[:-1] + b"\x91" * 100_000 + b"\x90"
+        await self.corrupt(broker, "default", deep)
+        (malformed,) = await consumer.receive(10, 5)
+        assert isinstance(malformed, Malformed)
+        assert malformed.raw == deep
+        bury = Bury(malformed, DeadReason.MALFORMED, malformed.reason)
+        assert list(await consumer.settle([bury])) == [True]
+        (letter,) = await broker.dead_letters.list("default", 10)
+        assert letter.message is None
 
     @staged
     async def test_what_is_no_message_is_handed_out_as_such_and_can_be_buried(self, stage: Stage) -> None:
