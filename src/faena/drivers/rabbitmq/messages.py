@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -23,6 +25,7 @@ from faena.model.message import HIGHEST_PRIORITY, LOWEST_PRIORITY, Message
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
 
+_REASONS = frozenset(DeadReason)
 _PERSISTENT = 2
 _TYPE = "application/x-faena"
 _TYPE_RAW = _TYPE.encode()
@@ -91,8 +94,10 @@ def dead_row_of(location: Location, bury: Bury) -> Row:
 
 
 def letter_of(found: DeliveredMessage) -> DeadLetter:
+    """Return a letter, also of what others have put there: then what is not said, or not as we say it, is unknown."""
     headers: dict[str, Any] = dict(found.header.properties.headers or {})
-    reason = DeadReason(str(headers.get("x-faena-reason", DeadReason.MALFORMED)))
+    said = str(headers.get("x-faena-reason"))
+    reason = DeadReason(said) if said in _REASONS else DeadReason.MALFORMED
     message = None
     if reason is not DeadReason.MALFORMED:
         try:
@@ -104,12 +109,20 @@ def letter_of(found: DeliveredMessage) -> DeadLetter:
         queue=str(headers.get("x-faena-queue", "")),
         reason=reason,
         detail=str(headers.get("x-faena-detail", "")),
-        buried_at_s=float(headers.get("x-faena-buried-at", 0.0)),
-        deliveries=int(headers.get("x-faena-deliveries", 1)),
-        crashes=int(headers.get("x-faena-crashes", 0)),
+        buried_at_s=_number(headers, "x-faena-buried-at", 0.0),
+        deliveries=int(_number(headers, "x-faena-deliveries", 1)),
+        crashes=int(_number(headers, "x-faena-crashes", 0)),
         message=message,
         raw=b"" if message is not None else found.body,
     )
+
+
+def _number(headers: Mapping[str, Any], name: str, default: float) -> float:
+    try:
+        number = float(headers.get(name, default))
+    except (TypeError, ValueError):
+        return default
+    return number if isfinite(number) else default
 
 
 def found_of(got: DeliveredMessage) -> Found:
