@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,8 @@ class Site:
             marks=str(self.folder / "marks"),
             folder=str(self.folder),
         )
+        # bytecode counts as fresh by size and whole second: one app written soon after another of the same length is not seen
+        shutil.rmtree(self.folder / "__pycache__", ignore_errors=True)
         (self.folder / "app.py").write_text(head + textwrap.dedent(source))
 
     @property
