@@ -167,7 +167,7 @@ class Site:
             marks=str(self.folder / "marks"),
             folder=str(self.folder),
         )
-        # bytecode counts as fresh by size and whole second: one app written soon after another of the same length is not seen
+        # bytecode counts as fresh by size and whole second: of one app soon after another of the same length the old one
         shutil.rmtree(self.folder / "__pycache__", ignore_errors=True)
         (self.folder / "app.py").write_text(head + textwrap.dedent(source))
 
