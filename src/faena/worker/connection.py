@@ -161,16 +161,21 @@ class Connection:
         except LeaseLost:
             raise
         except BROKEN as error:
+            is_lost = opened is not None and opened is not self._opened
             await self._lose(opened, error, self._pause_s)
+            if opened is not None and is_lost:  # by somebody who could not close what we used
+                await opened.consumer.close()
             self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
             return ()
         self._pause_s = _FIRST_PAUSE_S
+        if opened is not self._opened:  # likewise
+            await opened.consumer.close()
+            if opened.link.broker.capabilities.lease == "connection":  # what came last is for others now
+                return ()
         if self._custody is not None:
             self._custody.took(batch)
         if batch and opened.queues is not self._queues:  # others were named meanwhile
             batch = await self.wanted(batch)
-        if opened is not self._opened:  # lost meanwhile, by somebody who could not close what we used
-            await opened.consumer.close()
         return batch
 
     async def wanted(self, batch: Sequence[Delivery | Malformed]) -> Sequence[Delivery | Malformed]:

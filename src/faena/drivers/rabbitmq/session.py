@@ -100,6 +100,7 @@ class Session:
         with suppress(*BROKEN), not_cancelled():
             async with asyncio.timeout(_CLOSING_S):
                 await self.connection.close()
+        self.wire.abort()  # where that had no answer: left open it would live on, and what it holds would be nobody's
 
     async def _is_blocked(self) -> bool:
         if not self.is_open:

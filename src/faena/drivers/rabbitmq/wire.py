@@ -56,6 +56,11 @@ class Wire(asyncio.StreamReaderProtocol):
             raise ConnectionError("the connection was lost")
         self._transport_now.write(data)
 
+    def abort(self) -> None:
+        """End the connection here and now, whatever has not been sent yet."""
+        if self._transport_now is not None:
+            self._transport_now.abort()
+
     async def drain(self) -> None:
         """Wait until the socket takes more."""
         await self._drain_helper()  # type: ignore[attr-defined]  # what StreamWriter.drain calls
