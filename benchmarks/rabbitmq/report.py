@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.embedded.report import machine
 from benchmarks.rabbitmq.bars import QUORUM, bars
 from benchmarks.rabbitmq.contenders import CLASSIC, CONTENDERS, FAENA
 from benchmarks.rabbitmq.rounds import AT_ONCE, BUFFERED, BULK, IGNORED, KEPT, ONE
 from benchmarks.redis.plot import bar_chart
-from benchmarks.redis.report import Run, about, keep, table, verdicts
+from benchmarks.redis.report import Run, about, table, verdicts
 from benchmarks.redis.rounds import middle
-
-
-def save(run: Run, folder: Path) -> Path:
-    return keep("rabbitmq", run, bars(run.samples), CONTENDERS, folder)
 
 
 def page(run: Run) -> str:

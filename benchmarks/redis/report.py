@@ -40,12 +40,8 @@ class Run:
         return len({number for rows in self.samples.values() for each in rows.values() for number in each})
 
 
-def save(run: Run, folder: Path) -> Path:
-    """Write everything that was measured, and on what, to a new file in `folder`."""
-    return keep("redis", run, bars(run.samples), CONTENDERS, folder)
-
-
 def keep(benchmark: str, run: Run, found: Sequence[Bar], contenders: Sequence[Contender], folder: Path) -> Path:
+    """Write everything that was measured, and on what, to a new file in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
     content = {
@@ -83,7 +79,10 @@ def load(paths: Sequence[Path]) -> Run:
                     samples[measure][name][base + int(number)] = sample
                     highest = max(highest, int(number))
         base += highest + 1
-    return Run({name: dict(rows) for name, rows in samples.items()}, versions, tuple(failures), facts)
+    # one that was not there for one run, and is for another, is measured
+    measured = {name for rows in samples.values() for name in rows}
+    left = tuple(failure for failure in failures if failure.partition(":")[0] not in measured)
+    return Run({name: dict(rows) for name, rows in samples.items()}, versions, left, facts)
 
 
 def page(run: Run) -> str:

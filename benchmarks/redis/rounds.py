@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ MEASURES = ("enqueue one by one", "enqueue, 100 in a call", "throughput, 2 proce
 
 Sample = dict[str, object]
 Samples = dict[str, dict[str, dict[int, Sample]]]  # measure -> contender -> round -> answer
+Step = tuple[str, str, str, dict[str, object]]  # measure, name, verb, arguments
 
 
 class Failed(Exception):
@@ -59,8 +60,10 @@ class Seat:
     python: str
 
 
-def verbs(plan: Plan, contender: Contender) -> Iterator[tuple[str, str, str, dict[str, object]]]:
-    """Yield (measure, name, verb, arguments) of one round."""
+Verbs = Callable[[Plan, Contender], Iterable[Step]]  # of one round
+
+
+def verbs(plan: Plan, contender: Contender) -> Iterator[Step]:
     name = contender.name
 
     def some(rate: int) -> int:
@@ -132,7 +135,9 @@ def _end(side: subprocess.Popen[str]) -> None:
 def measure(
     plan: Plan,
     seats: Sequence[Seat],
-    port: int,
+    verbs: Verbs,
+    measures: Sequence[str],
+    ask: Callable[[Seat, str, Mapping[str, object]], Sample],
     say: Callable[[str], None],
     samples: Samples,
     failures: list[str],
@@ -140,26 +145,25 @@ def measure(
     only: str | None,
     first: int,
 ) -> None:
-    """Run all rounds into `samples`; each begins with another contender. What fails is said, and joins `failures`."""
+    """Run all rounds into `samples`; each begins with another contender. What fails is said, and joins `failures`.
+
+    Contenders take turns within each of the `measures`, in their order.
+    """
     for number in range(first, first + plan.rounds):
         say(f"round {number + 1}")
-        for seat, name, measure_name, verb, arguments in _steps(plan, seats, number):
-            if only is not None and only not in measure_name:
+        by = number * 3 % len(seats)
+        order = [*seats[by:], *seats[:by]]
+        steps = [(seat, *step) for seat in order for step in verbs(plan, seat.contender)]
+        for seat, what, name, verb, arguments in [step for each in measures for step in steps if step[1] == each]:
+            if only is not None and only not in what:
                 continue
             try:
-                sample = ask(seat, verb, arguments, port)
-                samples.setdefault(measure_name, {}).setdefault(name, {})[number] = sample
-                say(f"  {measure_name}, {name}: {short(sample)}")
+                sample = ask(seat, verb, arguments)
+                samples.setdefault(what, {}).setdefault(name, {})[number] = sample
+                say(f"  {what}, {name}: {short(sample)}")
             except Failed as failure:
                 failures.append(str(failure))
                 say(f"  {failure}")
-
-
-def _steps(plan: Plan, seats: Sequence[Seat], number: int) -> list[tuple[Seat, str, str, str, dict[str, object]]]:
-    by = number * 3 % len(seats)
-    order = [*seats[by:], *seats[:by]]
-    steps = [(seat, name, what, verb, words) for seat in order for what, name, verb, words in verbs(plan, seat.contender)]
-    return [step for what in MEASURES for step in steps if step[2] == what]
 
 
 def short(sample: Sample) -> str:

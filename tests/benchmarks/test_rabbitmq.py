@@ -55,9 +55,9 @@ def where():
 def test_a_side_sends_and_every_task_runs(contender, where):
     seat = Seat(contender, sys.executable)
     for chunk in (0, 1, 500):
-        assert ask(seat, "enqueue", {"count": 300, "chunk": chunk}, *where)["per_s"] > 0
-    assert ask(seat, "enqueue_at_once", {"count": 300}, *where)["per_s"] > 0
-    assert ask(seat, "drain", {"count": 3_000, "processes": 2}, *where)["per_s"] > 0
-    assert ask(seat, "drain_marks", {"count": 3_000, "processes": 2}, *where)["server_us"] > 0
+        assert ask(seat, "enqueue", {"count": 300, "chunk": chunk}, where)["per_s"] > 0
+    assert ask(seat, "enqueue_at_once", {"count": 300}, where)["per_s"] > 0
+    assert ask(seat, "drain", {"count": 3_000, "processes": 2}, where)["per_s"] > 0
+    assert ask(seat, "drain_marks", {"count": 3_000, "processes": 2}, where)["server_us"] > 0
     with pytest.raises(Failed, match="argument"):
-        ask(seat, "drain_marks", {"no such": "argument"}, *where)
+        ask(seat, "drain_marks", {"no such": "argument"}, where)

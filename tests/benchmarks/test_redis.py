@@ -10,7 +10,7 @@ from benchmarks.redis.bars import bars
 from benchmarks.redis.contenders import CONTENDERS, FAENA
 from benchmarks.redis.environments import NotInstalled, python_of
 from benchmarks.redis.plot import bar_chart
-from benchmarks.redis.report import Run, load, page, save
+from benchmarks.redis.report import Run, keep, load, page
 from benchmarks.redis.rounds import MEASURES, QUICK, ROOT, Failed, Seat, ask, ratio, verbs
 
 needs_server = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
@@ -93,11 +93,19 @@ def test_a_bar_that_is_missed_is_said_to_be_missed_and_rounds_are_put_together(t
     assert verdicts["throughput / celery"] == (50.0, True)
     assert verdicts["throughput / dramatiq"] == (None, False)
 
-    paths = [save(run, tmp_path / name) for name in ("a", "b")]
+    paths = [keep("redis", run, bars(run.samples), CONTENDERS, tmp_path / name) for name in ("a", "b")]
     assert json.loads(paths[0].read_text())["failures"] == ["arq: it was ill"]
     again = load(paths)
     assert again.rounds == 2
+    assert again.failures == ("arq: it was ill",) * 2
     assert "| throughput / celery | 50.00 | at least 40 | met |" in page(again)
+
+
+def test_what_was_not_there_for_one_run_and_is_for_another_is_no_failure_of_both(tmp_path):
+    first = Run({}, {}, ("arq: it was ill", "arq, live: it took longer"), {"server": "7", "took_s": 1})
+    second = Run({"live": {"arq": {0: {"pss_idle_mib": 1.0}}}}, {}, (), {"server": "7", "took_s": 1})
+    paths = [keep("redis", run, [], CONTENDERS, tmp_path / name) for name, run in (("a", first), ("b", second))]
+    assert load(paths).failures == ("arq, live: it took longer",)
 
 
 def test_the_plot_shows_every_figure():
