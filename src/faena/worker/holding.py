@@ -111,14 +111,18 @@ class Holding:
                 group.create_task(self._sites[name].recover(holder, verdicts))
 
     async def leave(self) -> None:
-        """Hand back what all processes held, say that this worker is gone, and close."""
+        """Hand back what all processes held, say that this worker is gone, and close.
+
+        Raises what a broker or the backend had trouble with, when the others have been told.
+        """
         link = self.link
-        for handle in self._processes:
-            for name, holder in handle.holders.items():
-                await self._sites[name].link.broker.leases.recover(holder, {})
-        await link.backend.mailbox.withdraw(self._name)
+        works = [site.hand_back() for site in self._sites.values()]
+        troubles = await asyncio.gather(*works, link.backend.mailbox.withdraw(self._name), return_exceptions=True)
         await link.backend.close()
         await link.broker.close()
+        for trouble in troubles:
+            if trouble is not None:
+                raise trouble
 
     @property
     def is_renewing(self) -> bool:
@@ -184,6 +188,11 @@ class _Site:
                 if back:
                     log.info("%d unfinished tasks went back to their queues", back)
                 return
+
+    async def hand_back(self) -> None:
+        """Hand back what all processes hold there."""
+        for holder in self._held():
+            await self.link.broker.leases.recover(holder, {})
 
     def _held(self) -> dict[Holder, ProcessHandle]:
         found = [(handle.holders.get(self._name), handle) for handle in self._holding._processes]
