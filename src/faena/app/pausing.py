@@ -17,7 +17,7 @@ from faena._lib.ids import new_id
 from faena.app.links import Link
 from faena.app.orders import give
 from faena.backend import need_backend
-from faena.broker import home_of, is_several, opened_home
+from faena.broker import home_of, opened_home
 from faena.model.control import Command, Order, OrderKind
 from faena.model.delivery import QueueStatus
 
@@ -59,7 +59,7 @@ async def statuses(link: Link, queue: str | None = None) -> Sequence[QueueStatus
     """
     broker = link.broker if queue is None else await opened_home(link.broker, queue)
     found = await broker.queues.status()
-    if broker.capabilities.pauses and not is_several(broker):  # of several, some may not
+    if broker.capabilities.pauses:
         return found
     paused = {order.name for order in await link.backend.orders.standing() if order.kind == OrderKind.PAUSE}
     if not paused:
