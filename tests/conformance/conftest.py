@@ -5,6 +5,9 @@ from importlib.util import find_spec
 
 import pytest
 
+from faena import Faena
+from faena._lib.ids import new_id
+from faena.drivers.memory import state as memory
 from faena.testing.redis_server import RedisServer, redis_server_binary
 
 
@@ -27,3 +30,25 @@ def oldest_redis_server(tmp_path_factory):
     server = RedisServer(tmp_path_factory.mktemp("redis"), binary=binary).start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def app_on(request, tmp_path):
+    """Make an app on a store of its own, or on a pair of them: "redis", "sqlite+redis"."""
+    name, apps = new_id(), []
+
+    def url(kind):
+        if kind == "redis":
+            return f"{request.getfixturevalue('redis_server').url}?prefix={name}"
+        return f"memory://{name}" if kind == "memory" else f"sqlite:///{tmp_path}/{name}.db"
+
+    def make(stores):
+        broker, _, backend = stores.partition("+")
+        apps.append(Faena("shop", broker=url(broker), backend=url(backend or broker), set_as_current=False))
+        apps[-1].ran = []
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        app.close()
+    memory.forget(f"memory://{name}")

@@ -4,9 +4,7 @@ import pytest
 
 from faena import CircuitBreaker, Faena
 from faena._lib.drive import run
-from faena._lib.ids import new_id
 from faena.app.breakers import close_breaker, set_breaker
-from faena.drivers.memory import state as memory
 from faena.errors import InvalidArguments, NotRegistered
 from faena.model.breaker import Phase
 from faena.model.limit import Change, Refusal
@@ -19,18 +17,10 @@ FAMILY = "breaker:pay"
 
 
 @pytest.fixture(params=STORES)
-def app(request, tmp_path):
-    name = new_id()
-
-    def url(kind):
-        if kind == "redis":
-            return f"{request.getfixturevalue('redis_server').url}?prefix={name}"
-        return f"memory://{name}" if kind == "memory" else f"sqlite:///{tmp_path}/{name}.db"
-
-    broker, _, backend = request.param.partition("+")
-    app = Faena("shop", broker=url(broker), backend=url(backend or broker), set_as_current=False)
+def app(request, app_on):
+    app = app_on(request.param)
     app.clock = Clock()
-    app.ran, app.is_down = [], True
+    app.is_down = True
 
     @app.task(
         name="pay", concurrency=5,
@@ -45,9 +35,7 @@ def app(request, tmp_path):
     def other(order):
         app.ran.append(order)
 
-    yield app
-    app.close()
-    memory.forget(f"memory://{name}")
+    return app
 
 
 def limits(app):

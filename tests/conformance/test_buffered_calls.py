@@ -4,35 +4,22 @@ import asyncio
 
 import pytest
 
-from faena import Faena, Queue, group
+from faena import Queue, group
 from faena._lib.drive import run
-from faena._lib.ids import new_id
-from faena.drivers.memory import state as memory
 from faena.errors import NotAllSent
 from faena.testing.worker import InProcessWorker, run_pending
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "redis+sqlite"])
-def app(request, tmp_path):
-    name = new_id()
-
-    def url(kind):
-        if kind == "redis":
-            return f"{request.getfixturevalue('redis_server').url}?prefix={name}"
-        return f"memory://{name}" if kind == "memory" else f"sqlite:///{tmp_path}/{name}.db"
-
-    broker, _, backend = request.param.partition("+")
-    app = Faena("shop", broker=url(broker), backend=url(backend or broker), set_as_current=False)
-    app.ran = []
+def app(request, app_on):
+    app = app_on(request.param)
 
     @app.task(name="add")
     def add(x, y=0):
         app.ran.append(x)
         return x + y
 
-    yield app
-    app.close()
-    memory.forget(f"memory://{name}")
+    return app
 
 
 def waiting(app):

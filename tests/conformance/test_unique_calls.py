@@ -9,8 +9,6 @@ import pytest
 
 from faena import Debounce, DuplicateCall, DuplicateCalls, Faena, Throttle, Unique, group
 from faena._lib.drive import run
-from faena._lib.ids import new_id
-from faena.drivers.memory import state as memory
 from faena.errors import InvalidArguments, InvalidTask
 from faena.model.delivery import Place
 from faena.model.result import State
@@ -20,20 +18,8 @@ STORES = ["memory", "sqlite", "redis", "redis+sqlite", "sqlite+redis"]
 
 
 @pytest.fixture(params=STORES)
-def app(request, tmp_path):
-    name = new_id()
-
-    def url(kind):
-        if kind == "redis":
-            return f"{request.getfixturevalue('redis_server').url}?prefix={name}"
-        return f"memory://{name}" if kind == "memory" else f"sqlite:///{tmp_path}/{name}.db"
-
-    broker, _, backend = request.param.partition("+")
-    app = Faena("shop", broker=url(broker), backend=url(backend or broker), set_as_current=False)
-    app.ran = []
-    yield app
-    app.close()
-    memory.forget(f"memory://{name}")
+def app(request, app_on):
+    return app_on(request.param)
 
 
 def declared(app, **options):

@@ -22,7 +22,7 @@ from tests.conformance.rabbitmq_places import prepare
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 
-from .chaos import Witness, kill
+from .chaos import Witness
 from .redis_rest import check_keys
 from .trouble import IS_FULL, Trouble
 
@@ -61,7 +61,6 @@ class Chaos(Trouble):
 
     nodes: list = field(default_factory=list)
     prefix: str = ""
-    witness: object = None
     losses: list = field(default_factory=list)  # from when to when connections were lost, unix seconds
 
     @contextmanager
@@ -97,14 +96,6 @@ class Chaos(Trouble):
 
     def is_worked_off(self):
         return not self.left_in_queues()
-
-    def check_writes(self):
-        again = [task_id for task_id, count in self.witness.written.items() if count > 1]
-        backend = self.site.client.connection().backend
-        tasks = Counter(record.task for record in run(backend.read(again)) if record is not None)
-        assert set(tasks) <= {"app.flaky"}, f"seed {self.seed}: {tasks}"  # it is written down that it tries again
-        if not self.witness.gaps:
-            assert {result.id for result in self.load.results} <= self.witness.written.keys()
 
     def check_left(self):
         declared = {"default", "faena.queues", *(f"faena.delay.{level}" for level in range(25))}
@@ -175,21 +166,7 @@ def test_restarts_of_the_node_lose_nothing(chaos, rabbit):
 def test_processes_supervisors_and_workers_that_are_killed_lose_nothing(chaos, rabbit):
     ours = chaos([rabbit], workers=3)
     for _ in ours.rounds(KILLS):
-        victim = ours.random.choices(("process", "supervisor", "worker"), (76, 12, 12))[0]
-        ours.counts[victim] += 1
-        if victim == "process":
-            pid = ours.random.choice(ours.until(ours.processes))
-            ours.hit.add(pid)
-            kill(pid, signal.SIGKILL)
-            continue
-        worker = ours.random.choice(ours.workers)
-        pids = [worker.pid] if victim == "supervisor" else worker.session()
-        ours.hit.update(worker.session())
-        for pid in pids:
-            kill(pid, signal.SIGKILL)
-        worker.popen.wait()
-        ours.workers.remove(worker)
-        ours.start_worker()
+        ours.kill_someone(loses_processes=True)
     ours.finish()
 
 

@@ -44,6 +44,13 @@ class Hand:
         ]
         run(consumer.close())
 
+    def has_waited(self):
+        """Send and wait twice, so that it is likely to happen again."""
+        for _ in range(2):
+            result = self.task.delay(1)
+            self.work()
+            assert result.get(timeout=10) == 7
+
     def trip(self):
         result = self.task.delay(1)
         thread = threading.Thread(target=self.work)
@@ -70,10 +77,7 @@ def watched(hand):
 
 
 def test_the_second_round_trip_asks_for_nothing_but_to_take_the_message(hand):
-    for _ in range(2):
-        result = hand.task.delay(1)
-        hand.work()
-        assert result.get(timeout=10) == 7
+    hand.has_waited()
     result = hand.task.delay(1)
     assert watched(hand) == {result.id.encode()}
     hand.work()
@@ -87,10 +91,7 @@ def test_results_come_while_they_are_waited_for(hand):
 
 
 def test_what_nobody_waits_for_is_forgotten_and_the_next_goes_without(hand):
-    for _ in range(2):
-        result = hand.task.delay(1)
-        hand.work()
-        result.get(timeout=10)
+    hand.has_waited()
     first, second = hand.task.delay(1), hand.task.delay(2)
     assert watched(hand) == {first.id.encode()}
     hand.work()
@@ -101,10 +102,7 @@ def test_what_nobody_waits_for_is_forgotten_and_the_next_goes_without(hand):
 
 
 def test_news_that_went_by_a_connection_that_is_gone_are_asked_for(hand):
-    for _ in range(2):
-        result = hand.task.delay(1)
-        hand.work()
-        result.get(timeout=10)
+    hand.has_waited()
     result = hand.task.delay(1)
     assert hand.sees(["CLIENT", "KILL", "TYPE", "pubsub"]) == 1
     hand.work()
@@ -115,10 +113,7 @@ def test_news_that_went_by_a_connection_that_is_gone_are_asked_for(hand):
 
 
 def test_another_thread_that_waits_hands_on_what_was_expected_here(hand):
-    for _ in range(2):
-        result = hand.task.delay(1)
-        hand.work()
-        result.get(timeout=10)
+    hand.has_waited()
     expected = hand.task.delay(1)
     other = hand.app.send_task("t", (2,), queue="elsewhere")
 
@@ -134,10 +129,7 @@ def test_another_thread_that_waits_hands_on_what_was_expected_here(hand):
 
 
 def test_a_message_whose_id_is_taken_brings_no_news_of_another(hand):
-    for _ in range(2):
-        result = hand.task.delay(1)
-        hand.work()
-        result.get(timeout=10)
+    hand.has_waited()
     hand.app.send_task("t", (1,), task_id="same")
     again = hand.app.send_task("t", (2,), task_id="same")
     hand.work()

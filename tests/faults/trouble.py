@@ -3,13 +3,14 @@
 import os
 import random
 import re
+import signal
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
 from faena._lib.drive import run
 
-from .chaos import APP, Load, Marks
+from .chaos import APP, Load, Marks, kill
 
 IS_FULL = os.environ.get("FAENA_TEST_CHAOS") == "full"
 SEED = int(os.environ.get("FAENA_TEST_SEED", "7"))
@@ -33,6 +34,7 @@ class Trouble:
     workers: list = field(default_factory=list)
     hit: set = field(default_factory=set)  # processes that were killed or stopped: what they ran may run again
     counts: Counter = field(default_factory=Counter)
+    witness: object = None  # counts how often each result is written
 
     def __post_init__(self):
         self.random = random.Random(self.seed)
@@ -71,6 +73,24 @@ class Trouble:
         executed = self.marks.tasks()
         return f"seed {self.seed}: {executed} of {self.tasks} have run, {dict(self.counts)}\n{self.site.logs()}"
 
+    def kill_someone(self, *, loses_processes):
+        """Kill a process, a supervisor or a whole worker. `loses_processes`: with a supervisor end those it had, too."""
+        victim = self.random.choices(("process", "supervisor", "worker"), (76, 12, 12))[0]
+        self.counts[victim] += 1
+        if victim == "process":
+            pid = self.random.choice(self.until(self.processes))
+            self.hit.add(pid)
+            kill(pid, signal.SIGKILL)
+            return
+        worker = self.random.choice(self.workers)
+        pids = [worker.pid] if victim == "supervisor" else worker.session()
+        self.hit.update(worker.session() if loses_processes else pids)
+        for pid in pids:
+            kill(pid, signal.SIGKILL)
+        worker.popen.wait()
+        self.workers.remove(worker)
+        self.start_worker()
+
     # -- the end -------------------------------------------------------------------------------------------
 
     def finish(self):
@@ -103,8 +123,13 @@ class Trouble:
         return True
 
     def check_writes(self):
-        """No result was written a second time."""
-        raise NotImplementedError
+        """No result was written a second time, but while a task was being retried."""
+        again = [task_id for task_id, count in self.witness.written.items() if count > 1]
+        backend = self.site.client.connection().backend
+        tasks = Counter(record.task for record in run(backend.read(again)) if record is not None)
+        assert set(tasks) <= {"app.flaky"}, f"seed {self.seed}: {tasks}"
+        if not self.witness.gaps:
+            assert {result.id for result in self.load.results} <= self.witness.written.keys()
 
     def check_left(self):
         """Nothing is left on the servers but what has an end, or was declared."""
