@@ -1,5 +1,6 @@
 """RabbitMQ in trouble: what a client sees and when, and that everything goes on by itself afterwards."""
 
+import asyncio
 import os
 import re
 import threading
@@ -12,6 +13,9 @@ from faena import Faena
 from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.brokers.rabbitmq import RabbitmqBroker
+from faena.drivers.rabbitmq import frames
+from faena.drivers.rabbitmq.location import locate
+from faena.drivers.rabbitmq.session import open_session
 from faena.errors import BrokerUnavailable, ServerUnavailable
 from faena.model.delivery import Ack
 from faena.model.message import Message
@@ -125,6 +129,25 @@ def test_a_connection_that_answers_no_more_is_replaced_by_the_next_call(rabbit, 
     consumer = broker.consumer("h", ["default"])
     assert {"before", "after"} <= set(ids(run(consumer.receive(10, 5.0))))
     run(consumer.close())
+
+
+def test_a_connection_that_answers_no_more_is_cut_when_it_takes_its_leave(rabbit):
+    """What the socket has not taken would be sent after all, long after it was told that it could not be."""
+    location = locate(rabbit.url, {"timeout_s": TIMEOUT_S})
+
+    async def main():
+        session = await open_session(location, "test")
+        socket = session.wire._transport_now.get_extra_info("socket")
+        with rabbit.suspended():
+            session.wire.write(frames.HEARTBEAT * (64 << 17))
+            with pytest.raises(ServerUnavailable):
+                await session.channel()
+            await session.close()
+            async with asyncio.timeout(10):
+                while socket.fileno() >= 0:
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(main())
 
 
 def test_a_heartbeat_finds_a_connection_that_answers_no_more(rabbit, broker_of, proxy_to, until):

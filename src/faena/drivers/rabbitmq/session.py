@@ -91,16 +91,23 @@ class Session:
         leaving.add_done_callback(_leaving.discard)
 
     async def _take_leave(self) -> None:
-        # The channels first: their answers tell aiormq that the server is still there, so that it takes its leave properly.
-        with suppress(*BROKEN), not_cancelled():
-            async with asyncio.timeout(_CLOSING_S):
-                for channel in list((self.connection.channels or {}).values()):
-                    if channel is not None:
-                        await channel.close()
-        with suppress(*BROKEN), not_cancelled():
-            async with asyncio.timeout(_CLOSING_S):
-                await self.connection.close()
-        self.wire.abort()  # where that had no answer: left open it would live on, and what it holds would be nobody's
+        # aiormq's closing waits until the socket has taken all that was written, and cannot be cancelled; cut, it ends. Left
+        # open, the connection would live on: what it holds would be nobody's, and what was written would be sent after all,
+        # long after it was told that it could not be.
+        cut = asyncio.get_running_loop().call_later(2 * _CLOSING_S, self.wire.abort)
+        try:
+            # The channels first: their answers tell aiormq that the server is there, so that it takes its leave properly.
+            with suppress(*BROKEN), not_cancelled():
+                async with asyncio.timeout(_CLOSING_S):
+                    for channel in list((self.connection.channels or {}).values()):
+                        if channel is not None:
+                            await channel.close()
+            with suppress(*BROKEN), not_cancelled():
+                async with asyncio.timeout(_CLOSING_S):
+                    await self.connection.close()
+        finally:
+            cut.cancel()
+            self.wire.abort()
 
     async def _is_blocked(self) -> bool:
         if not self.is_open:
