@@ -91,8 +91,8 @@ class Session:
         leaving.add_done_callback(_leaving.discard)
 
     async def _take_leave(self) -> None:
-        # aiormq's closing waits until the socket has taken all that was written, and cannot be cancelled; cut, it ends. Left
-        # open, the connection would live on: what it holds would be nobody's, and what was written would be sent after all,
+        # aiormq's closing waits until the socket has taken all that was written, and cannot be cancelled; cut, it ends.
+        # Left open, it would live on: what it holds would be nobody's, and what was written would be sent after all,
         # long after it was told that it could not be.
         cut = asyncio.get_running_loop().call_later(2 * _CLOSING_S, self.wire.abort)
         try:
