@@ -105,7 +105,8 @@ def test_what_a_limit_holds_back_names_the_limit(any_site, until):
     site.app(APP)
     present(site, until, "-c", "2")
     sent = [site.send("rare", 1), site.send("rare", 2)]
-    until(lambda: any(each.ready() for each in sent))  # sent without the limit, by name: either process may line up its one first
+    # who sends by name knows of no limit: either process may line up its one first
+    until(lambda: any(each.ready() for each in sent))
     begun, held_back = sorted(sent, key=lambda each: not each.ready())
     found, text = why(site, held_back)
     assert (found, text.partition(": the next")[0]) == ("limited", "The rate of the limit task:app.rare is used up")
