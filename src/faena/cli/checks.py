@@ -41,6 +41,7 @@ _EXTRAS = {
     "rabbitmq": ("aiormq", "RabbitMQ"),
     "pydantic": ("pydantic", "arguments that are its models"),
     "cache": ("fsspec", "the build cache of fa on other file systems"),
+    "metrics": ("prometheus_client", "faena worker --metrics-port"),
     "yaml": ("yaml", "fa configured in YAML"),
 }
 

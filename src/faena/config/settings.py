@@ -395,6 +395,16 @@ class Settings(Layered):
     worker_health_address: str | None = setting(
         None, check=_refuse_bad_address, text="HOST:PORT that answers probes over HTTP. None: no port is opened."
     )
+    worker_metrics_port: int | None = setting(
+        None,
+        minimum=0,
+        maximum=65535,
+        text="Port that answers /metrics for Prometheus; 0 is any that is free, and the log says which. "
+        "None: no port is opened.",
+    )
+    worker_metrics_host: str = setting(
+        "127.0.0.1", text="Address of this machine that `worker_metrics_port` is opened at; 0.0.0.0 is all of them."
+    )
     worker_watchdog_timeout: float = setting(
         60.0, unit="s", minimum=1, text="A process that makes no progress for so long is replaced."
     )

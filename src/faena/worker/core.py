@@ -194,8 +194,10 @@ class Core:
 
     def reserved(self) -> list[dict[str, Any]]:
         """Return what is held and has not begun. To be called in the I/O thread."""
-        held = [*flat([*self.lanes.todo, *self._coroutines.todo]), *self._batches.waiting(), *self._suspects]
-        return [described(delivery) for delivery in held]
+        return [described(delivery) for delivery in self.held()]
+
+    def held(self) -> list[Delivery]:
+        return [*flat([*self.lanes.todo, *self._coroutines.todo]), *self._batches.waiting(), *self._suspects]
 
     # -- the I/O thread ------------------------------------------------------------------------------------
 

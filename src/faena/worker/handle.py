@@ -17,6 +17,8 @@ from faena.worker.slots import Running, Slots
 from faena.worker.starting import ProcessStarter
 from faena.worker.wire import Answer, Hello, Query, ToProcess, pack
 
+ENDS_OF_PROCESSES = ("left", "crashed", "killed", "stopped")
+
 
 class ProcessState(StrEnum):
     """Of a process, as its supervisor sees it.
@@ -53,6 +55,7 @@ class ProcessHandle:
         self._socket = ours
         self.reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self.is_silent = asyncio.Event()  # all that it has said was heard, and it will say no more
         self._numbers = itertools.count(1)
         self._questions: dict[int, asyncio.Future[Answer]] = {}
 
@@ -144,3 +147,12 @@ def describe_exit(status: int) -> str:
         return f"killed by {signal.Signals(-status).name}"
     except ValueError:
         return f"killed by signal {-status}"
+
+
+def how_it_ended(handle: ProcessHandle, status: int, *, is_stopping: bool) -> str:
+    """Return one of ENDS_OF_PROCESSES."""
+    if is_stopping:
+        return "stopped"
+    if handle.killed_for:
+        return "killed"
+    return "left" if status == 0 else "crashed"

@@ -14,13 +14,14 @@ from typing import Any
 
 import msgspec
 
+from faena.worker.endpoint import Endpoint, Page
+
 log = logging.getLogger("faena.worker")
 
 Report = Callable[[], tuple[bool, dict[str, Any]]]
 
 _EVERY_S = 2.0
-_REQUEST_TIMEOUT_S = 5.0
-_LONGEST_REQUEST = 8192
+_JSON = "application/json"
 
 
 class HealthFile:
@@ -55,7 +56,7 @@ class HealthFile:
 
 
 class HealthServer:
-    """A few lines of HTTP, for probes only."""
+    """Answers probes at an address, HOST:PORT."""
 
     def __init__(self, address: str, report: Report) -> None:
         host, _, port = address.rpartition(":")
@@ -63,35 +64,15 @@ class HealthServer:
 
     async def serve_forever(self) -> None:
         try:
-            server = await asyncio.start_server(self._answer, self._host, self._port, limit=_LONGEST_REQUEST)
+            await Endpoint(self._host, self._port, self._look).serve_forever()
         except OSError as error:
             log.error("no health endpoint at %s:%d: %s", self._host, self._port, error)
-            return
-        async with server:
-            await server.serve_forever()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
-                request = await reader.readuntil(b"\r\n\r\n")
-            method, path, *_ = request.split(b" ", 2)
-            status, body = self._look(method, path.partition(b"?")[0])
-            head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-            writer.write(head.encode() + b"Connection: close\r\n\r\n" + (b"" if method == b"HEAD" else body))
-            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
-                await writer.drain()
-        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-            pass  # a probe that says nothing sensible gets no answer
-        finally:
-            writer.close()
-
-    def _look(self, method: bytes, path: bytes) -> tuple[str, bytes]:
+    async def _look(self, path: bytes, _: object) -> Page:
         ready, numbers = self._report()
         body = msgspec.json.encode(numbers)
-        if method not in (b"GET", b"HEAD"):
-            return "405 Method Not Allowed", b"{}"
         if path == b"/readyz":
-            return ("200 OK" if ready else "503 Service Unavailable"), body
+            return Page("200 OK" if ready else "503 Service Unavailable", _JSON, body)
         if path in (b"/healthz", b"/livez", b"/"):
-            return "200 OK", body
-        return "404 Not Found", b"{}"
+            return Page("200 OK", _JSON, body)
+        return Page("404 Not Found", _JSON, b"{}")

@@ -26,10 +26,12 @@ from faena.errors import AppNotFound, ConfigurationError, FaenaError
 from faena.sink import Sink
 from faena.tasks.options import seconds
 from faena.telemetry.logs import LogSink, set_up_logging
+from faena.telemetry.metrics import need_exposition
 from faena.worker.autoscale import Bounds
 from faena.worker.choice import chosen, warn_of_slips
 from faena.worker.connection import BROKEN
 from faena.worker.core import Core
+from faena.worker.counting import Counting
 from faena.worker.custody import put_off
 from faena.worker.limits import refuse_unless_limited
 from faena.worker.options import CoreOptions
@@ -67,7 +69,7 @@ SUPERVISED = (
     "worker_autoscale_max", "worker_autoscale_min", "worker_autoscale_target_age", "worker_autoscale_cooldown",
     "worker_concurrency", "worker_pool", "worker_threads", "worker_coroutines", "worker_lease", "worker_shutdown_timeout",
     "worker_max_memory_per_child", "worker_health_file", "worker_health_address", "worker_watchdog_timeout",
-    "worker_loglevel", "worker_log_format", "dead_letter_expires",
+    "worker_metrics_port", "worker_metrics_host", "worker_loglevel", "worker_log_format", "dead_letter_expires",
 )  # fmt: skip
 
 
@@ -140,6 +142,9 @@ class _Process:
             taking=chosen(app, boot.queues, boot.exclude_queues).taking,
         )
         sinks: list[Sink] = [LogSink(conf.worker_log_tasks, boot.index)]
+        self._counting = Counting(self._say) if conf.worker_metrics_port is not None else None
+        if self._counting is not None:
+            sinks.append(self._counting)
         self._core = Core(app, options, slots, sinks=sinks, main_lane=True, on_end=self._on_end, on_limit=self._on_limit)
 
     def run(self) -> int:
@@ -207,6 +212,8 @@ class _Process:
             os._exit(EXIT_LEASE_LOST)
 
     def _answer(self, number: int, name: str, arguments: dict[str, Any]) -> Answer:
+        if name == "held" and self._counting is not None:
+            self._counting.tell()  # a page of metrics is made: what was counted is there before the answer
         try:
             return Answer(number, answer(self._core, name, arguments))
         except FaenaError as error:
@@ -265,6 +272,8 @@ def _load(boot: Boot) -> Faena:
 def _hello(app: Faena, boot: Boot) -> Hello:
     conf = app.conf
     refuse_unless_limited(app)
+    if conf.worker_metrics_port is not None:
+        need_exposition()
     broker_url, backend_url = app.links.urls()
     queues = chosen(app, boot.queues, boot.exclude_queues).queues
     if boot.index == 0:

@@ -21,6 +21,8 @@ def answer(core: Core, name: str, arguments: dict[str, Any]) -> Any:
             return core.active()
         case "reserved":
             return core.reserved()
+        case "held":
+            return len(core.held())
         case "registered":
             return sorted(core.app.tasks)
         case "conf":

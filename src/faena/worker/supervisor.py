@@ -31,10 +31,11 @@ from faena.worker.autoscale import refuse_too_many
 from faena.worker.commands import CommandServer
 from faena.worker.drain import Phase, next_change_s, phase
 from faena.worker.enforcement import Enforcement
-from faena.worker.handle import ProcessHandle, ProcessState, describe_exit
+from faena.worker.handle import ProcessHandle, ProcessState, describe_exit, how_it_ended
 from faena.worker.health import HealthFile, HealthServer
 from faena.worker.holding import BROKEN, Holding
 from faena.worker.housekeeping import expire_forever
+from faena.worker.measuring import Measuring
 from faena.worker.options import WorkerOptions
 from faena.worker.presence import Presence
 from faena.worker.process import EXIT_BOOT_FAILED, EXIT_LEASE_LOST, ONE_PROCESS
@@ -43,7 +44,20 @@ from faena.worker.reload import check_reload, watch_forever
 from faena.worker.scaling import Scaler
 from faena.worker.starting import ProcessStarter, Template
 from faena.worker.vital import vital
-from faena.worker.wire import Answer, Begin, Boot, BootFailed, Hello, Interrupt, Leaving, Revoke, Stop, Unrevoke, receive
+from faena.worker.wire import (
+    Answer,
+    Begin,
+    Boot,
+    BootFailed,
+    Counted,
+    Hello,
+    Interrupt,
+    Leaving,
+    Revoke,
+    Stop,
+    Unrevoke,
+    receive,
+)
 
 log = logging.getLogger("faena.worker")
 
@@ -84,6 +98,7 @@ class Supervisor:
         self._enforcement: Enforcement  # from the first hello on
         self.scaler: Scaler  # likewise
         self.done_before = self.failed_before = 0  # by processes that are gone
+        self._measuring = Measuring(self)
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -127,6 +142,7 @@ class Supervisor:
             group.create_task(vital(expire_forever(self.link, settings["dead_letter_expires"])))
             group.create_task(vital(CommandServer(self).serve_forever()))
             group.create_task(vital(self.scaler.scale_forever()))
+            group.create_task(vital(self._measuring.serve_forever(settings)))
             if settings["worker_health_file"]:
                 group.create_task(HealthFile(settings["worker_health_file"], self.health).write_forever())
             if settings["worker_health_address"]:
@@ -150,6 +166,7 @@ class Supervisor:
                 self._aside(self._spawn_later(index, _PAUSE_WITHOUT_MEANS_S))
             return
         self.processes.append(handle)
+        self._measuring.started()
         self._aside(self._attend(handle))
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
@@ -171,9 +188,13 @@ class Supervisor:
     async def _attend(self, handle: ProcessHandle) -> None:
         """Speak with one process until it closes its end."""
         try:
-            reader = await handle.open()
+            await self._converse(handle, await handle.open())
         except OSError:  # it has ended, and was closed, before a word was spoken
             return
+        finally:
+            handle.is_silent.set()
+
+    async def _converse(self, handle: ProcessHandle, reader: asyncio.StreamReader) -> None:
         options = self._options
         handle.say(
             Boot(
@@ -198,6 +219,8 @@ class Supervisor:
                     handle.answered(answer)
                 case Leaving(reason=reason):
                     self._replace(handle, reason)
+                case Counted(rows=rows):
+                    self._measuring.counted(handle, rows)
 
     async def _welcome(self, handle: ProcessHandle, hello: Hello) -> None:
         """Let a process that has loaded its app begin; the first one also says how many others there shall be."""
@@ -384,8 +407,9 @@ class Supervisor:
                 "process %d (pid %d) %s%s%s", handle.index, handle.pid, describe_exit(status),
                 f" ({handle.killed_for})" if handle.killed_for else "", f"; it ran {said}" if said else "",
             )  # fmt: skip
+        self._measuring.ended(how_it_ended(handle, status, is_stopping=self._stop_began_s is not None))
         await self._hand_back(handle, verdicts)
-        handle.close()
+        self._aside(self._measuring.close(handle))
         if self._stop_began_s is not None or was_left:
             return
         if status == EXIT_BOOT_FAILED and self._options.reload:

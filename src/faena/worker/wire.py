@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from faena.model.homes import Homes
+from faena.telemetry.metrics import Row
 
 _LENGTH_BYTES = 4
 
@@ -108,8 +109,14 @@ class Leaving(Struct, frozen=True, tag=True):
     reason: str
 
 
+class Counted(Struct, frozen=True, tag=True):
+    """To the supervisor: what the process has counted since it began, in the place of what it said before."""
+
+    rows: tuple[Row, ...]
+
+
 ToProcess: TypeAlias = Boot | Begin | Granted | Stop | Interrupt | Revoke | Unrevoke | Query
-ToSupervisor: TypeAlias = Hello | BootFailed | Answer | Leaving
+ToSupervisor: TypeAlias = Hello | BootFailed | Answer | Leaving | Counted
 Spoken: TypeAlias = ToProcess | ToSupervisor
 
 _encoder = msgspec.msgpack.Encoder()

@@ -40,6 +40,10 @@ _SETTINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "worker_health_file": ("--health-file",),
         "worker_health_address": ("--health-address",),
     },
+    "Metrics": {
+        "worker_metrics_port": ("--metrics-port",),
+        "worker_metrics_host": ("--metrics-host",),
+    },
 }
 
 
