@@ -123,7 +123,7 @@ def queues_of(declared: Any) -> dict[str, Queue]:
     if not declared:
         return {}
     if isinstance(declared, Mapping):
-        declared = [{"name": name, **(options or {})} for name, options in declared.items()]
+        declared = [(name, options or {}) for name, options in declared.items()]
     found: dict[str, Queue] = {}
     for each in declared:
         queue = _queue_of(each)
@@ -284,7 +284,7 @@ def _from_options(options: dict[str, Any]) -> Queue:
         elif option in _INSTEAD:
             raise InvalidQueue(name, f"there is no option '{option}': {_INSTEAD[option]}")
         elif option not in _OPTIONS:
-            raise InvalidQueue(name, f"there is no option '{option}'{did_you_mean(option, _OPTIONS)}")
+            raise InvalidQueue(name, f"there is no option '{option}'{did_you_mean(str(option), _OPTIONS)}")
     exchange, routing_key = options.pop("exchange", None), options.pop("routing_key", None)
     return Queue(name or "", exchange, routing_key or "", **options)
 

@@ -78,6 +78,9 @@ def test_queues_are_declared_by_name_value_mapping_or_all_of_them():
     [
         (["a", Queue("a")], "queue 'a': it is declared twice"),
         ([3], "queue '3': a queue is declared by its name, a faena.Queue, or a mapping with its name and options"),
+        ({"a": True},
+         "queue '('a', True)': a queue is declared by its name, a faena.Queue, or a mapping with its name and options"),
+        ([{"name": "a", 3: 3}], "queue 'a': there is no option '3'"),
         ([{"name": "a", "max_lenght": 3}], "queue 'a': there is no option 'max_lenght'; did you mean 'max_length'?"),
         ([{"name": "a", "expires": 3}],
          "queue 'a': there is no option 'expires': queues do not expire; message_ttl says how long a message may wait"),
