@@ -25,15 +25,15 @@ class Row(Struct, frozen=True):
 
 
 class Owner(Protocol):
-    """Who has settings, and resolves all of them at once."""
+    """Who has settings, and puts the values that were said into its dictionary."""
 
     def resolve(self) -> None: ...
 
 
 class Setting:
-    """A declared setting: a descriptor that answers only until its owner's values are resolved.
+    """A declared setting: a descriptor that answers only until it was read, or said.
 
-    It has no `__set__`, so that a value in the instance's own dictionary comes first: reading a resolved setting costs
+    It has no `__set__`, so that a value in the instance's own dictionary comes first: reading a setting once more costs
     what reading any attribute costs.
     """
 
@@ -72,7 +72,8 @@ class Setting:
         if instance is None:
             return self
         instance.resolve()
-        return instance.__dict__[self.name]
+        default = dict(self.default) if isinstance(self.default, dict) else self.default
+        return instance.__dict__.setdefault(self.name, default)
 
     @property
     def words(self) -> str:

@@ -1,8 +1,9 @@
 """A class of declared settings whose values come from layers.
 
 Lowest first: default, project file, `.env`, environment, code, command line. Files and environment are looked at on the
-first read of any setting; what code and command line say is checked at once, where the mistake is. Resolved values lie
-in the instance's dictionary, so that the reads after the first cost what any attribute costs.
+first read of any setting; what code and command line say is checked at once, where the mistake is. Values that were said
+and defaults that were read lie in the instance's dictionary, so that the reads after the first cost what any attribute
+costs. Defaults that nobody asks for stay where they are: in a worker process, what is copied is memory of its own.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class Layered:
         own["_outside"] = None  # the layers of file, .env and environment, once they were read
         own["_unknown_variables"] = ()
         own["_code"], own["_command_line"] = {}, {}
-        own["_sources"] = None  # name -> where its value is from; None: to be resolved
+        own["_said"] = {}  # name -> where its value is from, for those that are no defaults, as it was resolved last
+        own["_sources"] = None  # the same; None: to be resolved
         if values:
             self.update(values)
 
@@ -104,12 +106,10 @@ class Layered:
 
     def explain(self) -> Sequence[Row]:
         """Say for every setting what it is and where that was said; secrets are masked."""
-        self.resolve()
-        own = self.__dict__
         return [
             Row(
                 name,
-                mask(own[name]),
+                mask(getattr(self, name)),
                 self.source_of(name),
                 declared.default,
                 declared.unit,
@@ -172,17 +172,18 @@ class Layered:
             self.resolve()
 
     def resolve(self) -> None:
-        """Bring every setting's value up to date. Reading one does this by itself."""
+        """Bring the values that were said up to date. Reading one does this by itself."""
         own = self.__dict__
         if own["_sources"] is not None:
             return
-        values = {name: _fresh(declared.default) for name, declared in self.declared.items()}
-        sources: dict[str, str] = {}
+        said: dict[str, tuple[Any, str]] = {}
         for layer in (*self._read_outside(), own["_code"], own["_command_line"]):
-            for name, (value, where) in layer.items():
-                values[name], sources[name] = value, where
-        own.update(values)
-        own["_sources"] = sources
+            said.update(layer)
+        for name in own["_said"]:
+            if name not in said:
+                own.pop(name, None)  # back to its default
+        own.update({name: value for name, (value, _) in said.items()})
+        own["_said"] = own["_sources"] = {name: where for name, (_, where) in said.items()}
 
     # -- private -------------------------------------------------------------------------------------------
 
@@ -192,8 +193,7 @@ class Layered:
             if name.startswith("__"):  # what copy, pickle and their like ask for
                 raise AttributeError(name)
             if name in self.declared:  # resolving it found an unknown name in a file, which is an AttributeError, too
-                self.resolve()
-                return self.__dict__[name]
+                return self.declared[name].__get__(self)
             raise self._unknown(name)
 
         def __setattr__(self, name: str, value: Any) -> None:
@@ -259,10 +259,6 @@ class Layered:
             if candidate in self.declared:
                 return candidate
         return nearest(bare, self.declared)
-
-
-def _fresh(default: Any) -> Any:
-    return dict(default) if isinstance(default, dict) else default
 
 
 def _shown(declared: Setting, value: Any) -> Any:

@@ -205,6 +205,27 @@ def test_settings_can_be_overridden_for_a_while(settings):
     assert settings.revision == revision + 2
 
 
+def test_what_is_said_no_more_is_the_default_again(settings):
+    default = settings.task_default_queue
+    with settings.overridden({"task_default_queue": "other", "beat_schedule": {"a": {"task": "t", "schedule": 1}}}):
+        assert settings.task_default_queue == "other"
+        assert settings["beat_schedule"] == {"a": {"task": "t", "schedule": 1}}
+    assert settings.task_default_queue == default
+    assert settings.beat_schedule == {}
+
+
+def test_a_default_that_is_changed_in_place_is_changed_for_these_settings_only(settings):
+    settings.beat_schedule["a"] = {"task": "t", "schedule": 1}
+    settings.task_default_queue = "mail"
+    assert list(settings.beat_schedule) == ["a"]
+    assert Settings().beat_schedule == {}
+
+
+def test_reading_a_setting_copies_no_other(settings):
+    assert settings.worker_lease == 30
+    assert set(vars(settings)) & set(settings) == {"worker_lease"}
+
+
 def test_the_command_line_wins_over_code_before_and_after(settings):
     settings.worker_concurrency = 1
     settings.override({"worker_concurrency": 2})
