@@ -42,6 +42,11 @@ def facts():
     }
 
 @app.task
+def loaded():
+    names = list(sys.modules)
+    return names[names.index(__name__):]
+
+@app.task
 def chance():
     time.sleep(0.3)
     return os.getpid(), random.random(), new_id(), uuid.uuid4().hex, os.urandom(8).hex()
@@ -128,6 +133,15 @@ def test_a_forked_process_finds_what_a_spawned_one_finds(site, app):
         found.append(facts)
         assert worker.stop() == 0
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
+def test_a_process_loads_the_app_and_nothing_else_by_itself(site, redis_of, store):
+    if store == "redis":
+        site.url = redis_of().url
+    site.app("import json\n" + APP)
+    site.worker("-c", "1")
+    assert [site.send("loaded").get(timeout=10) for _ in range(3)][-1] == ["app"], "the template has loaded what it needs"
 
 
 def test_processes_share_the_memory_that_spawned_ones_have_each(site, app, until):

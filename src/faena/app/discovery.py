@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from itertools import takewhile
 from types import ModuleType, TracebackType
 
@@ -20,6 +21,8 @@ from faena.errors import AppNotFound, did_you_mean
 ATTRIBUTES = ("app", "celery", "faena")
 SUBMODULES = ("app", "celery_app", "celery", "faena_app", "tasks")
 FILES = ("app", "celery_app", "faena_app", "tasks", "main")
+
+_last_loaded = ""  # the module that was loaded last before an app was looked for
 
 _NEXT = 'name it with -A module:attribute, or put app = "module:attribute" under [tool.faena] in pyproject.toml'
 
@@ -32,6 +35,7 @@ def find_app(name: str | None, cwd: str | None = None) -> Faena:
     Raises AppNotFound: none was found, several were, or importing failed (then the cause is what was raised).
     """
     folder = os.path.abspath(cwd or os.getcwd())
+    _note_what_is_loaded()
     if not name:
         name, folder = _named_in_settings(folder)
     _put_on_path(folder)
@@ -56,11 +60,8 @@ def load_tasks(app: Faena) -> None:
         _import(name, f"{name}' in the setting 'imports' or 'include")
     for package in _packages_of(app):
         name = f"{package}.tasks"
-        try:
+        if _is_there(name):
             _import(name, name)
-        except AppNotFound as error:
-            if error.missing_module != name:
-                raise
 
 
 def _packages_of(app: Faena) -> list[str]:
@@ -74,13 +75,18 @@ def _packages_of(app: Faena) -> list[str]:
 
 
 def _modules_around(app: Faena) -> list[ModuleType]:
-    """Return the modules that were loaded after this one if some of them hold the app, else all.
+    """Return the modules that were loaded since an app was looked for if some of them hold this one, else all.
 
     Looking at a module counts references to it: in a worker process, memory that was shared until then is copied.
     """
-    names = list(takewhile(__name__.__ne__, reversed(sys.modules)))  # in one go: threads may be importing
+    names = list(takewhile(_last_loaded.__ne__, reversed(sys.modules)))  # in one go: threads may be importing
     recent = [sys.modules[name] for name in reversed(names) if name in sys.modules]
     return recent if any(_holds(module, app) for module in recent) else list(sys.modules.values())
+
+
+def _note_what_is_loaded() -> None:
+    global _last_loaded
+    _last_loaded = _last_loaded or next(reversed(sys.modules))
 
 
 def _holds(module: ModuleType, app: Faena) -> bool:
@@ -152,12 +158,9 @@ def _app_of_module(module: ModuleType, name: str) -> Faena:
     if hasattr(module, "__path__"):
         for last in SUBMODULES:
             inner_name = f"{module.__name__}.{last}"
-            try:
-                inner = _import(inner_name, name)
-            except AppNotFound as error:
-                if error.missing_module != inner_name:
-                    raise
+            if not _is_there(inner_name):
                 continue
+            inner = _import(inner_name, name)
             tried.append(inner_name)
             found = _best_app_in(inner)
             if found is not None:
@@ -237,6 +240,14 @@ def _speaks_of_us(path: str) -> bool:
 
 
 # -- importing ---------------------------------------------------------------------------------------------
+
+
+def _is_there(module_name: str) -> bool:
+    """Say whether a module of a package that is loaded can be found: that costs less than an error nobody reads."""
+    try:
+        return find_spec(module_name) is not None
+    except (ImportError, ValueError):
+        return True  # importing it says what is wrong
 
 
 def _import(module_name: str, asked: str) -> ModuleType:

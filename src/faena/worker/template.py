@@ -39,8 +39,11 @@ from faena.worker import process
 NAME = "faena:template"  # as ps and top show it; Linux keeps 15 bytes
 READY = b"ready"
 _SOON_NEEDED = (
-    "faena.brokers.sqlite", "faena.backends.sqlite", "faena.brokers.redis", "faena.backends.redis", "uvloop",
+    "faena.brokers.sqlite", "faena.backends.sqlite", "faena.drivers.sqlite.schedules",
+    "faena.brokers.redis", "faena.backends.redis", "faena.drivers.redis.schedules",
+    "faena.app.declared", "uvloop",
     "encodings.idna",  # for names of hosts
+    "json",  # hardly an app does without; and it compiles patterns, for which `re` is written to all over
 )  # fmt: skip
 
 
