@@ -127,6 +127,17 @@ class Publishes(Protocol):
     async def publish(self, messages: Sequence[Message]) -> None: ...
 
 
+class Courier(Protocol):
+    """Publishes messages of one kind, one by one, for a thread that blocks: what is the same of them is made ready once."""
+
+    def carry(self, task_id: str, body: bytes, sent_at_s: float) -> bool:
+        """Publish the message with this id, body and moment; False: it may have been taken or not, so `publish` it.
+
+        `task_id` is one that `faena._lib.ids.new_id` has made.
+        """
+        ...
+
+
 class Leases(Protocol):
     """What a supervisor does for its processes."""
 
@@ -290,6 +301,15 @@ def home_of(broker: Broker, queue: str) -> Broker:
     """Return the broker that a queue lives on: this one, or one of several, which may not be open yet: ask what it can."""
     of = getattr(broker, "home_of", None)
     return broker if of is None else cast("Broker", of(queue))
+
+
+def courier_of(broker: Broker, like: Message, within_s: float) -> Courier | None:
+    """Return what publishes messages that differ from `like` in id, body and `sent_at_s` only; None: only `publish` does.
+
+    Of a broker that was opened with io="blocking". It waits for the server `within_s` seconds at most.
+    """
+    make = getattr(broker, "courier", None)
+    return None if make is None else cast("Courier | None", make(like, within_s))
 
 
 async def check_queues(broker: Broker, queues: Sequence[str]) -> None:

@@ -89,3 +89,9 @@ def test_a_forged_tag_is_refused_or_read_and_nothing_else(name, value):
         JsonCodec().decode(json.dumps({"__type__": name, "__value__": value}).encode())
     except DecodeError:
         pass
+
+
+@given(st.lists(values, max_size=4), st.dictionaries(texts, values, max_size=2))
+def test_arguments_of_a_call_are_encoded_as_a_list_of_both(args, kwargs):
+    codec = JsonCodec()
+    assert codec.encode_call(tuple(args), kwargs) == codec.encode([tuple(args), kwargs])

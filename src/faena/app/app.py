@@ -15,6 +15,7 @@ from faena._lib.ids import new_id
 from faena.app import asking
 from faena.app.current import declare_shared_in, set_current
 from faena.app.derived import default_queues_of, rules_of, sender_of
+from faena.app.express import Express
 from faena.app.journal import AppJournal
 from faena.app.links import Link, Links
 from faena.app.publishing import apublish, publish
@@ -95,6 +96,7 @@ class Faena:
         self._sender: Sender | None = None
         self._sender_revision = -1
         self._has_rules = False  # a task is unique, debounced or throttled
+        self.send_plain = Express(self).send
         for name, function in declare_builtin(self).items():
             self.tasks.add_builtin(_Task(self, name, function, {}, bind=False))
         declare_shared_in(self)
@@ -137,8 +139,8 @@ class Faena:
         task: _Task[..., Any] = kind(self, name, function, own, bind=bind)
         self.tasks.add(task)
         self._has_rules = self._has_rules or task.rule is not None
-        if task.has_flow:
-            self._sender = None  # it knows the limits of all tasks
+        if task.has_flow or task.rule is not None:
+            self._sender = None  # it knows the limits of all tasks; and ways are made anew with it (`express`)
         return task
 
     def periodic(self, schedule: When, *, name: str | None = None, **options: Unpack[ScheduleOptions]) -> PeriodicDecorator:

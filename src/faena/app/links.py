@@ -22,7 +22,9 @@ from faena.errors import ConfigurationError, InvalidSetting, did_you_mean
 from faena.types import Io
 
 if TYPE_CHECKING:
+    from faena.app.express import Way
     from faena.model.homes import Homes
+    from faena.tasks.task import Task
 
 _REDIS = ("redis", "rediss", "unix", "valkey", "valkeys")
 _RABBITMQ = ("amqp", "amqps")
@@ -53,12 +55,29 @@ class Link:
         self.idle_watches: list[Watch] = []
 
 
+class _Held:
+    """What a thread holds; goes with the thread."""
+
+    __slots__ = ("__weakref__", "link")
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+
+
+class Local(threading.local):
+    """What each thread has of its own: its link, and how it sends calls of tasks (`faena.app.express`)."""
+
+    def __init__(self) -> None:
+        self.held: _Held | None = None
+        self.ways: dict[Task[..., Any], Way] = {}
+
+
 class Links:
     """Makes, keeps and closes the links of one app."""
 
     def __init__(self, conf: Settings) -> None:
         self._conf = conf
-        self._local = threading.local()
+        self.local = Local()
         self._by_loop: weakref.WeakKeyDictionary[Any, Link] = weakref.WeakKeyDictionary()
         self._all: weakref.WeakSet[_Held] = weakref.WeakSet()
         self._homes: tuple[int, Homes | None] | None = None  # at which revision of the settings
@@ -139,12 +158,12 @@ class Links:
 
     def blocking(self) -> Link:
         """Return this thread's link, open."""
-        held: _Held | None = getattr(self._local, "held", None)
+        held = self.local.held
         if held is None or held.link.pid != os.getpid():
             link = self.connect("blocking")
             run(link.broker.open())
             run(link.backend.open())
-            held = self._local.held = _Held(link)
+            held = self.local.held = _Held(link)
             self._all.add(held)
         return held.link
 
@@ -168,12 +187,12 @@ class Links:
                 run(held.link.backend.close())
                 run(held.link.broker.close())
         self._all.clear()
-        self._local = threading.local()
+        self.local = Local()
 
     def forget(self) -> None:
         """Make new links from here on; those that are open stay open for who uses them."""
         self._all = weakref.WeakSet()
-        self._local = threading.local()
+        self.local = Local()
         self._by_loop = weakref.WeakKeyDictionary()
 
     async def aclose(self) -> None:
@@ -187,15 +206,6 @@ class Links:
 
     def _embedded_url(self) -> str:
         return "sqlite:///" + os.path.join(self._conf.project.folder, EMBEDDED_FOLDER, EMBEDDED_FILE)
-
-
-class _Held:
-    """What a thread holds; goes with the thread."""
-
-    __slots__ = ("__weakref__", "link")
-
-    def __init__(self, link: Link) -> None:
-        self.link = link
 
 
 def connected(group: str, url: str, io: Io, options: Mapping[str, object]) -> Any:

@@ -19,9 +19,14 @@ T = TypeVar("T")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 
 
-def publish(links: Links, conf: Settings, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
-    """Raises BrokerUnavailable when the broker took nothing within `task_publish_timeout`; PublishedInPart."""
-    began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
+def publish(
+    links: Links, conf: Settings, messages: Sequence[Message], options: Mapping[str, Any], began_s: float | None = None
+) -> None:
+    """Raises BrokerUnavailable when the broker took nothing within `task_publish_timeout`; PublishedInPart.
+
+    `began_s`: when it was tried first (monotonic); None: now.
+    """
+    began_s, pause_s = time.monotonic() if began_s is None else began_s, _FIRST_PAUSE_S
     rest: _Rest | None = None  # until something has failed: all of it
     while True:
         try:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from math import inf
 
 from faena._lib.ids import new_id
-from faena.broker import Capabilities, DeadLetters, Holder, Leases, Limits, Queues
+from faena.broker import Capabilities, Courier, DeadLetters, Holder, Leases, Limits, Queues
+from faena.drivers.redis.courier import RedisCourier
 from faena.drivers.redis.driver import Driver, Expectant, driver_for
 from faena.drivers.redis.letters import RedisDeadLetters
 from faena.drivers.redis.limits import RedisLimits
@@ -116,6 +117,11 @@ class RedisBroker:
                 if first == 0:
                     raise
                 raise PublishedInPart([message.id for message in messages[:first]], len(messages)) from error
+
+    def courier(self, like: Message, within_s: float) -> Courier | None:
+        """See `faena.broker.courier_of`."""
+        is_usual = self.driver.io == "blocking" and like.due_at_s is None and like.lane is None
+        return RedisCourier(self.driver, like, within_s) if is_usual else None
 
     async def _publish_expected(self, row: Row, expectant: Expectant) -> int:
         """Publish one that is due now, and let its result be told to who is likely to wait for it; 0: look closer."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from faena.codecs.tagging import MALFORMED, tag, tag_other, untag
+from faena.codecs.tagging import ATOMS, MALFORMED, tag, tag_other, untag
 from faena.errors import DecodeError, EncodeError
 
 _encoder = msgspec.json.Encoder(enc_hook=tag_other)
@@ -25,6 +25,15 @@ class JsonCodec:
             return _encoder.encode(tag(value))
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise EncodeError(f"{explain(value, error)} as JSON") from error
+
+    def encode_call(self, args: Any, kwargs: Any) -> bytes:
+        """Return what `encode([args, kwargs])` returns: in half the time, where plain values go by position."""
+        if not kwargs and ATOMS.issuperset(map(type, args)):
+            try:
+                return _encoder.encode((args, {}))
+            except (TypeError, ValueError, OverflowError):
+                pass  # said below, with its place
+        return self.encode([args, kwargs])
 
     def decode(self, data: bytes) -> Any:
         try:

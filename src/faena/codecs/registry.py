@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from faena.codec import Codec
@@ -34,6 +34,11 @@ class Codecs:
 
     def encode(self, name: str, value: Any) -> bytes:
         return self.named(name).encode(value)
+
+    def encoder_of_calls(self, name: str) -> Callable[[Any, Any], bytes]:
+        """Return what encodes the arguments of a call, those by position and those by name."""
+        codec = self.named(name)
+        return codec.encode_call if isinstance(codec, JsonCodec) else lambda args, kwargs: codec.encode([args, kwargs])
 
     def decode(self, name: str, data: bytes) -> Any:
         """Raises ContentDisallowed: the name is not among the accepted ones; DecodeError."""

@@ -26,7 +26,7 @@ MALFORMED = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError
 
 TYPE, VALUE = "__type__", "__value__"
 
-_ATOMS = frozenset({int, str, bool, type(None)})
+ATOMS = frozenset({int, str, bool, type(None)})
 _STR_ONLY = frozenset({str})
 
 _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
@@ -60,12 +60,12 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 def tag(value: Any) -> Any:
     """Return `value` with every part that JSON does not know tagged; the same object where there is none."""
     kind = type(value)
-    if kind in _ATOMS:
+    if kind in ATOMS:
         return value
     if kind is float:
         return value if isfinite(value) else {TYPE: "float", VALUE: repr(value)}
     if kind is list or kind is tuple:
-        return value if _ATOMS.issuperset(map(type, value)) else [tag(item) for item in value]
+        return value if ATOMS.issuperset(map(type, value)) else [tag(item) for item in value]
     if kind is dict:
         return _tag_dict(value) if value else value
     writer = _WRITERS.get(kind)
@@ -93,7 +93,7 @@ def _tag_dict(value: dict[Any, Any]) -> Any:
     if not _STR_ONLY.issuperset(map(type, value)) or TYPE in value:
         # JSON has string keys only; 1 and "1" must stay apart
         return {TYPE: "dict", VALUE: [[tag(key), tag(item)] for key, item in value.items()]}
-    if _ATOMS.issuperset(map(type, value.values())):
+    if ATOMS.issuperset(map(type, value.values())):
         return value
     return {key: tag(item) for key, item in value.items()}
 

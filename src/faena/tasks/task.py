@@ -116,7 +116,9 @@ class Task(Generic[P, R]):
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> _AsyncResult[R]:
         """Send the task with these arguments. Returns at once when the broker has taken it."""
-        return self._dispatcher.send_call(self._call(args, kwargs, cast("SendOptions", self._defaults)))
+        if self.typing:
+            self.arguments.check(args, kwargs)
+        return self._dispatcher.send_plain(self, args, kwargs)
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> _AsyncResult[R]:
         """Do as `delay`, without blocking the event loop."""

@@ -48,8 +48,8 @@ class Driver:
         self.prefix = location.key_prefix
         self.moved_to: Address | None = None
         self.loop: Any = None
-        self._wire: Wire | None = None
-        self._lock: Any = threading.Lock() if io == "blocking" else nullcontext()
+        self.wire: Wire | None = None
+        self.lock: Any = threading.Lock() if io == "blocking" else nullcontext()
         self._connecting: Any = None  # of an event loop: those who come together make one connection
         self._users = 0
         self._is_closed = False
@@ -96,9 +96,9 @@ class Driver:
         """Send one command; return its reply, which may be an error."""
         deadline = deadline_in(self.location.timeout_s)
         try:
-            with self._lock:
+            with self.lock:
                 for attempt in (1, 2):
-                    wire = self._wire
+                    wire = self.wire
                     is_new = wire is None or wire.is_broken or self.pid != os.getpid()
                     if is_new:
                         wire = await self._connected(deadline)
@@ -159,7 +159,7 @@ class Driver:
     async def _connected(self, deadline: float) -> Wire:
         if self.io == "blocking":
             self._drop()
-            wire = self._wire = await self.connect(deadline)
+            wire = self.wire = await self.connect(deadline)
             self.pid = os.getpid()
             return wire
         import asyncio
@@ -167,13 +167,13 @@ class Driver:
         if self._connecting is None:
             self._connecting = asyncio.Lock()
         async with self._connecting:
-            if self._wire is None or self._wire.is_broken:
-                self._wire = await self.connect(deadline)
+            if self.wire is None or self.wire.is_broken:
+                self.wire = await self.connect(deadline)
                 self.loop = asyncio.get_running_loop()
-            return self._wire
+            return self.wire
 
     def _drop(self) -> None:
-        wire, self._wire = self._wire, None
+        wire, self.wire = self.wire, None
         if wire is not None:
             wire.close()
 

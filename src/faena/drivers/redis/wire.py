@@ -28,7 +28,8 @@ from faena.errors import FaenaError
 if TYPE_CHECKING:
     import asyncio
 
-_READ_BYTES = 64 * 1024
+_READ_BYTES, _SMALL_BYTES = 64 * 1024, 256
+_ONE = b":1\r\n"
 _TIMEVAL = struct.Struct("ll")
 Reply: TypeAlias = Any
 ReplyError = hiredis.ReplyError
@@ -121,6 +122,27 @@ class BlockingWire:
         except (OSError, ValueError, hiredis.ProtocolError) as error:
             raise self._broken(error) from error
         return reply
+
+    def exchange(self, data: bytes, within_s: float) -> Reply:
+        """Do as `ask`, without a coroutine. The usual reply of a script, a one, is told by its bytes."""
+        try:
+            if self._error is not None or not within_s * 0.9 <= self._bound_s <= within_s * 1.1 + 0.05:
+                self._bound(time.monotonic() + within_s)
+            self._sock.sendall(data)
+            found = self._sock.recv(_SMALL_BYTES)
+            if found == _ONE:
+                return 1
+            deadline = time.monotonic() + within_s
+            while True:
+                if not found:
+                    raise ConnectionError("the server closed the connection")
+                self._reader.feed(found)
+                if (reply := self._reader.gets()) is not False:
+                    return reply
+                self._bound(deadline)
+                found = self._sock.recv(_READ_BYTES)
+        except (OSError, ValueError, hiredis.ProtocolError) as error:
+            raise self._broken(error) from error
 
     async def ready(self, call: Call, timeout_s: float, alarm: Alarm | None) -> bool:
         return bool(call.found) or self._is_readable(timeout_s, alarm)
