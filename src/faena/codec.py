@@ -35,3 +35,11 @@ class CodecSet(Protocol):
     def decode(self, name: str, data: bytes) -> Any:
         """Raises ContentDisallowed, DecodeError."""
         ...
+
+    def named(self, name: str) -> Codec:
+        """Return the codec of that name, or of that MIME type."""
+        ...
+
+    def may_read(self, name: str) -> bool:
+        """Whether it is among the accepted ones."""
+        ...

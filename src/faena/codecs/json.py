@@ -10,7 +10,7 @@ from faena.codecs.tagging import ATOMS, MALFORMED, tag, tag_other, untag
 from faena.errors import DecodeError, EncodeError
 
 _encoder = msgspec.json.Encoder(enc_hook=tag_other)
-_decoder = msgspec.json.Decoder()
+_decode = msgspec.json.Decoder().decode
 _MALFORMED = (msgspec.DecodeError, *MALFORMED)
 
 
@@ -37,8 +37,7 @@ class JsonCodec:
 
     def decode(self, data: bytes) -> Any:
         try:
-            value = _decoder.decode(data)
-            return untag(value) if b'"__type__"' in data else value
+            return _decode(data) if data.find(b'"__type__"') < 0 else untag(_decode(data))
         except _MALFORMED as error:
             raise DecodeError(f"no valid JSON: {error}") from error
 

@@ -32,6 +32,9 @@ class Codecs:
             codec = self._known[name] = _make(_MIME_TYPES.get(name, name))
         return codec
 
+    def may_read(self, name: str) -> bool:
+        return name in self.accepted
+
     def encode(self, name: str, value: Any) -> bytes:
         return self.named(name).encode(value)
 

@@ -50,17 +50,17 @@ from faena.tasks.values import decoded
 _NOT_BEGUN = Request()
 
 
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """A delivery that is about to run, or runs."""
 
-    __slots__ = ("args", "calls", "delivery", "kwargs", "request", "signal", "started_at_s", "task")
-
-    def __init__(self, delivery: Delivery, task: Task[..., Any], args: Any, kwargs: dict[str, Any]) -> None:
-        self.delivery, self.task, self.args, self.kwargs = delivery, task, args, kwargs
-        self.request = _NOT_BEGUN
-        self.started_at_s = 0.0
-        self.signal: BaseException | None = None  # raised in a coroutine in the place of its next cancellation
-        self.calls: Sequence[BatchCall] | None = None  # of one run for many deliveries, see `faena.engine.batch`
+    delivery: Delivery
+    task: Task[..., Any]
+    args: Any
+    kwargs: dict[str, Any]
+    request: Request = msgspec.field(default_factory=lambda: _NOT_BEGUN)
+    started_at_s: float = 0.0
+    signal: BaseException | None = None  # raised in a coroutine in the place of its next cancellation
+    calls: Sequence[BatchCall] | None = None  # of one run for many deliveries, see `faena.engine.batch`
 
 
 class Ended:
@@ -87,7 +87,7 @@ class Runner:
         clock: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._tasks, self._codecs, self._hostname = tasks, codecs, hostname
+        self.tasks, self.codecs, self._hostname = tasks, codecs, hostname
         self._crash_limit, self._clock, self._draw = crash_limit, clock, draw
         self._acks_late = acks_late
         self.clock = clock
@@ -96,15 +96,15 @@ class Runner:
     def begin(self, delivery: Delivery) -> Attempt | Ended:
         """Make the delivery ready to run. Whatever is wrong with it becomes an outcome; nothing is raised."""
         message = delivery.message
-        task = self._tasks.get(message.task)
+        task = self.tasks.get(message.task)
         if task is None:
-            return Ended(delivery, Failed(NotRegistered(message.task, self._tasks, where="this worker")))
+            return Ended(delivery, Failed(NotRegistered(message.task, self.tasks, where="this worker")))
         if delivery.verdict is not None and (outcome := self._judge(delivery, task)) is not None:
             return Ended(delivery, outcome, task)
         if message.expires_at_s is not None and message.expires_at_s <= self._clock():
             return Ended(delivery, Revoked("expired before it began"), task)
         try:
-            args, kwargs = self._codecs.decode(message.content, message.body)
+            args, kwargs = self.codecs.decode(message.content, message.body)
             if message.member is not None:
                 args = self._with_input(delivery, task, args, kwargs)
             if task.batch is None:
@@ -126,7 +126,7 @@ class Runner:
     def arguments_of(self, delivery: Delivery, task: Task[..., Any]) -> tuple[Any, Any]:
         """Return the arguments as the task gets them. Raises whatever is wrong with them."""
         message = delivery.message
-        args, kwargs = self._codecs.decode(message.content, message.body)
+        args, kwargs = self.codecs.decode(message.content, message.body)
         if message.member is not None:
             args = self._with_input(delivery, task, args, kwargs)
         return task.arguments.coerce(args, kwargs)
@@ -173,8 +173,8 @@ class Runner:
         if isinstance(delivery.input, Nothing):
             return args
         if isinstance(delivery.input, FailedId):
-            return given_to(task, delivery.input, args, kwargs, self._codecs.decode)
-        return [decoded(delivery.input, self._codecs.decode), *args]
+            return given_to(task, delivery.input, args, kwargs, self.codecs.decode)
+        return [decoded(delivery.input, self.codecs.decode), *args]
 
     def start(self, attempt: Attempt) -> Request:
         """Note that an attempt begins now."""

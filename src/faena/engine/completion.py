@@ -68,7 +68,7 @@ class Completer:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._codecs, self._sender, self._rules, self._clock = codecs, sender, rules, clock
+        self._codecs, self._sender, self.rules, self._clock = codecs, sender, rules, clock
         self._tasks = tasks
         self._steps = Stepper(codecs, sender, rules, tasks)
         self.on_end: Callable[[Attempt | Ended, Outcome], None] | None = None  # told how each attempt ends
@@ -122,7 +122,7 @@ class Completer:
             if is_kept or member is not None:
                 encoded = None
                 if value is not None and (is_kept or (member is not None and member.feeds)):
-                    encoded = self._codecs.encode(self._rules.result_serializer, value)
+                    encoded = self._codecs.encode(self.rules.result_serializer, value)
                 if is_kept:
                     record = self._record(attempt, State.SUCCESS, now_s, value=encoded)
                 if member is not None:
@@ -136,8 +136,8 @@ class Completer:
             return self._failed(attempt, error)
         started_at_s = attempt.started_at_s if isinstance(attempt, Attempt) else now_s
         event = Event(
-            EventKind.TASK_SUCCEEDED, now_s, self._rules.hostname, message.id, message.task, message.queue,
-            message.retries, now_s - started_at_s, _short(value) if self.describes and value is not None else "",
+            EventKind.TASK_SUCCEEDED, now_s, self.rules.hostname, message.id, message.task, message.queue,
+            message.retries, now_s - started_at_s, short_text(value) if self.describes and value is not None else "",
         )  # fmt: skip
         return Completion(Ack(attempt.delivery), record, follow, ending), event
 
@@ -172,7 +172,7 @@ class Completer:
         record = None
         if not self._ignores(attempt.task, message):
             meta = {"event": outcome.event, "until": outcome.due_at_s}
-            value = self._codecs.encode(self._rules.result_serializer, meta)
+            value = self._codecs.encode(self.rules.result_serializer, meta)
             record = self._record(attempt, State.WAITING, None, value=value)
         what = f"waits for event '{outcome.event}'" if outcome.event is not None else "sleeps"
         event = self._event(EventKind.TASK_SUSPENDED, attempt, text=what, now_s=now_s, due_at_s=outcome.due_at_s)
@@ -204,7 +204,7 @@ class Completer:
         elif isinstance(attempt, Ended) and isinstance(error, CodecError):
             reason = DeadReason.MALFORMED
         else:
-            wanted = task.dead_letter if task is not None and task.dead_letter is not None else self._rules.dead_letter
+            wanted = task.dead_letter if task is not None and task.dead_letter is not None else self.rules.dead_letter
             if not wanted:
                 return Ack(delivery)
         return Bury(delivery, reason, _text_of(failure), self._with_attempt(delivery.message, failure, is_last=True))
@@ -296,7 +296,7 @@ class Completer:
         failure: Failure | None = None,
         retries: int | None = None,
     ) -> ResultRecord:
-        message, rules = attempt.delivery.message, self._rules
+        message, rules = attempt.delivery.message, self.rules
         if isinstance(attempt, Attempt):
             started_at_s: float | None = attempt.started_at_s
             children = tuple(attempt.request.children) if attempt.request.children else ()
@@ -318,17 +318,17 @@ class Completer:
             return message.ignore_result
         if task is not None and task.ignore_result is not None:
             return task.ignore_result
-        return self._rules.ignore_result
+        return self.rules.ignore_result
 
     def _keeps_errors(self, task: Task[..., Any] | None) -> bool:
         own = task.store_errors_even_if_ignored if task is not None else None
-        return self._rules.store_errors_even_if_ignored if own is None else own
+        return self.rules.store_errors_even_if_ignored if own is None else own
 
     def _capture(self, error: BaseException) -> Failure:
-        return capture(error, lambda value: self._codecs.encode(self._rules.result_serializer, value))
+        return capture(error, lambda value: self._codecs.encode(self.rules.result_serializer, value))
 
     def _with_attempt(self, message: Message, failure: Failure, *, is_last: bool) -> Message:
-        past = past_attempt(failure, self._clock(), self._rules.hostname, message.task, is_last=is_last)
+        past = past_attempt(failure, self._clock(), self.rules.hostname, message.task, is_last=is_last)
         if is_last:
             message = msgspec.structs.replace(message, retries=0)  # as it runs when somebody puts it back
         return with_attempt(message, past)
@@ -359,7 +359,7 @@ class Completer:
         at_s = self._clock() if now_s is None else now_s
         runtime_s = at_s - attempt.started_at_s if isinstance(attempt, Attempt) and attempt.started_at_s else None
         return Event(
-            kind, at_s, self._rules.hostname, message.id, message.task, message.queue, message.retries,
+            kind, at_s, self.rules.hostname, message.id, message.task, message.queue, message.retries,
             runtime_s, text[:_LONGEST_TEXT], traceback, due_at_s,
         )  # fmt: skip
 
@@ -557,7 +557,7 @@ def derived_id(task_id: str, index: int) -> str:
     return hashlib.blake2b(f"{task_id}/{index}".encode(), digest_size=16).hexdigest()
 
 
-def _short(value: Any) -> str:
+def short_text(value: Any) -> str:
     kind = type(value)
     if kind is int or kind is bool or kind is float:
         return repr(value)

@@ -72,6 +72,11 @@ class ArgumentSpec:
             }
         return new_args, kwargs
 
+    def counts_taken_as_they_are(self) -> range:
+        """Return how many arguments by position, and none by name, `coerce` would give back as they came."""
+        types = self._types if self._types is not None else self._resolve_types()
+        return range(0) if types or self._least < 0 else range(self._least, self._most + 1)
+
     def takes(self, count: int, kwargs: Mapping[str, Any]) -> bool:
         """Whether the function can be called with `count` arguments by position and these by name."""
         if not kwargs and self._least <= count <= self._most:

@@ -6,46 +6,31 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
+
 from faena.model.message import Message
 
 if TYPE_CHECKING:
     from faena.tasks.canvas import Canvas
 
 
-class Request:
+class Request(Struct, eq=False):
     """`self.request` of a bound task; outside of a run, one that says so (`called_directly`)."""
 
-    __slots__ = (
-        "added",
-        "args",
-        "called_directly",
-        "children",
-        "deliveries",
-        "durable",
-        "hostname",
-        "is_eager",
-        "kwargs",
-        "message",
-        "started_at_s",
-    )
+    message: Message | None = None
+    args: Any = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    hostname: str = ""
+    deliveries: int = 1
+    is_eager: bool = False
+    started_at_s: float = 0.0
+    children: list[str] = field(default_factory=list)
+    durable: Any = None  # what it remembers of its finished steps, once it asks for that
+    added: list[Canvas[Any]] = field(default_factory=list)  # to the group that it belongs to
 
-    def __init__(
-        self,
-        message: Message | None = None,
-        args: Any = (),
-        kwargs: dict[str, Any] | None = None,
-        hostname: str = "",
-        deliveries: int = 1,
-        is_eager: bool = False,
-        started_at_s: float = 0.0,
-    ) -> None:
-        self.message, self.args, self.kwargs = message, args, kwargs if kwargs is not None else {}
-        self.hostname, self.deliveries, self.is_eager = hostname, deliveries, is_eager
-        self.called_directly = message is None
-        self.started_at_s = started_at_s
-        self.children: list[str] = []
-        self.durable: Any = None  # what it remembers of its finished steps, once it asks for that
-        self.added: list[Canvas[Any]] = []  # to the group that it belongs to
+    @property
+    def called_directly(self) -> bool:
+        return self.message is None
 
     @property
     def id(self) -> str | None:

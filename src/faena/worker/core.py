@@ -114,7 +114,7 @@ class Core:
         )  # fmt: skip
         self._begun = Begun()
         self._started_records: deque[ResultRecord] = deque()
-        self._refusals = Refusals(app.conf.worker_revokes_expire)
+        self._refusals = self.lanes.refusals = Refusals(app.conf.worker_revokes_expire)
         self._paused: frozenset[str] = frozenset()
         self.done_count = self.failed_count = 0
         self._stopping: str | None = None
@@ -441,10 +441,7 @@ class Core:
 
     def _settled(self, finished: Sequence[Finished], ours: Sequence[bool]) -> None:
         """Tell and count what was settled, and let others begin in its place."""
-        events = [item[1] for item in finished]
-        if not all(ours):
-            events = [event if kept else lost(event) for event, kept in zip(events, ours, strict=True)]
-        self._telling.tell(events)
+        self._tell(finished, ours)
         self._in_flight -= len(finished)
         self._count(finished)
         self._start_suspect()
@@ -455,10 +452,16 @@ class Core:
 
     def _collect(self) -> None:
         """Tell and count what the main thread has settled by itself."""
-        while settled := drain(self._loans.settled, _FLUSH_MOST):
-            self._telling.tell([item[1] if ours else lost(item[1]) for item, ours in settled])
-            self._count([item for item, _ in settled])
+        for finished, ours in drain(self._loans.settled, len(self._loans.settled)):
+            self._tell(finished, ours)
+            self._count(finished)
             self._measure()
+
+    def _tell(self, finished: Sequence[Finished], ours: Sequence[bool]) -> None:
+        events = [item[1] for item in finished]
+        if not all(ours):
+            events = [event if kept else lost(event) for event, kept in zip(events, ours, strict=True)]
+        self._telling.tell(events)
 
     def _count(self, finished: Sequence[Finished]) -> None:
         kinds = [item[1].kind for item in finished]

@@ -27,11 +27,14 @@ from faena.engine.batch import BatchRun, Bundle, flat
 from faena.engine.completion import Completer
 from faena.engine.hooks import call_hooks
 from faena.engine.outcome import Outcome
+from faena.engine.usual import Usual
 from faena.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from faena.model.control import TimeLimits
 from faena.model.delivery import Delivery
 from faena.model.event import Event
 from faena.signals import ControlSignal
+from faena.tasks.context import current_request
+from faena.worker.refusals import Refusals
 from faena.worker.slots import Slots
 
 log = logging.getLogger("faena.worker")
@@ -77,11 +80,18 @@ class Lane:
             error, self.pending = self.pending, None
             raise error
 
+    def add(self, ran: int, busy_s: float) -> None:
+        """Take in that so many tasks have run, and for how long in all."""
+        self.ran += ran
+        self.busy_s += busy_s
+
     def end(self) -> None:
         """Let go of the attempt; an interruption that came too late to hit it is forgotten."""
         while True:
             try:
                 self.attempt = None  # first, and without a call: from here on the signal handler raises nothing
+                if not self._lock.locked() and self.pending is None:
+                    return  # in this order: who has the lock still may have seen the attempt, and nobody else will
                 with self._lock:
                     if self.pending is not None:
                         self.pending = None
@@ -112,6 +122,7 @@ class Lanes:
         self.lanes = [Lane(index, is_main=main and index == 0) for index in range(count)]
         self.refill_at = 0  # wake the I/O thread when this many are left
         self.revoked: Callable[[Delivery], Ended | None] = lambda _: None
+        self.refusals = Refusals(0.0)  # what `revoked` looks at
         self.time_limits: Mapping[str, TimeLimits] = {}  # ordered at run time, by task
         self.on_start: Callable[[Attempt], None] | None = None
         self._runner, self._completer, self._slots = runner, completer, slots
@@ -119,6 +130,8 @@ class Lanes:
         self._loan: Callable[[Lane], None] | None = None
         self.is_copy = False  # a function has forked, and this is the copy
         os.register_at_fork(after_in_child=partial(_mark_copy, ref(self)))
+        self._usual = Usual(runner, completer, completer.rules, runner.tasks)
+        self._is_limited = limits != (None, None)
         self._handed_over = 0  # to the lanes, less what was taken back
         self._ready = threading.Condition()
         self._waiting = 0
@@ -255,8 +268,7 @@ class Lanes:
             lane.finished += 1
             if self.is_copy:  # nothing here is its to do
                 os._exit(0)
-            lane.ran += 1
-            lane.busy_s += time.monotonic() - began_s
+            lane.add(1, time.monotonic() - began_s)
             left = len(todo)
             if left == self.refill_at:
                 self._refill()
@@ -284,6 +296,10 @@ class Lanes:
 
     def run(self, lane: Lane, delivery: Delivery, began_s: float) -> Finished:
         """Run a delivery to its end, and return what is to be settled; called in the lane's thread."""
+        if self.on_start is None and not (self.refusals.is_any or self.time_limits or self._is_limited):
+            attempt = self._usual.begin(delivery)
+            if attempt is not None:
+                return self._run_usual(lane, attempt, began_s)
         begun = self.revoked(delivery) or self._runner.begin(delivery)
         if type(begun) is Attempt:
             if self.on_start is not None:
@@ -295,6 +311,41 @@ class Lanes:
             assert isinstance(begun, Ended)
             outcome = begun.outcome
         completion, event = self._completer.complete(begun, outcome)
+        return completion, event, delivery
+
+    def _run_usual(self, lane: Lane, attempt: Attempt, began_s: float) -> Finished:
+        """What `_run_attempt` and those that it calls do, where there are neither limits nor hooks."""
+        task, delivery, index = attempt.task, attempt.delivery, lane.index
+        self._slots.begin(index, delivery.message.id, began_s, 0.0)
+        lane.began_s, lane.hard_at_s, lane.soft_at_s = began_s, 0.0, 0.0
+        outcome: Outcome | None = None
+        value, has_succeeded = None, False
+        try:
+            lane.attempt = attempt
+            token = current_request.set(attempt.request)
+            try:
+                try:
+                    if task.is_bound:
+                        value = task.function(task, *attempt.args, **attempt.kwargs)
+                    else:
+                        value = task.function(*attempt.args, **attempt.kwargs)
+                    has_succeeded = True
+                except BaseException as error:  # noqa: BLE001 - around user code
+                    outcome = self._runner.outcome_of(attempt, error)
+            finally:
+                current_request.reset(token)
+            lane.end()
+        except _SIGNALS as late:  # it came when the function had ended already, or not yet begun
+            lane.attempt = None
+            if outcome is None and not has_succeeded:
+                outcome = self._runner.outcome_of(attempt, late)
+            lane.end()
+        self._slots.clear(index)
+        if has_succeeded:
+            completion, event = self._usual.succeeded(attempt, value)
+        else:
+            assert outcome is not None
+            completion, event = self._completer.complete(attempt, outcome)
         return completion, event, delivery
 
     def _run_bundle(self, lane: Lane, bundle: Bundle, began_s: float) -> None:

@@ -137,7 +137,7 @@ class Loans:
         self._limiter = limiter
         self._runner, self._holder, self._taking = runner, options.holder, options.taking
         self._queues: Sequence[str] = options.queues
-        self.settled: deque[tuple[Finished, bool]] = deque()  # by the main thread, and not told yet
+        self.settled: deque[tuple[Sequence[Finished], Sequence[bool]]] = deque()  # by the main thread, and not told yet
         self.is_settling = False  # the main thread has taken out what has ended, and settles it now
         self.is_watched = False  # the I/O thread looks every now and then, and need not be woken
         is_possible = has_main and options.threads == 1 and options.prefetch is None and options.max_tasks is None
@@ -249,20 +249,19 @@ class Loans:
         finished = self._lanes.run(lane, delivery, now_s)
         if self._lanes.is_copy:
             os._exit(0)
-        lane.ran += 1
         self._last_s = time.monotonic()
-        lane.busy_s += self._last_s - now_s
+        lane.add(1, self._last_s - now_s)
         self._lanes.done.append(finished)
         lane.finished += 1
         self._settle()
 
     def _run_many(self, loan: Loan, lane: Lane, batch: Sequence[Delivery], now_s: float) -> None:
-        todo, lanes = self._lanes.todo, self._lanes
+        todo, lanes, done = self._lanes.todo, self._lanes, self._lanes.done
         self._many_s = now_s
         if not self.is_watched:
             self._call(self._look)
         todo.extend(batch)
-        kept_s = now_s
+        ran, kept_s = 0, now_s
         while not loan.is_recalled:
             try:
                 delivery = todo.popleft()
@@ -271,16 +270,17 @@ class Loans:
             if type(delivery) is not Delivery:  # put there by the I/O thread, which has just taken the fetching back
                 todo.appendleft(delivery)
                 break
-            lanes.done.append(lanes.run(lane, delivery, now_s))
+            done.append(lanes.run(lane, delivery, now_s))
             lane.finished += 1
             if lanes.is_copy:
                 os._exit(0)
-            lane.ran += 1
-            began_s, now_s = now_s, time.monotonic()
-            lane.busy_s += now_s - began_s
+            ran, now_s = ran + 1, time.monotonic()
             if now_s - kept_s > _KEEP_S:
+                lane.add(ran, now_s - kept_s)
                 self._settle()
-                kept_s = now_s = time.monotonic()
+                ran, kept_s = 0, time.monotonic()
+                now_s = kept_s
+        lane.add(ran, now_s - kept_s)
         self._last_s = now_s
         self._settle()
 
@@ -296,7 +296,7 @@ class Loans:
             assert self._opened is not None
             if finished:
                 ours = run(self._opened.settler.complete([item[0] for item in finished]))
-                self.settled.extend(zip(finished, ours, strict=True))
+                self.settled.append((finished, ours))
         except (*BROKEN, *UNWRITABLE) as error:
             done.extendleft(reversed(finished))
             self._lanes.wake_io(True)

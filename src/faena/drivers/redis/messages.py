@@ -38,6 +38,7 @@ _LIMITED = 16  # the rank of what is under limits
 _HEAD, _STAMP = 14, 8  # what stands before the name of the queue, and how much of that the server puts there
 ROW = 5  # words of a message
 _LANE_HEAD = 11
+_MALFORMED = (msgspec.DecodeError, RecursionError, TypeError)
 
 
 def rank_of(message: Message) -> int:
@@ -97,7 +98,7 @@ def message_of(value: bytes) -> Message | None:
     """Return the message; None: it is malformed."""
     try:
         return decode(_body_of(value))
-    except (msgspec.DecodeError, RecursionError, TypeError):
+    except _MALFORMED:
         return None
 
 
@@ -125,6 +126,17 @@ def _past_lane(value: bytes, begin: int) -> int:
 def deliveries_of(claim: bytes, reply: Sequence[Any]) -> list[Delivery | Malformed]:
     """Read what a fetch returned."""
     ids, values, known, _ = reply
+    if not known:
+        try:  # the usual case, in one go
+            return [
+                Delivery(
+                    decode(value[_HEAD + value[13] :] if value[11] < _LIMITED and not value[12] else _body_of(value)),
+                    (task_id, claim),
+                )
+                for task_id, value in zip(ids, values, strict=True)
+            ]
+        except _MALFORMED:
+            pass  # which one it is, and what lies there, is found below
     batch: list[Delivery | Malformed] = []
     for at, value in enumerate(values):
         begin = end = _HEAD + (value[12] << 8 | value[13])
@@ -133,7 +145,7 @@ def deliveries_of(claim: bytes, reply: Sequence[Any]) -> list[Delivery | Malform
         grip = (ids[at], claim)
         try:
             message = decode(memoryview(value)[begin:])
-        except (msgspec.DecodeError, RecursionError, TypeError) as error:
+        except _MALFORMED as error:
             batch.append(Malformed(grip, value[_HEAD:end].decode(), value[begin:], str(error)))
             continue
         if known and known[at]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from faena.backend import Completion
@@ -130,6 +131,7 @@ def _alike_words(completions: Sequence[Completion]) -> Words:
     """Return the words of plain ones that came by one fetch and whose results live equally long; nothing for others."""
     claim, ttl = completions[0].settlement.delivery.grip[1], None
     words: Words = [claim, ""]
+    now_s = time.time()
     for each in completions:
         task_id, own_claim = each.settlement.delivery.grip
         if own_claim is not claim:
@@ -138,7 +140,7 @@ def _alike_words(completions: Sequence[Completion]) -> Words:
         if record is None:
             words += (task_id, b"")
             continue
-        value, own_ttl = record_words(record)
+        value, own_ttl = record_words(record, now_s)
         if own_ttl != ttl:
             if ttl is not None or not own_ttl or own_ttl < 0:
                 return []
