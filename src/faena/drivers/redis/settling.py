@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from math import inf
 
 from faena.backend import Completion
 from faena.drivers.redis.driver import Driver
 from faena.drivers.redis.journal import parked_words
 from faena.drivers.redis.messages import ROW, Words, encode, rows_of, settlement_words
 from faena.drivers.redis.nodes import ending_words
-from faena.drivers.redis.records import record_words
+from faena.drivers.redis.records import record_words, span_to, value_of
 from faena.drivers.redis.unique import released_words
 from faena.drivers.redis.workflows import beginning_words, is_large, send_ready
 from faena.model.claim import released_by
@@ -129,9 +130,9 @@ def _is_plain(completion: Completion) -> bool:
 
 def _alike_words(completions: Sequence[Completion]) -> Words:
     """Return the words of plain ones that came by one fetch and whose results live equally long; nothing for others."""
-    claim, ttl = completions[0].settlement.delivery.grip[1], None
+    claim = completions[0].settlement.delivery.grip[1]
     words: Words = [claim, ""]
-    now_s = time.time()
+    since_s, until_s = inf, -inf  # what expires between them is kept equally long
     for each in completions:
         task_id, own_claim = each.settlement.delivery.grip
         if own_claim is not claim:
@@ -140,12 +141,17 @@ def _alike_words(completions: Sequence[Completion]) -> Words:
         if record is None:
             words += (task_id, b"")
             continue
-        value, own_ttl = record_words(record, now_s)
-        if own_ttl != ttl:
-            if ttl is not None or not own_ttl or own_ttl < 0:
+        expires_at_s = record.expires_at_s
+        if expires_at_s is None:
+            return []
+        if not since_s <= expires_at_s <= until_s:
+            if until_s > -inf:
                 return []
-            ttl = words[1] = own_ttl
-        words += (task_id, value)
+            ttl_ms, since_s, until_s = span_to(expires_at_s, time.time())
+            if ttl_ms <= 0:
+                return []
+            words[1] = ttl_ms
+        words += (task_id, value_of(record))
     return words if len(completions) == 1 or len(set(words[2::2])) == len(completions) else []
 
 
