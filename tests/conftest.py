@@ -16,8 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from faena.testing.redis_server import RedisServer, redis_server_binary
+
+# The same examples in each run, however slow the machine is; FAENA_TEST_CHAOS=full looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("searching", derandomize=False, deadline=None)
+settings.load_profile("searching" if os.environ.get("FAENA_TEST_CHAOS") == "full" else "repeatable")
 
 HEADER = """
 import asyncio, os, signal, socket, sys, threading, time
