@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from faena._lib.drive import run
 from faena.broker import Consumer
@@ -137,6 +137,7 @@ class Loans:
         self._limiter = limiter
         self._runner, self._holder, self._taking = runner, options.holder, options.taking
         self._queues: Sequence[str] = options.queues
+        self._simple: dict[str, bool] = {}  # whether it is a function, acknowledged after its run; by the name of the task
         self.settled: deque[tuple[Sequence[Finished], Sequence[bool]]] = deque()  # by the main thread, and not told yet
         self.is_settling = False  # the main thread has taken out what has ended, and settles it now
         self.is_watched = False  # the I/O thread looks every now and then, and need not be woken
@@ -218,7 +219,8 @@ class Loans:
                 if batch and not loan.begin(lane, len(batch)):
                     break
                 if len(batch) > 1:
-                    many, batch = cast("Sequence[Delivery]", batch), ()
+                    many: Any = batch
+                    batch = ()
                     self._run_many(loan, lane, many, came_s)
                     window.measured(len(many), self._last_s - came_s)
                     window.fetched(limit, len(many))
@@ -226,7 +228,8 @@ class Loans:
                         self._not_before_s = time.monotonic() + _FAR_AGAIN_AFTER_S
                         break
                 elif batch:
-                    (delivery,), batch = cast("Sequence[Delivery]", batch), ()
+                    delivery: Any = batch[0]
+                    batch = ()
                     self._run(lane, delivery, came_s)
                     is_swift = limit == 1 and came_s - asked_s < _AT_ONCE_S and self._last_s - came_s < _SWIFT_S
                     swift = swift + 1 if is_swift else 0
@@ -251,9 +254,9 @@ class Loans:
             os._exit(0)
         self._last_s = time.monotonic()
         lane.add(1, self._last_s - now_s)
-        self._lanes.done.append(finished)
+        self.is_settling = True  # before it has ended: who sees nothing of it there looks at this
         lane.finished += 1
-        self._settle()
+        self._settle_these([finished])
 
     def _run_many(self, loan: Loan, lane: Lane, batch: Sequence[Delivery], now_s: float) -> None:
         todo, lanes, done = self._lanes.todo, self._lanes, self._lanes.done
@@ -286,26 +289,30 @@ class Loans:
 
     def _settle(self) -> None:
         """Settle what has ended; leave it to the I/O thread where that acts on it first, or where it takes long."""
-        done = self._lanes.done
-        if self._limiter.breakers.has_news:
-            self._lanes.wake_io(True)
-            return
-        self.is_settling = True  # before it is taken: who sees nothing there looks at this
-        finished = drain(done, len(done))
+        self.is_settling = True  # before it is taken: the same
+        self._settle_these(drain(self._lanes.done, len(self._lanes.done)))
+
+    def _settle_these(self, finished: Sequence[Finished]) -> None:
         try:
-            assert self._opened is not None
-            if finished:
+            if self._limiter.breakers.has_news:
+                self._leave(finished)
+            elif finished:
+                assert self._opened is not None
                 ours = run(self._opened.settler.complete([item[0] for item in finished]))
                 self.settled.append((finished, ours))
         except (*BROKEN, *UNWRITABLE) as error:
-            done.extendleft(reversed(finished))
-            self._lanes.wake_io(True)
+            self._leave(finished)
             if isinstance(error, BROKEN):
                 raise
         finally:
             self.is_settling = False
         if self._loan is None:  # taken back meanwhile
             self._lanes.wake_io(True)
+
+    def _leave(self, finished: Sequence[Finished]) -> None:
+        """Leave to the I/O thread what has ended."""
+        self._lanes.done.extendleft(reversed(finished))
+        self._lanes.wake_io(True)
 
     def _is_simple(self, item: Delivery | Malformed) -> bool:
         """Whether it is a function, acknowledged after its run, above suspicion, no part of a workflow, and may run now."""
@@ -318,8 +325,15 @@ class Loans:
             return False  # the I/O thread releases its key first
         if self._limiter.is_any and self._limiter.lacking(item) is not None:
             return False
-        task = self._app.tasks.get(item.message.task)
-        return task is None or (not task.is_coroutine and task.batch is None and self._runner.acks_late(task))
+        name = item.message.task
+        return self._simple.get(name) or self._is_of_functions(name)
+
+    def _is_of_functions(self, name: str) -> bool:
+        task = self._app.tasks.get(name)
+        if task is None:
+            return True
+        found = self._simple[name] = not task.is_coroutine and task.batch is None and self._runner.acks_late(task)
+        return found
 
     def _locates(self) -> bool:
         return self._opened is None or self._opened.link.broker.capabilities.locates
