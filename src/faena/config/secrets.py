@@ -19,8 +19,9 @@ _SECRET_NAME = re.compile(r"password|passwd|secret|token|access_?key|api_?key|si
 
 def mask_text(text: str) -> str:
     """Mask the passwords of every URL in `text`, and the secrets among its query parameters."""
-    text = _PASSWORD_IN_URL.sub(rf"\g<head>:{MASK}@", text)
-    return _SECRET_IN_QUERY.sub(rf"\g<head>{MASK}", text)
+    if "@" in text:
+        text = _PASSWORD_IN_URL.sub(lambda found: f"{found['head']}:{MASK}@", text)
+    return _SECRET_IN_QUERY.sub(lambda found: f"{found['head']}{MASK}", text) if "=" in text else text
 
 
 def mask(value: Any) -> Any:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 import time
 from struct import Struct
 
@@ -49,6 +48,8 @@ class Slots:
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("faena-slots", os.MFD_CLOEXEC)
         else:
+            import tempfile  # with all that this loads, which Linux has no use for
+
             with tempfile.TemporaryFile() as file:
                 descriptor = os.dup(file.fileno())
         os.ftruncate(descriptor, _HEADER_BYTES + count * _SLOT_BYTES)

@@ -22,6 +22,7 @@ starts another one (`python -m faena.worker.template DESCRIPTOR`) as soon as it 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import gc
 import importlib
@@ -58,8 +59,18 @@ def load() -> None:
             importlib.import_module(name)
     sys.path_importer_cache.clear()  # what each folder holds; a process has to look anew anyway
     Settings.declarations()  # every app that says a setting in code needs them
-    gc.collect()
+    _give_back_what_is_free()
     gc.freeze()
+
+
+def _give_back_what_is_free() -> None:
+    gc.collect()
+    if sys.version_info >= (3, 13):
+        sys._clear_internal_caches()
+    else:
+        sys._clear_type_cache()  # it counts references to the names in it, and each that is pushed out is written to
+    with suppress(AttributeError):  # it is of glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def order(index: int, slots: int) -> bytes:

@@ -10,9 +10,11 @@ redis+cluster://[user:password@]host:port,host:port                      (rediss
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from faena.config.secrets import mask_text
 from faena.drivers.options import TLS, number, tls_option, unknown
@@ -26,8 +28,7 @@ _SECONDS = ("timeout_s", "connect_timeout_s", "dead_letters_kept_s")
 _OPTIONS = ("prefix", "db", "largest_message_bytes", *_SECONDS, *_TEXTS, *TLS)
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """The server, and what decides how a connection to it behaves."""
 
     shown: str  # for people: without its secrets
@@ -37,7 +38,7 @@ class Location:
     service: str = ""  # the name that sentinels know the server by
     is_tls: bool = False
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | None = None
     database: int = 0
     prefix: str = "faena"
     timeout_s: float = 5.0  # of one call, connecting included
@@ -49,7 +50,10 @@ class Location:
     ssl_keyfile: str | None = None
     ssl_check: bool = True
     sentinel_username: str | None = None
-    sentinel_password: str | None = field(default=None, repr=False)
+    sentinel_password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Location({self.shown!r})"
 
     @property
     def key_prefix(self) -> str:
