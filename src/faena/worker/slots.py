@@ -4,9 +4,12 @@ When a process dies, the supervisor reads here what it was doing: a kill is repo
 While it lives, the supervisor sees hard limits that have passed. One writer (the process), one reader.
 
     header   beat: f64 | done: u64 | failed: u64 | running: u32 | state: u32
-    slot     started: f64 | deadline: f64 | length of the id: u8 | id: 255 bytes | batch: u8 | active: u8 (written last)
+    active   u8 for each slot, written last
+    slot     started: f64 | deadline: f64 | length of the id: u8 | id: 255 bytes | batch: u8
 
-Moments are CLOCK_MONOTONIC seconds, the same for all processes of a machine. A deadline of 0 is none.
+Moments are CLOCK_MONOTONIC seconds, the same for all processes of a machine. A deadline of 0 is none. Who looks for what
+is active touches no slot of which nothing was written: there are many more of them than a process needs, and what is
+touched is memory.
 """
 
 from __future__ import annotations
@@ -19,10 +22,9 @@ from struct import Struct
 from msgspec import Struct as Value
 
 _HEADER = Struct("<dQQII")
-_SLOT = Struct("<ddB255sBB")
+_SLOT = Struct("<ddB255sB")
 _HEADER_BYTES = 64
 _SLOT_BYTES = 288
-_ACTIVE_AT = _SLOT.size - 1
 
 
 class Running(Value, frozen=True):
@@ -40,7 +42,8 @@ class Slots:
 
     def __init__(self, descriptor: int, count: int) -> None:
         self.descriptor, self.count = descriptor, count
-        self._memory = mmap.mmap(descriptor, _HEADER_BYTES + count * _SLOT_BYTES)
+        self._slots_at, size = _layout(count)
+        self._memory = mmap.mmap(descriptor, size)
 
     @classmethod
     def create(cls, count: int) -> Slots:
@@ -52,7 +55,7 @@ class Slots:
 
             with tempfile.TemporaryFile() as file:
                 descriptor = os.dup(file.fileno())
-        os.ftruncate(descriptor, _HEADER_BYTES + count * _SLOT_BYTES)
+        os.ftruncate(descriptor, _layout(count)[1])
         return cls(descriptor, count)
 
     def close(self) -> None:
@@ -63,11 +66,12 @@ class Slots:
 
     def begin(self, index: int, task_id: str, began_s: float, deadline_s: float, *, is_batch: bool = False) -> None:
         """Say that slot `index` runs a task, or a batch that begins with it, since `began_s`."""
-        name, at = task_id.encode()[:255], _HEADER_BYTES + index * _SLOT_BYTES
-        _SLOT.pack_into(self._memory, at, began_s, deadline_s, len(name), name, is_batch, 1)
+        name, at = task_id.encode()[:255], self._slots_at + index * _SLOT_BYTES
+        _SLOT.pack_into(self._memory, at, began_s, deadline_s, len(name), name, is_batch)
+        self._memory[_HEADER_BYTES + index] = 1
 
     def clear(self, index: int) -> None:
-        self._memory[_HEADER_BYTES + index * _SLOT_BYTES + _ACTIVE_AT] = 0
+        self._memory[_HEADER_BYTES + index] = 0
 
     def beat(self, running: int, done: int, failed: int) -> None:
         """Say that the process's loop turns."""
@@ -78,11 +82,11 @@ class Slots:
     def running(self) -> list[Running]:
         """Return what runs now, or ran when the process died."""
         found = []
-        is_active = self._memory[_HEADER_BYTES + _ACTIVE_AT :: _SLOT_BYTES]
+        is_active = self._memory[_HEADER_BYTES : _HEADER_BYTES + self.count]
         index = is_active.find(1)
         while index >= 0:
-            at = _HEADER_BYTES + index * _SLOT_BYTES
-            started_s, deadline_s, length, name, is_batch, _ = _SLOT.unpack_from(self._memory, at)
+            at = self._slots_at + index * _SLOT_BYTES
+            started_s, deadline_s, length, name, is_batch = _SLOT.unpack_from(self._memory, at)
             found.append(Running(name[:length].decode(errors="replace"), started_s, deadline_s, index, bool(is_batch)))
             index = is_active.find(1, index + 1)
         return found
@@ -91,3 +95,9 @@ class Slots:
         """Return the moment of the last beat (0: none yet), and the numbers done, failed and running."""
         beat_s, done, failed, running, _ = _HEADER.unpack_from(self._memory, 0)
         return beat_s, done, failed, running
+
+
+def _layout(count: int) -> tuple[int, int]:
+    """Return where the first of `count` slots begins, and how much memory all of it takes, in bytes."""
+    slots_at = (_HEADER_BYTES + count + 63) // 64 * 64
+    return slots_at, slots_at + count * _SLOT_BYTES

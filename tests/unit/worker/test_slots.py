@@ -29,6 +29,17 @@ def test_the_other_side_sees_what_runs_and_since_when(slots):
     other.close()
 
 
+def test_looking_for_what_runs_touches_no_slot_that_was_never_used():
+    slots = Slots.create(1024)
+    try:
+        slots.begin(2, "one", 1.0, 0.0)
+        slots.clear(2)
+        assert slots.running() == []
+        assert os.fstat(slots.descriptor).st_blocks * 512 <= 4 * 4096 < os.fstat(slots.descriptor).st_size
+    finally:
+        slots.close()
+
+
 def test_ids_as_long_as_they_may_be_and_in_any_script_are_kept_whole(slots):
     for task_id in ("x" * 255, "ñ" * 127, "世" * 85):
         slots.begin(3, task_id, 1.0, 0.0)
