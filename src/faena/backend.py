@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
+from faena.errors import NotSupported
 from faena.model.claim import Claimant
 from faena.model.control import Command, Order, Reply, Revocation, WorkerInfo
 from faena.model.delivery import Settlement
+from faena.model.event import Event
 from faena.model.inputs import Input, Value
 from faena.model.journal import Entry, Parked
 from faena.model.message import Member, Message
@@ -373,6 +375,33 @@ class Schedules(Protocol):
     def vigil(self) -> Vigil: ...
 
 
+class EventFeed(Protocol):
+    """What is told from when it was opened on. One user; who is slow misses some, and holds up nobody."""
+
+    @property
+    def missed(self) -> int:
+        """How often some may have been missed so far: it was slow, or its connection was made anew."""
+        ...
+
+    async def receive(self, timeout_s: float) -> Sequence[Event]:
+        """Return what was told since, in the order of each who told; empty when the time is up. May be cancelled."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Events(Protocol):
+    """What happens, told to whoever listens now. Nothing is kept for those who come later, and nothing hangs on it."""
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Tell a batch. Where nobody listens it costs next to nothing."""
+        ...
+
+    async def listen(self) -> EventFeed:
+        """Return a feed of what is published from now on."""
+        ...
+
+
 class JointSettler(Protocol):
     """A broker and a backend on one technology, that complete in one atomic step (law 7)."""
 
@@ -399,6 +428,20 @@ def need_backend(backend: Backend, what: str) -> None:
         refuse(what)
 
 
+def carries_events(backend: Backend) -> bool:
+    """Say whether events can be told through it: it is there, and can."""
+    return has_backend(backend) and getattr(backend, "events", None) is not None
+
+
+def events_of(backend: Backend, shown: str) -> Events:
+    """Return what carries events. Raises NoBackend, NotSupported: there is none, or it carries none; `shown` names it."""
+    need_backend(backend, "events of tasks and workers")
+    found: Events | None = getattr(backend, "events", None)
+    if found is None:
+        raise NotSupported("events", shown, "it carries none", "set result_backend to SQLite or Redis")
+    return found
+
+
 class Backend(Protocol):
     """One connection (or pool) to a backend. Made by a class method `connect(url, *, io, options)`."""
 
@@ -416,6 +459,10 @@ class Backend(Protocol):
     def claims(self) -> Claims: ...
     @property
     def schedules(self) -> Schedules: ...
+    @property
+    def events(self) -> Events | None:
+        """What tells events to those who listen; None: it cannot."""
+        ...
 
     async def open(self) -> None: ...
 

@@ -337,6 +337,8 @@ class Faena:
             publish_bounded(self, messages, options)
         else:
             publish(self.links, self.conf, messages, options)
+        if sender is not None and sender.tells:
+            asking.tell_sent(self, messages)
 
     async def apublish(self, messages: Sequence[Message], options: Mapping[str, Any]) -> None:
         if self.buffers is not None and await self.buffers.atake(messages, options):
@@ -347,6 +349,8 @@ class Faena:
             await apublish_bounded(self, messages, options)
         else:
             await apublish(self.links, self.conf, messages, options)
+        if sender is not None and sender.tells:
+            await asking.atell_sent(self, messages)
 
     def send_canvas(self, canvas: Canvas[Any], args: Any, kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
         if isinstance(canvas, Signature) and not needs_workflow(canvas, options):
@@ -468,6 +472,7 @@ class Faena:
         await self.journal.asignal(name, value)
 
     explain, aexplain = asking.explain, asking.aexplain
+    events, aevents = asking.events, asking.aevents
     breakers = cached_property(asking.breakers)
 
     def workflow(self, workflow_id: str) -> WorkflowHandle:

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from faena._lib.drive import run
 from faena.app.links import Link
 from faena.app.publishing import apatiently, patiently
+from faena.app.sent_events import atell_sent, tell_sent
 from faena.broker import home_of
 from faena.errors import BrokerError, DuplicateCall, DuplicateCalls, InvalidArguments, NotSupported, PublishedInPart
 from faena.model.claim import Claimant, OnConflict, Rule, Until
@@ -77,6 +78,8 @@ def send_all(app: Faena, calls: Sequence[Call], messages: Sequence[Message]) -> 
     if wanted:
         sender = _Sender(app, options)
         sent = patiently(app.conf, options, lambda: run(sender.send(app.links.blocking(), wanted)))
+        if app.conf.task_send_sent_event:
+            tell_sent(app, _really_sent(wanted, sent))
     if plain:
         app.publish(plain, options)
     return _handles(app, messages, wanted, sent)
@@ -93,9 +96,16 @@ async def asend_all(app: Faena, calls: Sequence[Call], messages: Sequence[Messag
             return await sender.send(await app.links.asyncio(), wanted)
 
         sent = await apatiently(app.conf, options, work)
+        if app.conf.task_send_sent_event:
+            await atell_sent(app, _really_sent(wanted, sent))
     if plain:
         await app.apublish(plain, options)
     return _handles(app, messages, wanted, sent)
+
+
+def _really_sent(wanted: Sequence[Wanted], sent: Sequence[Sent]) -> list[Message]:
+    ends = zip(wanted, sent, strict=True)
+    return [each.message for each, came in ends if not came.is_duplicate and came.refusal is None]
 
 
 def send_claimed(app: Faena, message: Message, rule: Rule) -> AsyncResult[Any]:

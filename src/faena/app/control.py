@@ -221,6 +221,18 @@ class Control:
         """Let workers scale between these numbers of processes; a `max` of 0: no more."""
         return self.tell("autoscale", {"max": max, "min": min}, destination=destination, reply=reply, timeout=timeout)
 
+    def enable_events(
+        self, destination: str | Sequence[str] | None = None, *, reply: bool = True, timeout: float = 1.0
+    ) -> Answers:
+        """Let workers tell events to those who listen (`app.events`), for as long as they run."""
+        return self.tell("enable_events", destination=destination, reply=reply, timeout=timeout)
+
+    def disable_events(
+        self, destination: str | Sequence[str] | None = None, *, reply: bool = True, timeout: float = 1.0
+    ) -> Answers:
+        """Let workers tell no events any more."""
+        return self.tell("disable_events", destination=destination, reply=reply, timeout=timeout)
+
     def add_consumer(
         self, queue: str, destination: str | Sequence[str] | None = None, *, reply: bool = True, timeout: float = 1.0
     ) -> Answers:

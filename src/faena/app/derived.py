@@ -35,6 +35,7 @@ def sender_of(conf: Settings, codecs: Codecs, tasks: Mapping[str, Task[..., Any]
         declared=declared_in(queues, conf.task_create_missing_queues),
         flow=flow_in(tasks, conf.task_default_rate_limit, queues),
         check_home=check,
+        tells=conf.task_send_sent_event,
     )
 
 

@@ -20,7 +20,7 @@ from faena.model.result import ResultRecord
 from faena.types import Io
 
 _RESULTS = "results of tasks"
-_PARTS = {"workflows": "workflows", "schedules": "schedules"}
+_PARTS = {"workflows": "workflows", "schedules": "schedules", "events": "events of tasks and workers"}
 
 
 class AbsentBackend:

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from faena.backend import (
     Claims,
     Completion,
+    Events,
     JointSettler,
     Journal,
     Mailbox,
@@ -18,6 +19,7 @@ from faena.backend import (
     Workflows,
 )
 from faena.drivers.memory.bell import Bell
+from faena.drivers.memory.events import MemoryEvents
 from faena.drivers.memory.messages import Row, row_of
 from faena.drivers.memory.schedules import MemorySchedules
 from faena.drivers.memory.state import MemoryState, state_for
@@ -42,6 +44,7 @@ class MemoryBackend:
         self._workflows, self._journal = MemoryWorkflows(state), MemoryJournal(state)
         self._schedules = MemorySchedules(state, io)
         self._claims = MemoryClaims(state)
+        self._events = MemoryEvents(state, io)
 
     @classmethod
     def connect(cls, url: str, *, io: Io, options: Mapping[str, object] = {}) -> MemoryBackend:
@@ -75,6 +78,10 @@ class MemoryBackend:
     @property
     def schedules(self) -> Schedules:
         return self._schedules
+
+    @property
+    def events(self) -> Events:
+        return self._events
 
     async def open(self) -> None:
         pass

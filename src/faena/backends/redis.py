@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from faena.backend import Claims, JointSettler, Journal, Mailbox, Orders, Revocations, Schedules, Watch, Workflows
+from faena.backend import Claims, Events, JointSettler, Journal, Mailbox, Orders, Revocations, Schedules, Watch, Workflows
 from faena.drivers.redis.driver import Driver, driver_for
 from faena.drivers.redis.journal import RedisJournal
 from faena.drivers.redis.mailbox import RedisMailbox, RedisOrders, RedisRevocations
@@ -36,6 +36,7 @@ class RedisBackend:
         self._orders = RedisOrders(driver)
         self._workflows, self._journal = RedisWorkflows(driver), RedisJournal(driver)
         self._schedules: Schedules | None = None
+        self._events: Events | None = None
         self._claims = RedisClaims(driver)
         self._swept_to = "0"
         self._led: dict[str, bytes] = {}  # by role: who got its lease here the last time
@@ -76,6 +77,14 @@ class RedisBackend:
 
             self._schedules = RedisSchedules(self.driver)
         return self._schedules
+
+    @property
+    def events(self) -> Events:
+        if self._events is None:
+            from faena.drivers.redis.events import RedisEvents  # likewise
+
+            self._events = RedisEvents(self.driver)
+        return self._events
 
     async def open(self) -> None:
         if not self._is_open:

@@ -9,10 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from faena.backend import Claims, JointSettler, Journal, Mailbox, Orders, Revocations, Schedules, Watch, Workflows
+from faena.backend import Claims, Events, JointSettler, Journal, Mailbox, Orders, Revocations, Schedules, Watch, Workflows
 from faena.drivers.sqlite import results
 from faena.drivers.sqlite.database import Connection
 from faena.drivers.sqlite.driver import Driver, driver_for
+from faena.drivers.sqlite.events import SqliteEvents
+from faena.drivers.sqlite.events import clean as clean_events
 from faena.drivers.sqlite.journal import SqliteJournal
 from faena.drivers.sqlite.journal import expire as expire_journals
 from faena.drivers.sqlite.mailbox import SqliteMailbox, SqliteOrders, SqliteRevocations
@@ -39,6 +41,7 @@ class SqliteBackend:
         self._workflows = SqliteWorkflows(driver)
         self._journal = SqliteJournal(driver)
         self._schedules: Schedules | None = None
+        self._events = SqliteEvents(driver)
         self._claims = SqliteClaims(driver)
 
     @classmethod
@@ -77,6 +80,10 @@ class SqliteBackend:
 
             self._schedules = SqliteSchedules(self.driver)
         return self._schedules
+
+    @property
+    def events(self) -> Events:
+        return self._events
 
     async def open(self) -> None:
         if not self._is_open:
@@ -129,6 +136,7 @@ class SqliteBackend:
         gone = [(fifo,) for fifo in fifos if not signals.has_listener(fifo)]
         if gone:
             database.write(lambda sql: sql.executemany(RESULTS.leave, gone).rowcount)
+        clean_events(self.driver, time.time())
         signals.clean(time.time())
 
     async def may_have_duties(self) -> bool:

@@ -265,6 +265,12 @@ class Settings(Layered):
         3, minimum=1, text="How often a task may end its process before it goes into the dead letters."
     )
 
+    task_send_sent_event: bool = setting(
+        False,
+        formerly=("CELERY_SEND_TASK_SENT_EVENT", "CELERY_TASK_SEND_SENT_EVENT"),
+        text="Whether who sends a call tells the event task-sent, too; one more message to the backend for each sending.",
+    )
+
     # -- schedules -----------------------------------------------------------------------------------------
 
     beat_schedule: Mapping[str, Any] = setting(
@@ -404,6 +410,12 @@ class Settings(Layered):
     )
     worker_metrics_host: str = setting(
         "127.0.0.1", text="Address of this machine that `worker_metrics_port` is opened at; 0.0.0.0 is all of them."
+    )
+    worker_send_task_events: bool = setting(
+        False,
+        formerly=("CELERY_SEND_EVENTS", "CELERY_SEND_TASK_EVENTS"),
+        text="Whether a worker tells events to those who listen: of tasks that it takes, begins and ends, and of itself. "
+        "Can be changed while it runs.",
     )
     worker_watchdog_timeout: float = setting(
         60.0, unit="s", minimum=1, text="A process that makes no progress for so long is replaced."

@@ -17,7 +17,7 @@ QUESTIONS = (
 )  # fmt: skip
 RESERVED = (
     *QUESTIONS, "shutdown", "restart", "revoke", "unrevoke", "pool_grow", "pool_shrink", "add_consumer", "cancel_consumer",
-    "order", "withdraw", "autoscale", "limits",
+    "order", "withdraw", "autoscale", "limits", "enable_events", "disable_events",
 )  # fmt: skip
 """The commands that every worker knows; an app cannot declare others of these names."""
 

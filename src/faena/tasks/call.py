@@ -51,6 +51,7 @@ class Sender(Struct, frozen=True):
     route: Callable[[Call], Mapping[str, Any]] | None = None  # task_routes
     declared: Declared | None = None  # None: nothing is said of queues that a sender has to mind
     flow: Flow | None = None  # limits; None: there are none
+    tells: bool = False  # task_send_sent_event
     check_home: Callable[[str, str], None] | None = None  # raises where a queue does not live on a broker that is named
 
 

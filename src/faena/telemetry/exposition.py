@@ -49,6 +49,7 @@ class Figures(Struct, frozen=True):
     processes: Sequence[ProcessFigures]
     starts: int
     ends: Mapping[str, int]
+    events: tuple[int, int]  # sent, and dropped
     queues: Sequence[QueueStatus] | None  # None: the broker did not answer in time, or with an error
 
 
@@ -105,6 +106,9 @@ def _worker(figures: Figures) -> Iterator[Metric]:
     concurrency.add_metric(["coroutines"], working * figures.coroutines)
     yield concurrency
     yield CounterMetricFamily("faena_worker_process_starts", "Processes that were started.", value=figures.starts)
+    sent, dropped = figures.events
+    yield CounterMetricFamily("faena_events_sent", "Events that were told to those who listen.", value=sent)
+    yield CounterMetricFamily("faena_events_dropped", "Events that could not be told in time.", value=dropped)
     ends = CounterMetricFamily("faena_worker_process_ends", "Processes that have ended, by how.", labels=["how"])
     for how, count in sorted(figures.ends.items()):
         ends.add_metric([how], count)

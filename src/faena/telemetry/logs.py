@@ -133,7 +133,7 @@ def _write(lines: Sequence[tuple[Event, int]]) -> None:
         else:
             return
     for event, level in lines:
-        parts = (event.task, event.task_id, *_parts_of(event))
+        parts = (event.task, event.task_id, *parts_of(event))
         _log.log(level, "%s[%s] %s%s%s%s", *parts, extra={"faena_event": event})
 
 
@@ -165,7 +165,8 @@ def _the_only_handler() -> Any:
     return handlers[0] if isinstance(handlers[0].formatter, _TextFormatter | _JsonFormatter) else None
 
 
-def _parts_of(event: Event) -> tuple[str, str, str, str]:
+def parts_of(event: Event) -> tuple[str, str, str, str]:
+    """Say what has happened, how long it took or when it goes on, what came out, and the lines of a traceback."""
     took = f" in {event.runtime_s:.3f}s" if event.runtime_s is not None else ""
     later = f" in {max(0.0, event.due_at_s - event.at_s):.1f}s" if event.due_at_s is not None else ""
     text = f": {event.text}" if event.text else ""
@@ -192,7 +193,7 @@ class _TextFormatter(logging.Formatter):
         """Yield what `format` gives for these events, all of them logged now."""
         time_, where = self.formatTime(_record_of_now()), self._where
         for event, level in events:
-            verb, took, text, more = _parts_of(event)
+            verb, took, text, more = parts_of(event)
             name = logging.getLevelName(level)
             yield f"{time_} {name:<7} {where}{event.task}[{event.task_id}] {verb}{took}{text}{more}"
 

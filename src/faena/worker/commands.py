@@ -45,6 +45,7 @@ class Commanded(Protocol):
     def unrevoke(self, ids: Sequence[str]) -> None: ...
     def wanted_processes(self) -> int: ...
     def resize(self, count: int) -> int: ...
+    def tell_events(self, on: bool) -> bool: ...
     def take_from(self, queues: Sequence[str]) -> None: ...
 
 
@@ -107,6 +108,8 @@ class CommandServer:
             case "withdraw":
                 await self._ask_all("withdraw", arguments)
                 return {"ok": "withdrawn"}
+            case "enable_events" | "disable_events":
+                return await self._tell_events(name == "enable_events")
             case "autoscale":
                 return self._autoscale(arguments)
             case "limits":
@@ -232,6 +235,12 @@ class CommandServer:
             self._worker.revoke(running, True, str(order.value.get("signal") or ""), False)
             return {"ok": f"{len(running)} running tasks are ended"}
         return {"ok": "it stands"}
+
+    async def _tell_events(self, on: bool) -> dict[str, str]:
+        was_on = self._worker.tell_events(on)
+        await self._ask_all("events", {"on": on})
+        word = "enabled" if on else "disabled"
+        return {"ok": f"task events are {word} already" if was_on == on else f"task events are {word}"}
 
     def _autoscale(self, arguments: dict[str, Any]) -> dict[str, str]:
         scaler = self._worker.scaler

@@ -55,6 +55,8 @@ class Coroutines:
 
     def put(self, deliveries: Collection[Delivery | Bundle]) -> None:
         """Begin what there are slots for; the rest waits here."""
+        if self._lanes.on_take is not None:
+            self._lanes.on_take(flat(list(deliveries)))
         self.todo.extend(deliveries)
         self._begin()
 
@@ -95,6 +97,8 @@ class Coroutines:
                 self._slots.begin(slot, delivery.message.id, time.monotonic(), self._arm(begun, current, timers))
                 if self._lanes.on_start is not None:
                     self._lanes.on_start(begun)
+                if self._lanes.on_begin is not None:
+                    self._lanes.on_begin(begun)
                 outcome = await self._runner.run_coroutine(begun, current.uncancel)
                 call_hooks(begun, outcome)
             else:
@@ -123,6 +127,9 @@ class Coroutines:
                 if self._lanes.on_start is not None:
                     for member in batch.members:
                         self._lanes.on_start(member)
+                if self._lanes.on_begin is not None:
+                    for member in batch.members:
+                        self._lanes.on_begin(member)
                 whole = await self._runner.run_coroutine(batch.whole, current.uncancel)
             for begun, outcome in batch.outcomes(whole):
                 if isinstance(begun, Attempt):

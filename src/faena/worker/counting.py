@@ -13,11 +13,14 @@ _TELL_AFTER_S = 1.0
 
 
 class Counting(MetricsSink):
-    """The sink of metrics of a process. `say` is how the supervisor is told; everything is called in the I/O thread."""
+    """The sink of metrics of a process. `say` is how the supervisor is told, `events` how many were sent and dropped.
 
-    def __init__(self, say: Callable[[Counted], None]) -> None:
+    Everything is called in the I/O thread.
+    """
+
+    def __init__(self, say: Callable[[Counted], None], events: Callable[[], tuple[int, int]]) -> None:
         super().__init__()
-        self._say = say
+        self._say, self._events = say, events
         self._told_soon: asyncio.TimerHandle | None = None
 
     def emit(self, events: Sequence[Event]) -> None:
@@ -26,11 +29,11 @@ class Counting(MetricsSink):
             self._told_soon = asyncio.get_running_loop().call_later(_TELL_AFTER_S, self.tell)
 
     def tell(self) -> None:
-        """Tell now, if anything has been counted since it was told."""
+        """Tell now."""
         if self._told_soon is not None:
             self._told_soon.cancel()
             self._told_soon = None
-            self._say(Counted(tuple(self.rows())))
+        self._say(Counted(tuple(self.rows()), self._events()))
 
     def close(self) -> None:
         self.tell()

@@ -218,6 +218,9 @@ class Loans:
                     break
                 if batch and not loan.begin(lane, len(batch)):
                     break
+                if batch and self._lanes.on_take is not None:
+                    taken: Any = batch
+                    self._lanes.on_take(taken)
                 if len(batch) > 1:
                     many: Any = batch
                     batch = ()

@@ -19,10 +19,10 @@ from faena.app.links import Link
 from faena.app.pausing import statuses
 from faena.errors import BackendError, BrokerError, StorageError
 from faena.model.delivery import QueueStatus
-from faena.telemetry.metrics import Row, Tally
+from faena.telemetry.metrics import Tally
 from faena.worker.endpoint import Endpoint, Page
 from faena.worker.handle import ENDS_OF_PROCESSES, ProcessHandle, ProcessState
-from faena.worker.wire import Hello
+from faena.worker.wire import Counted, Hello
 
 log = logging.getLogger("faena.worker")
 
@@ -45,6 +45,8 @@ class Measured(Protocol):
     @property
     def queues(self) -> tuple[str, ...]: ...
     def wanted_processes(self) -> int: ...
+    @property
+    def events_told(self) -> tuple[int, int]: ...
     def health(self) -> tuple[bool, dict[str, Any]]: ...
 
 
@@ -53,8 +55,9 @@ class Measuring:
 
     def __init__(self, worker: Measured) -> None:
         self._worker = worker
-        self._said: dict[ProcessHandle, Sequence[Row]] = {}  # of processes that live
+        self._said: dict[ProcessHandle, Counted] = {}  # of processes that live
         self._before = Tally()  # of those that have ended
+        self._events_before = (0, 0)  # likewise: sent and dropped
         self._starts = 0
         self._ends: Counter[str] = Counter(dict.fromkeys(ENDS_OF_PROCESSES, 0))
         self._looking: asyncio.Task[Sequence[QueueStatus] | None] | None = None
@@ -64,9 +67,9 @@ class Measuring:
     def started(self) -> None:
         self._starts += 1
 
-    def counted(self, handle: ProcessHandle, rows: Sequence[Row]) -> None:
+    def counted(self, handle: ProcessHandle, counted: Counted) -> None:
         """Take what a process has counted since it began."""
-        self._said[handle] = rows
+        self._said[handle] = counted
 
     def ended(self, how: str) -> None:
         self._ends[how] += 1
@@ -79,7 +82,9 @@ class Measuring:
         except TimeoutError:
             pass
         finally:
-            self._before.add(self._said.pop(handle, ()))
+            said = self._said.pop(handle, Counted(()))
+            self._before.add(said.rows)
+            self._events_before = _sum([self._events_before, said.events])
             handle.close()
 
     # -- serving -------------------------------------------------------------------------------------------
@@ -126,8 +131,8 @@ class Measuring:
         held = {handle: None if answer is None else answer.value for handle, answer in zip(handles, answers, strict=True)}
         total = Tally()
         total.add(self._before.rows())
-        for rows in self._said.values():
-            total.add(rows)
+        for said in self._said.values():
+            total.add(said.rows)
         coroutines = int(worker.hello.settings["worker_coroutines"])
         return Figures(
             worker=worker.name,
@@ -148,6 +153,7 @@ class Measuring:
             starts=self._starts,
             ends=dict(self._ends),
             queues=queues,
+            events=_sum([self._events_before, worker.events_told, *(said.events for said in self._said.values())]),
         )
 
     async def _queues(self) -> Sequence[QueueStatus] | None:
@@ -169,6 +175,10 @@ class Measuring:
         except _BROKEN as error:
             log.debug("asking for the queues, for a page of metrics: %s", error)
             return None
+
+
+def _sum(pairs: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return sum(one for one, _ in pairs), sum(two for _, two in pairs)
 
 
 @cache

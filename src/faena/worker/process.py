@@ -16,12 +16,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
 from faena.app.discovery import explained, find_app, load_tasks
-from faena.backend import WITHOUT_BACKEND, has_backend
+from faena.backend import WITHOUT_BACKEND, carries_events, has_backend
 from faena.errors import AppNotFound, ConfigurationError, FaenaError
 from faena.sink import Sink
 from faena.tasks.options import seconds
@@ -34,6 +34,7 @@ from faena.worker.core import Core
 from faena.worker.counting import Counting
 from faena.worker.custody import put_off
 from faena.worker.limits import refuse_unless_limited
+from faena.worker.observed import Observed
 from faena.worker.options import CoreOptions
 from faena.worker.own_commands import run_command
 from faena.worker.questions import answer
@@ -69,7 +70,8 @@ SUPERVISED = (
     "worker_autoscale_max", "worker_autoscale_min", "worker_autoscale_target_age", "worker_autoscale_cooldown",
     "worker_concurrency", "worker_pool", "worker_threads", "worker_coroutines", "worker_lease", "worker_shutdown_timeout",
     "worker_max_memory_per_child", "worker_health_file", "worker_health_address", "worker_watchdog_timeout",
-    "worker_metrics_port", "worker_metrics_host", "worker_loglevel", "worker_log_format", "dead_letter_expires",
+    "worker_metrics_port", "worker_metrics_host", "worker_send_task_events",
+    "worker_loglevel", "worker_log_format", "dead_letter_expires",
 )  # fmt: skip
 
 
@@ -142,7 +144,11 @@ class _Process:
             taking=chosen(app, boot.queues, boot.exclude_queues).taking,
         )
         sinks: list[Sink] = [LogSink(conf.worker_log_tasks, boot.index)]
-        self._counting = Counting(self._say) if conf.worker_metrics_port is not None else None
+        self._observed = Observed(app, boot.hostname)
+        sinks.append(self._observed)
+        self._counting = (
+            Counting(self._say, lambda: self._observed.counts) if conf.worker_metrics_port is not None else None
+        )
         if self._counting is not None:
             sinks.append(self._counting)
         self._core = Core(app, options, slots, sinks=sinks, main_lane=True, on_end=self._on_end, on_limit=self._on_limit)
@@ -163,6 +169,9 @@ class _Process:
     def _listen(self) -> None:
         assert self._core.loop is not None
         self._listening = self._core.loop.create_task(self._serve())
+        self._observed.join(self._core)
+        if self._app.conf.worker_send_task_events and carries_events(self._app.links.backend("asyncio")):
+            self._observed.set(True)
 
     async def _serve(self) -> None:
         self._link.setblocking(False)
@@ -215,6 +224,8 @@ class _Process:
         if name == "held" and self._counting is not None:
             self._counting.tell()  # a page of metrics is made: what was counted is there before the answer
         try:
+            if name == "events":
+                return Answer(number, self._observed.set(bool(arguments["on"])))
             return Answer(number, answer(self._core, name, arguments))
         except FaenaError as error:
             return Answer(number, None, str(error))
@@ -299,10 +310,19 @@ def _hello(app: Faena, boot: Boot) -> Hello:
         tasks=len(app.tasks),
         slots=threads_of(app) + conf.worker_coroutines,
         settings=settings,
-        warnings=() if has_backend(app.links.backend("asyncio")) else (WITHOUT_BACKEND,),
+        warnings=tuple(_warnings(app)),
         homes=app.links.homes,
         places={name: (url, dict(said)) for name, (url, said) in app.links.places().items()},
     )
+
+
+def _warnings(app: Faena) -> Iterator[str]:
+    """Say what the worker will do without."""
+    backend = app.links.backend("asyncio")
+    if not has_backend(backend):
+        yield WITHOUT_BACKEND
+    if app.conf.worker_send_task_events and not carries_events(backend):
+        yield "worker_send_task_events is set, and there is no backend that carries events: none are sent"
 
 
 if __name__ == "__main__":

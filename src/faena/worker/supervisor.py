@@ -26,7 +26,9 @@ from faena.app.links import Link
 from faena.errors import ConfigurationError, FaenaError
 from faena.model.control import WorkerInfo
 from faena.model.delivery import Verdict
+from faena.model.event import EventKind
 from faena.telemetry.logs import set_up_logging
+from faena.worker.announcing import Announcing
 from faena.worker.autoscale import refuse_too_many
 from faena.worker.commands import CommandServer
 from faena.worker.drain import Phase, next_change_s, phase
@@ -98,7 +100,7 @@ class Supervisor:
         self._enforcement: Enforcement  # from the first hello on
         self.scaler: Scaler  # likewise
         self.done_before = self.failed_before = 0  # by processes that are gone
-        self._measuring = Measuring(self)
+        self._measuring, self._announcing = Measuring(self), Announcing(self)
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -143,6 +145,7 @@ class Supervisor:
             group.create_task(vital(CommandServer(self).serve_forever()))
             group.create_task(vital(self.scaler.scale_forever()))
             group.create_task(vital(self._measuring.serve_forever(settings)))
+            group.create_task(vital(self._announcing.tell_forever()))
             if settings["worker_health_file"]:
                 group.create_task(HealthFile(settings["worker_health_file"], self.health).write_forever())
             if settings["worker_health_address"]:
@@ -200,7 +203,7 @@ class Supervisor:
             Boot(
                 app=options.app,
                 workdir=self._workdir,
-                overrides=options.overrides,
+                overrides={**options.overrides, **self._announcing.overrides},
                 queues=options.queues,
                 exclude_queues=options.exclude_queues,
                 hostname=self.name,
@@ -219,8 +222,8 @@ class Supervisor:
                     handle.answered(answer)
                 case Leaving(reason=reason):
                     self._replace(handle, reason)
-                case Counted(rows=rows):
-                    self._measuring.counted(handle, rows)
+                case Counted() as counted:
+                    self._measuring.counted(handle, counted)
 
     async def _welcome(self, handle: ProcessHandle, hello: Hello) -> None:
         """Let a process that has loaded its app begin; the first one also says how many others there shall be."""
@@ -250,12 +253,14 @@ class Supervisor:
             self._enforcement = Enforcement(hello.settings, replace=self._replace)
             self._begin_scaling(hello.settings)
             self._greet(hello)
+            self._announcing.begin(hello.settings["worker_send_task_events"])
             self._ready.set()
             self._spawn_missing()
         if self._stop_began_s is not None:
             handle.kill(signal.SIGKILL, "stop")
         elif not self._is_too_many(handle):  # fewer may be wanted than before its lease was opened
             handle.say(Begin(holder, self._queues or ()))
+            self._announcing.tell_of_process(EventKind.PROCESS_STARTED, index=handle.index, pid=handle.pid)
             self._holding.changed()
 
     def _is_too_many(self, handle: ProcessHandle) -> bool:
@@ -407,7 +412,10 @@ class Supervisor:
                 "process %d (pid %d) %s%s%s", handle.index, handle.pid, describe_exit(status),
                 f" ({handle.killed_for})" if handle.killed_for else "", f"; it ran {said}" if said else "",
             )  # fmt: skip
-        self._measuring.ended(how_it_ended(handle, status, is_stopping=self._stop_began_s is not None))
+        how = how_it_ended(handle, status, is_stopping=self._stop_began_s is not None)
+        self._measuring.ended(how)
+        about = {"index": handle.index, "pid": handle.pid, "how": how}
+        self._announcing.tell_of_process(EventKind.PROCESS_ENDED, **about, detail=describe_exit(status))
         await self._hand_back(handle, verdicts)
         self._aside(self._measuring.close(handle))
         if self._stop_began_s is not None or was_left:
@@ -451,6 +459,15 @@ class Supervisor:
         """Tell every process that these may run again."""
         for handle in self.processes:
             handle.say(Unrevoke(tuple(ids)))
+
+    @property
+    def events_told(self) -> tuple[int, int]:
+        """How many events of its own this worker has sent, and how many it had to drop."""
+        return self._announcing.counts
+
+    def tell_events(self, on: bool) -> bool:
+        """Tell events, or no more; return whether it was so before. Raises NoBackend, NotSupported."""
+        return self._announcing.set(on)
 
     # -- telling -------------------------------------------------------------------------------------------
 

@@ -113,6 +113,7 @@ class Counted(Struct, frozen=True, tag=True):
     """To the supervisor: what the process has counted since it began, in the place of what it said before."""
 
     rows: tuple[Row, ...]
+    events: tuple[int, int] = (0, 0)  # sent, and dropped
 
 
 ToProcess: TypeAlias = Boot | Begin | Granted | Stop | Interrupt | Revoke | Unrevoke | Query

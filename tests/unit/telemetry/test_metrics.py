@@ -24,7 +24,7 @@ def figures(rows=(), **fields):
     given = {
         "worker": "w@h", "app": "shop", "host": "h", "version": "1", "started_at_s": 10.0, "now_s": 15.0, "ready": True,
         "wanted": 2, "functions": 1, "coroutines": 100, "rows": rows, "processes": [], "starts": 2, "ends": {"left": 1},
-        "queues": None,
+        "queues": None, "events": (5, 1),
     }  # fmt: skip
     return Figures(**{**given, **fields})
 

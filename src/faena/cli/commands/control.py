@@ -303,6 +303,20 @@ def rate_limit(
     return deed.report()
 
 
+def enable_events(
+    session: Session, *, destination: Destination = (), timeout: ReplyTimeout = 2.0, json: Json = False
+) -> int:
+    """Let workers tell events to those who listen, as with -E, for as long as they run."""
+    return _tell(session, "enable_events", destination, timeout, json)
+
+
+def disable_events(
+    session: Session, *, destination: Destination = (), timeout: ReplyTimeout = 2.0, json: Json = False
+) -> int:
+    """Let workers tell no events any more."""
+    return _tell(session, "disable_events", destination, timeout, json)
+
+
 COMMANDS = {
     "revoke": revoke,
     "withdraw": withdraw,
@@ -315,6 +329,8 @@ COMMANDS = {
     "autoscale": autoscale,
     "add-consumer": add_consumer,
     "cancel-consumer": cancel_consumer,
+    "enable-events": enable_events,
+    "disable-events": disable_events,
     "run": run_command,
 }
 OTHERWISE = "run"

@@ -63,6 +63,9 @@ def worker(
     beat: Annotated[
         bool, Option("-B", "--beat", help="Take part in sending what schedules say; one of all workers does it.")
     ] = True,
+    task_events: Annotated[
+        bool, Option("-E", "--task-events", help="Tell events to those who listen: faena events, app.events().")
+    ] = False,
     autoscale: Annotated[
         tuple[int, int] | None,
         Option(
@@ -95,6 +98,8 @@ def worker(
         settings.setdefault("worker_loglevel", "WARNING")
     if not beat:
         settings["worker_beat"] = False
+    if task_events:
+        settings["worker_send_task_events"] = True
     if autoscale is not None:
         settings["worker_autoscale_max"], settings["worker_autoscale_min"] = autoscale
     options = WorkerOptions(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
 
 from faena.drivers.memory.bell import Bells
 from faena.drivers.memory.journal import Journals
@@ -15,9 +15,16 @@ from faena.drivers.memory.timetable import Timetable
 from faena.drivers.memory.workflows import Workflows
 from faena.errors import InvalidSetting
 from faena.model.claim import Claimant
+from faena.model.event import Event
 from faena.model.limit import Declared
 
 _SCHEME = "memory://"
+
+
+class Ear(Protocol):
+    """One who listens to events."""
+
+    def take(self, events: Sequence[Event]) -> None: ...
 
 
 class MemoryState:
@@ -34,6 +41,7 @@ class MemoryState:
         self.journals = Journals()
         self.timetable = Timetable()
         self.keys: dict[str, tuple[Claimant, float]] = {}  # key -> the task that has claimed it, until when
+        self.feeds: list[Ear] = []  # of those who listen to events
         self.leaders: dict[str, tuple[str, float]] = {}  # role -> who, until when
 
     def time_moved(self) -> None:

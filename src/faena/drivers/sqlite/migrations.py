@@ -19,6 +19,7 @@ _STEPS = (
     "schema_4",
     "schema_5",
     "schema_6",
+    "schema_7",
 )  # the n-th step leads to version n; one that was released never changes
 VERSION = len(_STEPS)
 

@@ -8,6 +8,7 @@ from faena.backend import Backend
 from faena.testing.conformance.claiming import Claiming
 from faena.testing.conformance.controlling import Controlling
 from faena.testing.conformance.following import Following
+from faena.testing.conformance.hearing import Hearing
 from faena.testing.conformance.ordering import Ordering
 from faena.testing.conformance.recording import Recording
 from faena.testing.conformance.remembering import Remembering
@@ -17,7 +18,7 @@ from faena.testing.conformance.watching import Watching
 from faena.types import Io
 
 
-class BackendConformance(Recording, Watching, Controlling, Ordering, Remembering, Following, Claiming, Scheduling):
+class BackendConformance(Recording, Watching, Controlling, Ordering, Remembering, Following, Claiming, Scheduling, Hearing):
     """Derive from it, and say how to connect."""
 
     def connect_backend(self, place: str, io: Io) -> Backend:
