@@ -6,6 +6,7 @@ and the server itself tells the witness whenever a result is written.
 
 import os
 import random
+import re
 import socket
 import threading
 import time
@@ -289,55 +290,70 @@ class Load:
 
 
 class Witness:
-    """Counts how often the server writes each result, as the server tells it (`notify-keyspace-events K$`)."""
+    """Counts how often the server writes each result, as the server tells it (`notify-keyspace-events K$`, and MONITOR)."""
 
-    def __init__(self, port, prefix="{faena}:r:"):
-        self._port, self._head = port, f"__keyspace@0__:{prefix}"
+    def __init__(self, port, prefix="{faena}:"):
+        self._port, self._own, self._together = port, f"__keyspace@0__:{prefix}r:", f' lua] "HSET" "{prefix}rm:'.encode()
         self.written = defaultdict(int)
+        self.together = 0  # how many of them in a batch
         self.gaps = 0  # how often it may have missed something
         self._is_closed = False
-        self._socket = None
-        self._connected = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert self._connected.wait(10.0)
+        looks = (f"PSUBSCRIBE {self._own}*", self._see_own), ("MONITOR", self._see_together)
+        self._sockets = [None for _ in looks]
+        self._connected = [threading.Event() for _ in looks]
+        self._threads = [threading.Thread(target=self._run, args=(at, *look), daemon=True) for at, look in enumerate(looks)]
+        for thread, connected in zip(self._threads, self._connected, strict=True):
+            thread.start()
+            assert connected.wait(10.0)
 
     def close(self):
         self._is_closed = True
-        if self._socket is not None:
-            self._socket.close()
-        self._thread.join(5.0)
+        for each in self._sockets:
+            if each is not None:
+                each.close()
+        for thread in self._threads:
+            thread.join(5.0)
 
-    def _run(self):
+    def _run(self, at, command, see):
         while not self._is_closed:
             try:
-                self._watch()
+                self._watch(at, command, see)
             except OSError:
                 self.gaps += 1
                 time.sleep(0.01)
 
-    def _watch(self):
+    def _watch(self, at, command, see):
         reader = hiredis.Reader()
-        with socket.create_connection(("127.0.0.1", self._port), timeout=5.0) as self._socket:
+        with socket.create_connection(("127.0.0.1", self._port), timeout=5.0) as own:
+            self._sockets[at] = own
             # while a server loads its data, it tells of everything once more
-            while not self._socket.sendall(b"PING\r\n") and not (answer := self._socket.recv(65536)).startswith(b"+"):
+            while not own.sendall(b"PING\r\n") and not (answer := own.recv(65536)).startswith(b"+"):
                 if not answer:
                     raise ConnectionResetError
-            self._socket.sendall(f"PSUBSCRIBE {self._head}*\r\n".encode())
-            self._socket.settimeout(0.5)
+            own.sendall(f"{command}\r\n".encode())
+            own.settimeout(0.5)
             while not self._is_closed:
                 try:
-                    data = self._socket.recv(65536)
+                    data = own.recv(65536)
                 except TimeoutError:
                     continue
                 if not data:
                     raise ConnectionResetError
                 reader.feed(data)
                 while (news := reader.gets()) is not False:
-                    if news[0] == b"psubscribe":
-                        self._connected.set()
-                    elif news[3] == b"set":
-                        self.written[news[2].decode().removeprefix(self._head)] += 1
+                    self._connected[at].set()  # the first is the answer to the command
+                    see(news)
+
+    def _see_own(self, news):
+        if news[3:] == [b"set"]:
+            self.written[news[2].decode().removeprefix(self._own)] += 1
+
+    def _see_together(self, line):
+        if self._together in line:
+            ids = re.findall(rb'"((?:[^"\\]|\\.)*)"', line)[2::2]
+            self.together += len(ids)
+            for task_id in ids:
+                self.written[task_id.decode()] += 1
 
 
 def kill(pid, number):

@@ -106,13 +106,11 @@ class RedisBackend:
         return kept
 
     async def read(self, ids: Sequence[str]) -> Sequence[ResultRecord | None]:
-        head = f"{self.driver.prefix}r:"
         if len(ids) == 1 and (kept := self.driver.take_kept(ids[0])) is not None:
             return [record_of(kept)]
         found: list[ResultRecord | None] = []
         for at in range(0, len(ids), _READ_AT_ONCE):
-            keys = [head + task_id for task_id in ids[at : at + _READ_AT_ONCE]]
-            found += map(record_of, await self.driver.command("MGET", *keys))
+            found += map(record_of, await self.driver.run("read", *ids[at : at + _READ_AT_ONCE]))
         return found
 
     async def latest(self, limit: int, state: str | None = None) -> Sequence[ResultRecord]:
@@ -133,11 +131,11 @@ class RedisBackend:
         return list(found.values())[:limit]
 
     async def forget(self, ids: Sequence[str]) -> int:
-        head, gone = f"{self.driver.prefix}r:", 0
+        gone = 0
         for task_id in ids:
             self.driver.take_kept(task_id)
         for at in range(0, len(ids), _READ_AT_ONCE):
-            gone += await self.driver.command("UNLINK", *[head + task_id for task_id in ids[at : at + _READ_AT_ONCE]])
+            gone += await self.driver.run("results", "forget", *ids[at : at + _READ_AT_ONCE])
         return gone
 
     def watch(self) -> Watch:

@@ -16,10 +16,11 @@ from faena.testing.conformance.claiming import JointClaiming
 from faena.testing.conformance.recording import record
 from faena.testing.conformance.scheduling import JointScheduling
 from faena.testing.conformance.stage import SOON_S, Stage, ids, message, messages, new_place, nothing_more, staged, take
+from faena.testing.conformance.together import JointTogether
 from faena.types import Io
 
 
-class JointConformance(JointClaiming, JointScheduling):
+class JointConformance(JointClaiming, JointScheduling, JointTogether):
     """Derive from it, and say how to connect both to one place."""
 
     def connect_broker(self, place: str, io: Io) -> Broker:

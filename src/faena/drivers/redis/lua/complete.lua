@@ -1,4 +1,4 @@
---! clock moment wake lanes push back known record workflow journal claims
+--! clock moment wake lanes push back known kept record workflow journal claims
 -- Let go of deliveries, keep their results, send what follows: each wholly, and only if its delivery is still ours. The
 -- fence is the claim in the holder's hash: repeated, or after the holder was ended, it changes nothing.
 -- KEYS: prefix, held   ARGV for each, in a row:

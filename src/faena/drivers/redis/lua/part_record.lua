@@ -1,8 +1,11 @@
 -- Keep results. The first terminal state wins: a value begins with T if its state is terminal, with N if not.
 local RECENT, RECENT_KEPT_MS = 10000, 604800000
 local changed, values = {}, {}
-local call, results = redis.call, P .. 'r:'
+local has_moment = {}
 local function record(id, value, ttl_ms)
+  local moment = moments .. string.sub(id, 1, MOMENT)
+  if has_moment[moment] == nil then has_moment[moment] = call('EXISTS', moment) == 1 end
+  if has_moment[moment] and call('HEXISTS', moment, id) == 1 then return false end  -- only what is terminal lies there
   local key, unit = results .. id, 'PX'
   if ttl_ms == '' then
     if not call('SET', key, value, 'NX') then

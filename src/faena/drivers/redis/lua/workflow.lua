@@ -1,4 +1,4 @@
---! clock moment wake push record workflow
+--! clock moment wake push kept record forget workflow
 -- Workflows, but for the steps that come with completions. KEYS: prefix   ARGV: verb, arguments
 local verb = ARGV[1]
 
@@ -177,7 +177,7 @@ elseif verb == 'anew' then
   local workflows = open_workflows(rows)
   local flow = workflows.flow_of(ARGV[2])
   if not flow or flow.turn ~= tonumber(ARGV[3]) then return {0, {}, {}} end
-  local numbers, failures, outcomes, results = {}, {}, {}, {}
+  local numbers, failures, outcomes, again = {}, {}, {}, {}
   for at = 6, #ARGV, 4 do
     local number = tonumber(ARGV[at])
     workflows.keep_standing(flow, number, ARGV[at + 1])
@@ -185,11 +185,11 @@ elseif verb == 'anew' then
     numbers[#numbers + 1] = number
     failures[#failures + 1] = 'f' .. ARGV[at]
     outcomes[#outcomes + 1], outcomes[#outcomes + 2] = 'v' .. ARGV[at], ARGV[at + 3]
-    if ARGV[at + 2] ~= '' then results[#results + 1] = P .. 'r:' .. ARGV[at + 2] end
+    if ARGV[at + 2] ~= '' then again[#again + 1] = ARGV[at + 2] end
   end
   for from = 1, #failures, 1000 do redis.call('HDEL', flow.s, unpack(failures, from, math.min(#failures, from + 999))) end
   for from = 1, #outcomes, 1000 do redis.call('HSET', flow.s, unpack(outcomes, from, math.min(#outcomes, from + 999))) end
-  for from = 1, #results, 1000 do redis.call('UNLINK', unpack(results, from, math.min(#results, from + 999))) end
+  forget(again)
   workflows.begin(flow, numbers)
   if ARGV[5] == '1' then flow.again = 'RUNNING' end
   workflows.flush()
