@@ -58,6 +58,17 @@ class Watch(Protocol):
     async def close(self) -> None: ...
 
 
+class Expecting(Watch, Protocol):
+    """What a watch has that may be told what nobody has asked it for. Of backends that were opened with io="blocking"."""
+
+    def soon(self, task_id: str, timeout_s: float) -> ResultRecord | None:
+        """Return the terminal record of this one, where its news come without asking, and within the time.
+
+        None: as if nothing had been asked.
+        """
+        ...
+
+
 class Mailbox(Protocol):
     """Commands to workers and their answers, and who is there."""
 

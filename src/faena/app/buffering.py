@@ -269,6 +269,9 @@ class _SentBefore(AppResults):
         self.__dict__.update(results.__dict__)
         self._buffer = buffer
 
+    def soon(self, task_id: str, timeout_s: float) -> None:
+        """Nothing is, before the block is sent."""
+
     def wait(self, ids: Iterable[str], timeout_s: float | None) -> Iterator[ResultRecord]:
         self._buffer.flush()
         return super().wait(ids, timeout_s)

@@ -38,6 +38,18 @@ class AppResults:
     async def ais_known(self, task_id: str) -> bool | None:
         return await _is_known(await self._links.asyncio(), task_id)
 
+    def soon(self, task_id: str, timeout_s: float) -> ResultRecord | None:
+        held = self._links.local.held
+        if held is None or not held.link.idle_watches:
+            return None
+        watches = held.link.idle_watches
+        watch: Any = watches.pop()
+        try:
+            record: ResultRecord | None = watch.soon(task_id, timeout_s) if hasattr(watch, "soon") else None
+        finally:
+            watches.append(watch)
+        return record
+
     def wait(self, ids: Iterable[str], timeout_s: float | None) -> Iterator[ResultRecord]:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         link = self._links.blocking()

@@ -30,6 +30,10 @@ class Results(Protocol):
 
     async def ais_known(self, task_id: str) -> bool | None: ...
 
+    def soon(self, task_id: str, timeout_s: float) -> ResultRecord | None:
+        """Return the terminal record of what was sent last by somebody who waits each time, within this time; else None."""
+        ...
+
     def wait(self, ids: Iterable[str], timeout_s: float | None) -> Iterable[ResultRecord]:
         """Give each record as it changes, the terminal ones once; ends when all are terminal or the time is up."""
         ...

@@ -98,6 +98,10 @@ class AsyncResult(Generic[R]):
 
     def _wait(self, timeout_s: float | None, on_progress: Callable[[Any], None] | None) -> ResultRecord:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        soon_s = _KNOWN_AGAIN_AFTER_S if timeout_s is None or timeout_s > _KNOWN_AGAIN_AFTER_S else timeout_s
+        if on_progress is None and (came := self._results.soon(self.id, soon_s)) is not None:
+            self._record = came
+            return came
         first = True
         while True:
             slice_s = _next_slice_s(deadline, first)

@@ -16,7 +16,7 @@ from typing import Protocol
 from faena.drivers.memory.bell import Bell
 from faena.drivers.redis.driver import Driver
 from faena.drivers.redis.location import Location
-from faena.drivers.redis.wire import Reply, Wire, pack
+from faena.drivers.redis.wire import BlockingWire, Reply, Wire, pack
 from faena.errors import FaenaError, ServerUnavailable
 from faena.types import Io
 
@@ -108,6 +108,34 @@ class Subscription:
                 raise
             finally:
                 self._hand_on()
+
+    def hear(self, wire: Wire, timeout_s: float) -> bytes | None:
+        """Return what comes next by this connection, for a lone listener that blocks.
+
+        None: the time is up, or it is not as simple as that. Then nothing is lost: `wait`.
+        """
+        with self._mutex:
+            if wire is not self._wire or type(wire) is not BlockingWire or self._has_reader or len(self._listeners) != 1:
+                return None
+            self._has_reader = True
+        try:
+            replies = wire.heard(timeout_s)
+        except FaenaError:
+            replies = []
+            self.close()
+        except BaseException:
+            self.close()  # as in `wait`
+            raise
+        finally:
+            self._hand_on()
+        if not replies:
+            return None
+        self._heard_at_s = time.monotonic()
+        if len(replies) == 1 and isinstance(replies[0], list) and replies[0][0] == b"message":
+            news: bytes = replies[0][2]
+            return news
+        self._dispatch(replies)
+        return None
 
     def leave(self) -> None:
         """Close it with the last driver that uses it."""

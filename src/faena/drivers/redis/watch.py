@@ -87,6 +87,26 @@ class RedisWatch:
                 self.expect_no_more(task_id)
         return False
 
+    def soon(self, task_id: str, timeout_s: float) -> ResultRecord | None:
+        """See `faena.backend.Expecting`."""
+        expected = self._expected
+        if expected is None or expected[0] != task_id or self.has_news:
+            return None
+        news = self._subscription.hear(expected[1], timeout_s)
+        if news is None:
+            return None
+        id_bytes, value_bytes = _SIZES.unpack_from(news, 1)
+        begin = 1 + _SIZES.size + id_bytes
+        is_all = news[0] == _TERMINAL and value_bytes and begin + value_bytes == len(news)
+        if not is_all or news[1 + _SIZES.size : begin] != task_id.encode():
+            self.take_news(news)
+            return None
+        self._expected = None
+        self.watched.discard(task_id)
+        if task_id == self._driver.sent_last:
+            self._driver.expectant = self
+        return record_of(news[begin:])
+
     async def add(self, ids: Sequence[str]) -> Sequence[ResultRecord | None]:
         if not ids:
             return ()

@@ -28,7 +28,7 @@ from faena.errors import FaenaError
 if TYPE_CHECKING:
     import asyncio
 
-_READ_BYTES, _SMALL_BYTES = 64 * 1024, 256
+_READ_BYTES, _NEWS_BYTES, _SMALL_BYTES = 64 * 1024, 8 * 1024, 256
 _ONE = b":1\r\n"
 _TIMEVAL = struct.Struct("ll")
 Reply: TypeAlias = Any
@@ -162,15 +162,21 @@ class BlockingWire:
         return found
 
     async def pushed(self, timeout_s: float) -> list[Reply]:
+        return self.heard(timeout_s)
+
+    def heard(self, timeout_s: float) -> list[Reply]:
+        """Do as `pushed`, without a coroutine."""
         found: list[Reply] = []
+        reader = self._reader
         try:
             while True:
-                while (reply := self._reader.gets()) is not False:
+                while (reply := reader.gets()) is not False:
                     found.append(reply)
                 if found or not self._is_readable(timeout_s, None):
                     return found
-                self._bound(time.monotonic() + 1.0)
-                self._read()
+                if not self._in_kernel:  # under TLS there may be less than can be read
+                    self._bound(time.monotonic() + 1.0)
+                self._read(_NEWS_BYTES)
         except (OSError, hiredis.ProtocolError) as error:
             raise self._broken(error) from error
 
@@ -182,8 +188,7 @@ class BlockingWire:
     def _is_readable(self, timeout_s: float, alarm: Alarm | None) -> bool:
         if self._error is not None:
             raise self._error
-        pending = getattr(self._sock, "pending", None)  # TLS: read from the socket already, and not by us
-        if pending is not None and pending():
+        if not self._in_kernel and cast("Any", self._sock).pending():  # TLS: read from the socket already, and not by us
             return True
         alarm_fd = -1 if alarm is None else alarm.descriptor()
         poll = self._polls.get(alarm_fd)
@@ -192,13 +197,15 @@ class BlockingWire:
             poll.register(self._sock, select.POLLIN)
             if alarm is not None:
                 poll.register(alarm_fd, select.POLLIN)
-        if alarm is not None and alarm.is_raised:
+        if alarm is None:
+            return bool(poll.poll(max(0.0, timeout_s) * 1000))
+        if alarm.is_raised:
             return False
         own_fd = self._sock.fileno()
         return own_fd in [fd for fd, _ in poll.poll(max(0.0, timeout_s) * 1000)]
 
-    def _read(self) -> None:
-        data = self._sock.recv(_READ_BYTES)
+    def _read(self, most_bytes: int = _READ_BYTES) -> None:
+        data = self._sock.recv(most_bytes)
         if not data:
             raise ConnectionError("the server closed the connection")
         self._reader.feed(data)
