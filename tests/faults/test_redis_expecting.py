@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import threading
 
 import pytest
@@ -32,13 +33,13 @@ class Hand:
         """Return how many scripts clients have sent."""
         return int(re.search(rb"cmdstat_evalsha:calls=(\d+)", self.sees(["INFO", "commandstats"]))[1])
 
-    def work(self):
-        """Run one, as a worker would."""
+    def work(self, value=b"7"):
+        """Run one, as a worker would, with this result."""
         link = self.worker.connection()
         self.holder = self.holder or run(link.broker.leases.open_holder("test", 600))
         consumer = link.broker.consumer(self.holder, ["default"])
         (delivery,) = run(consumer.receive(1, 0.0))
-        result = ResultRecord(delivery.message.id, "t", "SUCCESS", b"7")
+        result = ResultRecord(delivery.message.id, "t", "SUCCESS", value)
         assert list(run(link.backend.joint(link.broker, self.holder).complete([Completion(Ack(delivery), result)]))) == [
             True
         ]
@@ -134,6 +135,146 @@ def test_a_message_whose_id_is_taken_brings_no_news_of_another(hand):
     again = hand.app.send_task("t", (2,), task_id="same")
     hand.work()
     assert again.get(timeout=10) == 7
+
+
+def later(work):
+    """Do this while something is waited for."""
+    timer = threading.Timer(0.1, work)
+    timer.start()
+    return timer
+
+
+def test_what_takes_longer_than_the_first_look_is_waited_for(hand):
+    hand.has_waited()
+    result = hand.task.delay(1)
+    working = threading.Timer(0.6, hand.work)
+    working.start()
+    assert result.get(timeout=10) == 7
+    working.join()
+    result = hand.task.delay(1)
+    for timeout in (0.05, 0.4):
+        with pytest.raises(ResultTimeout):
+            result.get(timeout=timeout)
+    hand.work()
+    assert result.get(timeout=10) == 7
+
+
+def test_a_result_too_large_for_the_news_is_read(hand):
+    hand.has_waited()
+    result = hand.task.delay(1)
+    working = later(lambda: hand.work(b'"' + b"x" * 10_000 + b'"'))
+    assert result.get(timeout=10) == "x" * 10_000
+    working.join()
+    assert hand.trip() == 7
+
+
+@pytest.mark.parametrize("ask", [{}, {"on_progress": lambda _: None}])
+def test_progress_comes_before_the_result(hand, ask):
+    hand.has_waited()
+    result = hand.task.delay(1)
+
+    def work():
+        run(hand.worker.connection().backend.record([ResultRecord(result.id, "t", "PROGRESS", b"1")]))
+        hand.work()
+
+    working = later(work)
+    assert result.get(timeout=10, **ask) == 7
+    working.join()
+    assert hand.trip() == 7
+
+
+def test_news_of_another_that_come_first_are_not_taken_for_it(hand):
+    hand.has_waited()
+    (watch,) = hand.app.links.blocking().idle_watches
+    assert run(watch.add(["other"])) == [None]  # as who waits for several
+    result = hand.task.delay(1)
+
+    def work():
+        run(hand.worker.connection().backend.record([ResultRecord("other", "t", "SUCCESS", b"8")]))
+        hand.work()
+
+    working = later(work)
+    assert result.get(timeout=10) == 7
+    working.join()
+    assert hand.app.AsyncResult("other").get(timeout=10) == 8
+
+
+def test_a_connection_that_goes_while_it_is_waited_is_made_anew(hand):
+    hand.has_waited()
+    result = hand.task.delay(1)
+
+    def work():
+        assert hand.sees(["CLIENT", "KILL", "TYPE", "pubsub"]) == 1
+        hand.work()
+
+    working = later(work)
+    assert result.get(timeout=10) == 7
+    working.join()
+    assert [hand.trip() for _ in range(3)] == [7] * 3
+
+
+class _BrokenOff(BaseException):
+    """As Ctrl-C breaks off a wait."""
+
+
+def test_a_wait_that_is_broken_off_can_be_repeated(hand):
+    hand.has_waited()
+    result = hand.task.delay(1)
+
+    def break_off(*_):
+        raise _BrokenOff
+
+    before = signal.signal(signal.SIGALRM, break_off)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(_BrokenOff):
+            result.get(timeout=10)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    hand.work()
+    assert result.get(timeout=10) == 7
+    assert [hand.trip() for _ in range(3)] == [7] * 3
+
+
+def test_a_block_that_collects_is_sent_before_it_is_waited_for(hand):
+    hand.has_waited()
+    with hand.app.buffered():
+        result = hand.task.delay(1)
+        working = later(hand.work)
+        assert result.get(timeout=10) == 7
+        working.join()
+
+
+def test_threads_that_send_and_wait_each_get_what_is_theirs(hand):
+    ends = threading.Event()
+
+    def work():
+        link = hand.worker.connection()
+        holder = run(link.broker.leases.open_holder("test", 600))
+        consumer = link.broker.consumer(holder, ["default"])
+        joint = link.backend.joint(link.broker, holder)
+        while not ends.is_set():
+            batch = run(consumer.receive(1, 0.2))
+            done = [
+                Completion(Ack(each), ResultRecord(each.message.id, "t", "SUCCESS", each.message.body[2:-5]))
+                for each in batch
+            ]
+            assert not done or all(run(joint.complete(done)))
+        run(consumer.close())
+
+    def client(begin):
+        got.extend(hand.task.delay(number).get(timeout=10) for number in range(begin, begin + 50))
+
+    got = []
+    working = threading.Thread(target=work)
+    clients = [threading.Thread(target=client, args=(begin,)) for begin in (100, 200, 300, 400)]
+    for thread in (working, *clients):
+        thread.start()
+    for thread in clients:
+        thread.join()
+    ends.set()
+    working.join()
+    assert sorted(got) == [begin + number for begin in (100, 200, 300, 400) for number in range(50)]
 
 
 def test_on_an_event_loop_too(hand):

@@ -32,9 +32,10 @@ def new_id() -> str:
         last_ms, count = last_ms + 1, 0  # RFC 9562, section 6.2: running ahead of the clock is allowed
     if at + _DIGITS > len(pool):
         pool, at = os.urandom(_POOL_BYTES).hex(), 0
-    _local.state = (pool, at + _DIGITS, last_ms, count)
-    # '7' is the version; 'a' stands for the variant, whose two free bits are not worth their cost
-    return f"{last_ms:012x}7{count:03x}a{pool[at : at + _DIGITS]}"
+    end = at + _DIGITS
+    _local.state = (pool, end, last_ms, count)
+    # 0x7000 is the version; 'a' stands for the variant, whose two free bits are not worth their cost
+    return f"{(last_ms << 16 | 0x7000 | count).to_bytes(8, 'big').hex()}a{pool[at:end]}"
 
 
 def new_ids(count: int) -> list[str]:

@@ -23,8 +23,9 @@ class AppResults:
     """Reads results through the links of one app. See `faena.tasks.dispatcher.Results`."""
 
     def __init__(self, links: Links, codecs: Codecs, control: Callable[[], Control], workflows: AppWorkflows) -> None:
-        self._links, self._codecs, self._control = links, codecs, control
+        self._links, self._control = links, control
         self.workflows: Workflows = workflows
+        self.decode: Callable[[str, bytes], Any] = codecs.decode
 
     def read(self, ids: Sequence[str]) -> Sequence[ResultRecord | None]:
         return run(self._links.blocking().backend.read(ids))
@@ -102,9 +103,6 @@ class AppResults:
 
     async def arevoke(self, ids: Sequence[str], *, terminate: bool, signal: str) -> None:
         await self._control().arevoke(ids, terminate=terminate, signal=signal)
-
-    def decode(self, content: str, data: bytes) -> Any:
-        return self._codecs.decode(content, data)
 
 
 async def _is_known(link: Link, task_id: str) -> bool | None:

@@ -21,6 +21,7 @@ class Codecs:
 
     def __init__(self, accepted: Iterable[str]) -> None:
         self._known: dict[str, Codec] = {"json": JsonCodec()}
+        self._readable: dict[str, Codec] = {}
         self.accepted = frozenset(_MIME_TYPES.get(name, name) for name in accepted)
         for name in self.accepted:
             self.named(name)
@@ -45,9 +46,12 @@ class Codecs:
 
     def decode(self, name: str, data: bytes) -> Any:
         """Raises ContentDisallowed: the name is not among the accepted ones; DecodeError."""
-        if name not in self.accepted:
-            raise ContentDisallowed(name, sorted(self.accepted))
-        return self.named(name).decode(data)
+        codec = self._readable.get(name)
+        if codec is None:
+            if name not in self.accepted:
+                raise ContentDisallowed(name, sorted(self.accepted))
+            codec = self._readable[name] = self.named(name)
+        return codec.decode(data)
 
 
 def _make(name: str) -> Codec:

@@ -131,7 +131,8 @@ class Task(Generic[P, R]):
         **options: Unpack[SendOptions],
     ) -> _AsyncResult[R]:
         """Send the task with options (see SendOptions)."""
-        return self._dispatcher.send_call(self._call(tuple(args or ()), kwargs or {}, self._merged(options)))
+        call = self._call(tuple(args or ()), kwargs or {}, self._merged(options))
+        return self._dispatcher.send_call(call) if options else self._dispatcher.send_plain(self, call.args, call.kwargs)
 
     async def aapply_async(
         self,

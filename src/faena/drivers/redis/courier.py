@@ -6,9 +6,9 @@ answer. Whatever else happens, it says that it does not know, and `publish` is a
 
 from __future__ import annotations
 
-import os
 from struct import Struct
 
+from faena._lib import forks
 from faena.drivers.redis.driver import Driver
 from faena.drivers.redis.messages import encode, row_of
 from faena.drivers.redis.scripts import script
@@ -33,8 +33,8 @@ class RedisCourier:
     """
 
     __slots__ = (
-        "_driver", "_end", "_front", "_front_told", "_middle", "_most_bytes", "_past", "_rest_bytes", "_sizes", "_tail",
-        "_within_s",
+        "_channel", "_driver", "_end", "_end_told", "_front", "_front_told", "_middle", "_most_bytes", "_past",
+        "_rest_bytes", "_sizes", "_tail", "_within_s",
     )  # fmt: skip
 
     def __init__(self, driver: Driver, like: Message, within_s: float) -> None:
@@ -57,6 +57,7 @@ class RedisCourier:
         before = pack(words).partition(b"\r\n")[2] + b"$%d\r\n" % len(_ID)
         count = len(words) + 2
         self._front, self._front_told = (b"*%d\r\n%b" % (each, before) for each in (count, count + 1))
+        self._channel, self._end_told = "", b""
         self._sizes: dict[int, tuple[bytes, bytes]] = {}
 
     def carry(self, task_id: str, body: bytes, sent_at_s: float) -> bool:
@@ -65,7 +66,7 @@ class RedisCourier:
         # its lock is held where a signal handler comes in between a call of its own thread
         if (
             type(wire) is not BlockingWire
-            or driver.pid != os.getpid()
+            or driver.pid != forks.pid
             or driver.lock.locked()
             or size_bytes > self._most_bytes
         ):
@@ -103,4 +104,6 @@ class RedisCourier:
 
     def _telling(self, channel: str) -> tuple[bytes, bytes]:
         """Return how the command begins and ends where the result is to be told to a channel."""
-        return self._front_told, b"%b$%d\r\n%b\r\n" % (self._end, len(channel), channel.encode())
+        if channel is not self._channel:
+            self._channel, self._end_told = channel, b"%b$%d\r\n%b\r\n" % (self._end, len(channel), channel.encode())
+        return self._front_told, self._end_told

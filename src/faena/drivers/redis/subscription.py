@@ -48,18 +48,12 @@ class Subscription:
         self.channel = f"c:{secrets.token_hex(8)}"
         self._name = f"{driver.prefix}{self.channel}"
         self._timeout_s = driver.location.timeout_s
-        self._wire: Wire | None = None
+        self.wire: Wire | None = None  # the connection that news come by
         self._listeners: dict[Listener, None] = {}
         self._waiting: dict[Listener, None] = {}
         self._has_reader = False
         self._mutex = threading.Lock()
         self._heard_at_s = 0.0
-
-    @property
-    def wire(self) -> Wire | None:
-        """The connection that news come by; None: there is none just now."""
-        wire = self._wire
-        return None if wire is None or wire.is_broken else wire
 
     def attach(self, listener: Listener) -> None:
         with self._mutex:
@@ -76,7 +70,7 @@ class Subscription:
     async def start(self, listener: Listener, driver: Driver) -> None:
         """Return when the server sends us news; until then some may be missed."""
         deadline = time.monotonic() + self._timeout_s
-        while self._wire is None or self._wire.is_broken:
+        while self.wire is None or self.wire.is_broken:
             if self._becomes_reader():
                 try:
                     await self._subscribe(driver, deadline)
@@ -115,7 +109,7 @@ class Subscription:
         None: the time is up, or it is not as simple as that. Then nothing is lost: `wait`.
         """
         with self._mutex:
-            if wire is not self._wire or type(wire) is not BlockingWire or self._has_reader or len(self._listeners) != 1:
+            if wire is not self.wire or type(wire) is not BlockingWire or self._has_reader or len(self._listeners) != 1:
                 return None
             self._has_reader = True
         try:
@@ -146,7 +140,7 @@ class Subscription:
             self.close()
 
     def close(self) -> None:
-        wire, self._wire = self._wire, None
+        wire, self.wire = self.wire, None
         if wire is not None:
             wire.close()
 
@@ -184,14 +178,14 @@ class Subscription:
         until_s, pause_s = time.monotonic() + self._timeout_s, _FIRST_PAUSE_S
         while True:
             try:
-                if self._wire is None or self._wire.is_broken:
+                if self.wire is None or self.wire.is_broken:
                     await self._subscribe(driver, time.monotonic() + self._timeout_s)
                     with self._mutex:
                         listeners = list(self._listeners)
                     for each in listeners:
                         each.miss()
                     return []
-                return await self._read_once(self._wire, left_s)
+                return await self._read_once(self.wire, left_s)
             except FaenaError:
                 self.close()
                 if time.monotonic() + pause_s > until_s:
@@ -212,7 +206,7 @@ class Subscription:
         return replies
 
     async def _subscribe(self, driver: Driver, deadline: float) -> None:
-        if self._wire is not None and not self._wire.is_broken:
+        if self.wire is not None and not self.wire.is_broken:
             return
         wire = await driver.connect(deadline)
         wire.send(pack(("SUBSCRIBE", self._name)), 0, deadline)
@@ -222,7 +216,7 @@ class Subscription:
             if replies:
                 raise driver.error_of(replies[0])
             raise ServerUnavailable(f"{driver.location.shown}: it did not answer in time")
-        self._wire, self._heard_at_s = wire, time.monotonic()
+        self.wire, self._heard_at_s = wire, time.monotonic()
         self._dispatch(replies[1:])
 
 

@@ -65,7 +65,7 @@ class RedisWatch:
 
     def expect(self, task_id: str) -> str | None:
         wire = self._subscription.wire
-        if wire is None or not self._is_attached:
+        if wire is None or wire.is_broken or not self._is_attached:
             return None
         self._expected = (task_id, wire)
         self.watched.add(task_id)
