@@ -256,10 +256,10 @@ class Loans:
         if self._lanes.is_copy:
             os._exit(0)
         self._last_s = time.monotonic()
-        lane.add(1, self._last_s - now_s)
         self.is_settling = True  # before it has ended: who sees nothing of it there looks at this
         lane.finished += 1
         self._settle_these([finished])
+        lane.add(1, self._last_s - now_s)
 
     def _run_many(self, loan: Loan, lane: Lane, batch: Sequence[Delivery], now_s: float) -> None:
         todo, lanes, done = self._lanes.todo, self._lanes, self._lanes.done

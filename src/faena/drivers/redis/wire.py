@@ -89,6 +89,7 @@ class BlockingWire:
         # reads are made of several.
         self._in_kernel = not hasattr(sock, "pending")
         self._bound_s = 0.0
+        self._is_ready = False  # it was seen that there is something to read, and it was not read yet
         if self._in_kernel:
             sock.settimeout(None)
         self._error: FaenaError | None = None
@@ -145,11 +146,17 @@ class BlockingWire:
             raise self._broken(error) from error
 
     async def ready(self, call: Call, timeout_s: float, alarm: Alarm | None) -> bool:
-        return bool(call.found) or self._is_readable(timeout_s, alarm)
+        if call.found:
+            return True
+        self._is_ready = self._is_readable(timeout_s, alarm)
+        return self._is_ready
 
     async def replies(self, call: Call) -> list[Reply]:
         found, reader = call.found, self._reader
         try:
+            if self._is_ready:  # a message that has come alone: nothing is asked that is known
+                self._is_ready = False
+                self._read()
             while len(found) < call.count:
                 reply = reader.gets()
                 if reply is False:
