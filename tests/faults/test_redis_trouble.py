@@ -374,17 +374,39 @@ def test_a_jump_of_the_clock_of_a_client_moves_nothing(redis_of, set_of, monkeyp
     assert (status.waiting, status.delayed) == (0, 1)
 
 
-def test_a_server_that_loads_its_data_is_waited_for(redis_of, set_of):
-    server = redis_of("--save", "900 1")
-    ours = set_of(server.url)
-    ours.publish("1")
-    run(ours.backend.record([record(str(number)) for number in range(3000)]))
-    # so that it takes long enough to be seen: microseconds for each key
+def restart_slowly(server):
+    """Let it load its data for so long that it is seen: half a millisecond for each key."""
     server.options = (*server.options, "--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024")
     try:
         server.restart()
     except RuntimeError:
         pytest.skip("this server cannot be made to load slowly")
+
+
+def test_a_result_is_waited_for_while_a_server_loads_its_data(redis_of, set_of):
+    server = redis_of("--save", "900 1")
+    ours = set_of(server.url)
+    run(ours.backend.record([record(str(number)) for number in range(3000)]))
+    watch = ours.backend.watch()
+    assert run(watch.add(["late"])) == [None]
+    restart_slowly(server)
+    began_s = time.monotonic()
+    assert run(watch.changed(0.0)) == ()  # it is in the middle of it, and has nothing to tell
+    with pytest.raises(ServerUnavailable, match="still loading"):
+        run(ours.backend.record([record("late")]))
+    assert run(watch.changed(4.0)) == ()
+    assert time.monotonic() - began_s >= 4.0
+    run(ours.backend.record([record("late")]))
+    assert run(watch.changed(5.0)) == ["late"]
+    run(watch.close())
+
+
+def test_a_server_that_loads_its_data_is_waited_for(redis_of, set_of):
+    server = redis_of("--save", "900 1")
+    ours = set_of(server.url)
+    ours.publish("1")
+    run(ours.backend.record([record(str(number)) for number in range(3000)]))
+    restart_slowly(server)
     begun, seen = time.monotonic(), set()
     while time.monotonic() - begun < 30.0:
         try:

@@ -16,12 +16,14 @@ from faena.drivers.redis.driver import Driver
 from faena.drivers.redis.records import record_of
 from faena.drivers.redis.subscription import Subscription
 from faena.drivers.redis.wire import Wire
+from faena.errors import ServerUnavailable
 from faena.model.result import ResultRecord
 
 _ADD_AT_ONCE = 1000  # ids in one script, so that others get their turn
 _RENEW_S = 60.0
 """Who waits that long registers again and looks, should a registration have been lost (a cluster moved our keys)."""
 
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 _TERMINAL = ord("T")
 _SIZES = struct.Struct(">II")
 
@@ -144,8 +146,7 @@ class RedisWatch:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while self.watched:
             if self._has_missed or time.monotonic() - self._added_at_s > _RENEW_S:
-                self._has_missed = False
-                await self._look()
+                await self._look_patiently()
             if self._news:
                 return self._taken()
             left_s = _RENEW_S if deadline is None else deadline - time.monotonic()
@@ -159,6 +160,20 @@ class RedisWatch:
         found = [task_id for task_id in news if task_id in self.watched]
         self.watched.difference_update([task_id for task_id in found if news[task_id]])
         return found
+
+    async def _look_patiently(self) -> None:
+        """Look; where the server takes nothing yet (it loads its data), again, for as long as one call may take."""
+        until_s, pause_s = time.monotonic() + self._driver.location.timeout_s, _FIRST_PAUSE_S
+        while True:
+            self._has_missed = False  # before the look: what is missed from here on is missed by it
+            try:
+                return await self._look()
+            except ServerUnavailable:
+                self._has_missed = True
+                if time.monotonic() + pause_s > until_s:
+                    raise
+            await self.bell.rest(pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
 
     async def _look(self) -> None:
         """Register again, and take everything that is recorded for a change: it may be one."""
