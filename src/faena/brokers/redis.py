@@ -207,6 +207,7 @@ class RedisConsumer:
         self._is_declared = False
         self._emptied_at_s = -inf  # when the last look left nothing: what comes after it is waited for, not looked for
         self._due_in_s = inf
+        self._unusual_until_s = -inf  # until then it is not tried whether there is nothing but usual messages
 
     async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
         now_s = time.monotonic()
@@ -247,11 +248,15 @@ class RedisConsumer:
         if self._ageing_ms:
             words += tuple(self._ageing_ms.get(queue, 0) for queue in queues)
         lost = note_lost(self._driver, self._holder, self._waiter.client, claim)
+        is_usual = limit == 1 and len(queues) == 1 and not self._ageing_ms and time.monotonic() > self._unusual_until_s
+        name = "fetch_one" if is_usual else "fetch"
         if wait_s > 0:
-            reply = await self._waiter.run_after(
-                self._wake, wait_s, max(0.0, self._due_in_s - time.monotonic()), self._alarm, "fetch", keys, words
-            )
+            rest_s = max(0.0, self._due_in_s - time.monotonic())
+            reply = await self._waiter.run_after(self._wake, wait_s, rest_s, self._alarm, name, keys, words)
         else:
+            reply = await self._waiter.run(name, keys, words)
+        if reply == 0:
+            self._unusual_until_s = time.monotonic() + _STALE_S
             reply = await self._waiter.run("fetch", keys, words)
         forget_lost(lost)
         now_s = time.monotonic()

@@ -49,7 +49,7 @@ class RedisJoint:
     def __init__(self, driver: Driver, holder: str) -> None:
         self._driver, self._holder = driver, holder
         # the command that settles a lone one, up to the words that differ
-        words = (b"EVALSHA", script("acknowledge_alike").sha, 2, driver.prefix, f"{driver.prefix}h:{holder}")
+        words = (b"EVALSHA", script("acknowledge_one").sha, 2, driver.prefix, f"{driver.prefix}h:{holder}")
         self._front = b"*%d\r\n%b" % (len(words) + 4, pack(words).partition(b"\r\n")[2])
 
     async def complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
