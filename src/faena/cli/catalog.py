@@ -25,7 +25,7 @@ CATALOG = {
     "dead": ("faena.cli.commands.dead", "List, show, requeue and purge dead letters."),
     "purge": ("faena.cli.commands.purge", "Throw away the waiting messages of queues."),
     "inspect": ("faena.cli.commands.inspect", "Ask workers what they are doing."),
-    "events": ("faena.cli.commands.events", "Show what happens to tasks and workers, as it happens."),
+    "events": ("faena.cli.commands.events", "Show what happens to tasks and workers, as it happens; Ctrl-C ends it."),
     "control": ("faena.cli.commands.control", "Tell workers what to do."),
     "config": ("faena.cli.commands.config", "Show the settings, and where each value comes from."),
     "doctor": ("faena.cli.commands.doctor", "Check the set-up, and say what to do about it."),
