@@ -1,7 +1,8 @@
 """The scripts: one for each verb, in `lua/*.lua`, sent by their hash.
 
 The first line of a script may name the parts that it is built with (`--! moment wake`): `lua/part_*.lua`. They come first,
-or where a line says `--! parts`: making their functions takes longer than the usual case, which may need none.
+or where a line says `--! parts`: making their functions takes longer than the usual case, which may need none. Where that line
+names some itself (`--! parts together`), these come there, and the others first.
 """
 
 from __future__ import annotations
@@ -29,9 +30,15 @@ def script(name: str) -> Script:
     text = _read(name)
     first = text.partition("\n")[0]
     parts = first.removeprefix("--!").split() if first.startswith("--!") else []
-    early, _, late = text.rpartition("--! parts\n")
-    whole = ["local P = KEYS[1]\n", early, *(_read(f"part_{part}") for part in parts), late]
+    early, _, late = text.rpartition("--! parts")
+    named, _, late = late.partition("\n") if early else ("", "", late)
+    head, there = (parts, named.split()) if named else ([], parts)
+    whole = ["local P = KEYS[1]\n", *map(_part, head), early, *map(_part, there), late]
     return Script(name, "".join(whole).encode())
+
+
+def _part(name: str) -> str:
+    return _read(f"part_{name}")
 
 
 def _read(name: str) -> str:

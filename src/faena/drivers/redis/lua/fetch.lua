@@ -35,16 +35,19 @@ if lists == 1 and unusual == 0 and left > 0 then
     local key = KEYS[8 + 11 * (number - 1)]
     local found = redis.call('LPOP', key, left)
     if found then
-      local bodies = redis.call('HMGET', P .. 'm', unpack(found))
+      local bodies, byte, are_here = redis.call('HMGET', P .. 'm', unpack(found)), string.byte, true
       for i, value in ipairs(bodies) do
-        if not value or string.byte(value) == 0 then break end
-        ids[i], values[i] = found[i], value
+        if not value or byte(value) == 0 then
+          are_here = false
+          break
+        end
         marks[2 * i - 1], marks[2 * i] = found[i], claim
       end
-      if #ids < #found then  -- something was cancelled
-        begun, ids, values, marks = {key = key, found = found, bodies = bodies}, {}, {}, {}
+      if not are_here then  -- something was cancelled
+        begun, marks = {key = key, found = found, bodies = bodies}, {}
         break
       end
+      ids, values = found, bodies
       mark()
       if #ids == left and redis.call('EXISTS', key) == 1 then
         local token = P .. 'w:' .. ARGV[3 + number]

@@ -1,5 +1,5 @@
 -- Keep results that come together: those of one moment, if they are terminal and live equally long, go into one hash.
-local FEW, MOST = 8, 10000  -- fewer lie by themselves; more would hold the server up when they go
+local MOST = 10000  -- in one hash: more would hold the server up when they go
 local SHORT_MS, LONG_MS, APART_MS = 60000, 3600000, 2000
 
 local function keep_together(moment, ids, found, ttl_ms, first, last)
@@ -24,20 +24,25 @@ local function keep_together(moment, ids, found, ttl_ms, first, last)
   call('HSET', moment, unpack(fields))
   if left_ms == -2 then call('PEXPIRE', moment, ttl + spare_ms) end
   local count = #changed - first + 1
-  for i = first, last do changed[count + i], values[count + i] = ids[i], found[i] end
+  if count == 0 and last == #ids then  -- most often all are of one moment
+    changed, values = ids, found
+  else
+    for i = first, last do changed[count + i], values[count + i] = ids[i], found[i] end
+  end
   return true
 end
 
 local function record_all(ids, found, ttls)
   -- Records, each id once; `ttls` is for each, or one for all. Returns which were kept.
   local kept, first, moment, ttl = {}, 1, nil, nil
+  local byte, sub = string.byte, string.sub
   local function keep(last)
     local is_together = moment and keep_together(moments .. moment, ids, found, ttl, first, last)
     for i = first, last do kept[i] = is_together or record(ids[i], found[i], ttl) end
   end
   local is_one, own_ttl = type(ttls) ~= 'table', ttls
   for i, id in ipairs(ids) do
-    local own = string.byte(found[i]) == 84 and string.sub(id, 1, MOMENT)  -- what is not terminal changes
+    local own = byte(found[i]) == 84 and sub(id, 1, MOMENT)  -- what is not terminal changes
     if not is_one then own_ttl = ttls[i] end
     if own ~= moment or own_ttl ~= ttl then
       keep(i - 1)
