@@ -1,8 +1,8 @@
 """The scripts: one for each verb, in `lua/*.lua`, sent by their hash.
 
 The first line of a script may name the parts that it is built with (`--! moment wake`): `lua/part_*.lua`. They come first,
-or where a line says `--! parts`: making their functions takes longer than the usual case, which may need none. Where that line
-names some itself (`--! parts together`), these come there, and the others first.
+or where a line says `--! parts`: making their functions takes longer than the usual case, which may need none. Where that
+line names some itself (`--! parts together`), these come there, and the others first.
 """
 
 from __future__ import annotations
