@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from faena.backend import Completion
 from faena.backends.redis import RedisBackend
 from faena.brokers.redis import RedisBroker
 from faena.errors import InvalidSetting, ServerRefused, ServerUnavailable
-from faena.model.delivery import Ack
+from faena.model.delivery import Ack, Place
 from faena.model.inputs import Encoded
 from faena.model.journal import Entry, Parked
 from faena.model.message import Message
@@ -24,6 +25,8 @@ from faena.model.result import ResultRecord
 from faena.model.workflow import WorkflowState
 from faena.testing.conformance.sketch import chain, ending, result_of
 from faena.testing.redis_server import free_port, redis_server_binary
+
+from .test_redis_expecting import Hand
 
 IOS = ("blocking", "asyncio")
 
@@ -102,6 +105,24 @@ def test_a_unix_socket_does_all_of_it(redis_of, tmp_path, io):
     play(io, work(f"unix://{path}?db=2", io))
 
 
+def calls(url):
+    """Call a task one by one, and wait for what comes of it, as programs do that know the short ways."""
+    hand = Hand(SimpleNamespace(url=url))
+    hand.has_waited()
+    assert hand.app.links.local.ways[hand.task].courier is not None
+    assert [hand.trip() for _ in range(3)] == [7] * 3
+    sent = [hand.task.delay(number).id for number in range(5)]
+    assert list(run(hand.app.connection().broker.locate(sent))) == [Place.WAITING] * 5
+    assert hand.app.links.local.ways[hand.task].courier is not None
+    hand.close()
+
+
+def test_calls_one_by_one_by_a_unix_socket(redis_of, tmp_path):
+    path = tmp_path / "redis.sock"
+    redis_of("--unixsocket", str(path))
+    calls(f"unix://{path}?db=3")
+
+
 # -- TLS ---------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +155,10 @@ def tls_port(redis_of, certificate):
 @pytest.mark.parametrize("io", IOS)
 def test_tls_does_all_of_it(tls_port, certificate, io):
     play(io, work(f"rediss://localhost:{tls_port}/0?ssl_ca_certs={certificate}/cert.pem", io, count=20))
+
+
+def test_calls_one_by_one_over_tls(tls_port, certificate):
+    calls(f"rediss://localhost:{tls_port}/0?ssl_ca_certs={certificate}/cert.pem&prefix=calls")
 
 
 @pytest.mark.parametrize("io", IOS)
@@ -258,6 +283,11 @@ def test_a_cluster_is_entered_by_any_of_its_nodes(cluster):
             play(io, work(node.url, io))
         for prefix in ("one", "two", "three"):
             play(io, work(f"redis+cluster://{hosts}?prefix={prefix}", io))
+
+
+def test_calls_one_by_one_in_a_cluster(cluster):
+    for prefix in ("one", "two", "three"):
+        calls(f"redis+cluster://127.0.0.1:{cluster[1].port}?prefix={prefix}")
 
 
 # -- URLs --------------------------------------------------------------------------------------------------
