@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.redis.rounds import CHATTY_JSON, QUIET, Samples, middle, ratio
+from benchmarks.redis.rounds import CHATTY_JSON, OBSERVED, QUIET, Samples, middle, ratio
 
 SUBJECT, RAW, PIPELINED = "faena", "floor, raw", "floor, pipelined"
 _TIMES = {
@@ -63,6 +63,8 @@ def _rates(samples: Samples) -> Iterator[Bar]:
     yield Bar(f"throughput / {PIPELINED}", ratio(both, "per_s", SUBJECT, PIPELINED), 0.85, True)
     yield Bar("throughput with its log / without", ratio(both, "per_s", SUBJECT, QUIET), 0.7, True)
     yield Bar("throughput with a JSON line each / without", ratio(both, "per_s", CHATTY_JSON, QUIET), 0.7, True)
+    observed = ratio(both, "per_s", OBSERVED, QUIET)
+    yield Bar("throughput with log, metrics and events / without", observed, 0.7, True)
     single = samples.get("enqueue one by one", {})
     yield Bar("enqueue one by one / celery", ratio(single, "per_s", SUBJECT, "celery"), 5, True)
     yield Bar(f"enqueue one by one / {PIPELINED}", ratio(single, "per_s", SUBJECT, PIPELINED), 1, True)

@@ -14,7 +14,7 @@ from benchmarks.embedded.report import machine
 from benchmarks.redis.bars import SUBJECT, Bar, bars, trip_ms
 from benchmarks.redis.contenders import CONTENDERS, Contender
 from benchmarks.redis.plot import bar_chart
-from benchmarks.redis.rounds import BUFFERED, CHATTY, CHATTY_JSON, QUIET, Samples, middle, ratio
+from benchmarks.redis.rounds import BUFFERED, CHATTY, CHATTY_JSON, OBSERVED, QUIET, Samples, middle, ratio
 
 THROUGHPUT = "throughput, 2 processes"
 
@@ -31,7 +31,7 @@ class Run:
     @property
     def names(self) -> list[str]:
         order = [contender.name for contender in CONTENDERS]
-        order[1:1] = [BUFFERED, QUIET, CHATTY, CHATTY_JSON]
+        order[1:1] = [BUFFERED, QUIET, CHATTY, CHATTY_JSON, OBSERVED]
         found = {name for rows in self.samples.values() for name in rows}
         return [name for name in order if name in found]
 
@@ -117,7 +117,11 @@ they may be compared with another machine's.
 
 def chart(run: Run) -> str:
     rows = run.samples.get(THROUGHPUT, {})
-    figures = {name: middle(samples, "per_s") for name, samples in rows.items() if name not in {QUIET, CHATTY, CHATTY_JSON}}
+    figures = {
+        name: middle(samples, "per_s")
+        for name, samples in rows.items()
+        if name not in {QUIET, CHATTY, CHATTY_JSON, OBSERVED}
+    }
     return bar_chart("No-op tasks, results kept, two worker processes", "tasks per second", figures, SUBJECT)
 
 

@@ -23,6 +23,7 @@ PATIENCE_S = 90  # with one measurement of one side
 QUIET = "faena, quiet"  # without its log: what the default (lines for tasks while few, sums when many) is compared with
 CHATTY = "faena, a line each"  # with a log line for every task, which it does not write unless asked
 CHATTY_JSON = "faena, a line each, as JSON"
+OBSERVED = "faena, observed"  # its default log, metrics that are scraped each second, events that a client listens to
 BUFFERED = "faena, buffered"  # sends one by one, in a block that collects
 
 MEASURES = ("enqueue one by one", "enqueue, 100 in a call", "throughput, 2 processes", "throughput, 1 process", "live",
@@ -80,7 +81,8 @@ def verbs(plan: Plan, contender: Contender) -> Iterator[Step]:
     yield "throughput, 2 processes", name, "drain", {"count": count, "processes": PROCESSES}
     if contender is FAENA:
         yield "enqueue one by one", BUFFERED, "enqueue", {"count": some(contender.bulk), "chunk": 0}
-        for other, kind in ((QUIET, "quiet"), (CHATTY, "a line each"), (CHATTY_JSON, "a line each, as JSON")):
+        for other, kind in ((QUIET, "quiet"), (CHATTY, "a line each"), (CHATTY_JSON, "a line each, as JSON"),
+                            (OBSERVED, "observed")):  # fmt: skip
             yield "throughput, 2 processes", other, "drain", {"count": count, "processes": PROCESSES, "kind": kind}
         yield "waiting on ten queues", name, "wait_on_queues", {"idle_s": 5.0}
     for kind in contender.sleeps:

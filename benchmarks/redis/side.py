@@ -23,6 +23,7 @@ import random
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from os.path import dirname, join
 
 from benchmarks.redis.bodies import COROUTINES, SLEEP_S, THREADS
@@ -51,6 +52,9 @@ class BlockingSide:
     def round_trip(self, number):
         return self.result(self.send([number])[0])
 
+    def watched(self, kind):
+        return nullcontext({})
+
     def command(self, kind, *words):
         """Return a command of its environment; its module sees `KIND`."""
         return ["env", f"BENCH_KIND={kind}", join(dirname(sys.executable), words[0]), *words[1:]]
@@ -60,7 +64,7 @@ class LoopSide:
     """A side whose client lives on an event loop: `a` before the name of each method that is a coroutine."""
 
     stop_signal = signal.SIGTERM
-    command = BlockingSide.command
+    command, watched = BlockingSide.command, BlockingSide.watched
 
     def __init__(self):
         self.loop = asyncio.new_event_loop()
@@ -95,6 +99,14 @@ def enqueue(side, count, chunk):
 
 
 def drain(side, count, processes, kind="plain"):
+    """Do as `drain_unwatched`, with whoever watches the worker, if its kind says that somebody shall."""
+    with side.watched(kind) as seen:
+        sample = drain_unwatched(side, count, processes, kind)
+    assert not seen or seen["heard"]["task-succeeded"] >= count, f"events are missing: {seen}"
+    return {**sample, **seen}
+
+
+def drain_unwatched(side, count, processes, kind):
     """Time a worker on `count` waiting tasks: from the moment the first tenth is done until the last results are kept.
 
     The tasks run in the order of their sending, but for those that the processes hold at the same time; so it is enough

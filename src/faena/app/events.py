@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from typing import TYPE_CHECKING, Self
 
 from faena._lib.drive import run
@@ -38,22 +39,27 @@ class _Filter:
     """What fits. Names may hold *, ? and [...]; what is not said fits all."""
 
     def __init__(self, kinds: str | Sequence[str], task: str, queue: str, worker: str) -> None:
-        self._kinds, self._task, self._queue, self._worker = wanted_kinds(kinds), task, queue, worker
+        self._kinds = wanted_kinds(kinds)
+        names = {"task": task, "queue": queue, "worker": worker}
+        self._names = {of: re.compile(translate(name)).match for of, name in names.items() if name}
 
-    def __call__(self, event: Event) -> bool:
-        return (
-            (not self._kinds or event.kind in self._kinds)
-            and (not self._task or fnmatchcase(event.task, self._task))
-            and (not self._queue or fnmatchcase(event.queue, self._queue))
-            and (not self._worker or fnmatchcase(event.worker, self._worker))
-        )
+    def __call__(self, events: Sequence[Event]) -> list[Event]:
+        """Return those that fit. Most of them are looked at for what costs little, and there may be very many."""
+        found = list(events)
+        if self._kinds:
+            found = [event for event in found if event.kind in self._kinds]
+        for of, fits in self._names.items():
+            found = [event for event in found if fits(getattr(event, of))]
+        return found
 
 
 class EventStream:
     """What `app.events()` returns: events from then on, one after the other. Close it, or use it in a `with` block."""
 
-    def __init__(self, link: Link, shown: str, fits: Callable[[Event], bool], timeout_s: float | None) -> None:
-        self._fits, self._timeout_s = fits, timeout_s
+    def __init__(
+        self, link: Link, shown: str, chosen: Callable[[Sequence[Event]], list[Event]], timeout_s: float | None
+    ) -> None:
+        self._chosen, self._timeout_s = chosen, timeout_s
         self._feed: EventFeed | None = run(events_of(link.backend, shown).listen())
         self._found: deque[Event] = deque()
         self._missed = 0
@@ -69,7 +75,7 @@ class EventStream:
         self._found.clear()
         deadline = time.monotonic() + timeout
         while not found and self._feed is not None:
-            found = [event for event in run(self._feed.receive(max(0.0, deadline - time.monotonic()))) if self._fits(event)]
+            found = self._chosen(run(self._feed.receive(max(0.0, deadline - time.monotonic()))))
             if time.monotonic() >= deadline:
                 break
         return found
@@ -101,8 +107,8 @@ class EventStream:
 class AsyncEventStream:
     """What `app.aevents()` returns: `async with` it, and events come from then on; see `EventStream`."""
 
-    def __init__(self, app: Faena, fits: Callable[[Event], bool], timeout_s: float | None) -> None:
-        self._app, self._fits, self._timeout_s = app, fits, timeout_s
+    def __init__(self, app: Faena, chosen: Callable[[Sequence[Event]], list[Event]], timeout_s: float | None) -> None:
+        self._app, self._chosen, self._timeout_s = app, chosen, timeout_s
         self._feed: EventFeed | None = None
         self._is_closed = False
         self._found: deque[Event] = deque()
@@ -118,7 +124,7 @@ class AsyncEventStream:
         self._found.clear()
         deadline = time.monotonic() + timeout
         while not found and (feed := await self._opened()) is not None:
-            found = [event for event in await feed.receive(max(0.0, deadline - time.monotonic())) if self._fits(event)]
+            found = self._chosen(await feed.receive(max(0.0, deadline - time.monotonic())))
             if time.monotonic() >= deadline:
                 break
         return found
@@ -157,8 +163,7 @@ class AsyncEventStream:
 def listen(
     app: Faena, kinds: str | Sequence[str], task: str, queue: str, worker: str, timeout: float | None
 ) -> EventStream:
-    fits = _Filter(kinds, task, queue, worker)
-    return EventStream(app.links.blocking(), _shown(app), fits, timeout)
+    return EventStream(app.links.blocking(), _shown(app), _Filter(kinds, task, queue, worker), timeout)
 
 
 def alisten(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from faena.app.links import Link
@@ -35,7 +35,8 @@ class Announcing:
         self.is_on = False
         self.overrides: dict[str, Any] = {}
         self._changed = asyncio.Event()
-        self._outbox = Outbox(self._publish, _at_once)
+        self._told: list[Event] = []
+        self._outbox = Outbox(self._collect, self._publish)
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -61,7 +62,7 @@ class Announcing:
         self._tell(kind, about)
 
     async def tell_forever(self) -> None:
-        sending = asyncio.get_running_loop().create_task(self._outbox.send_forever())
+        sending = asyncio.get_running_loop().create_task(self._outbox.send_forever())  # sleeps while nothing is told
         try:
             while True:
                 if not self.is_on:
@@ -81,13 +82,14 @@ class Announcing:
 
     def _tell(self, kind: EventKind, about: dict[str, Any]) -> None:
         if self.is_on:
-            self._outbox.put_all([Event(kind, time.time(), self._worker.name, about=about)])
+            self._told.append(Event(kind, time.time(), self._worker.name, about=about))
+            self._outbox.want()
+
+    def _collect(self) -> Sequence[Event]:
+        told, self._told = self._told, []
+        return told
 
     async def _publish(self, events: Sequence[Event]) -> None:
         carrier = self._worker.link.backend.events
         assert carrier is not None
         await carrier.publish(events)
-
-
-def _at_once(function: Callable[[], None]) -> None:
-    function()

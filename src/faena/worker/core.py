@@ -170,9 +170,7 @@ class Core:
         self._follow_orders()
         if rule is None:
             return []
-        running = [
-            each.delivery.message for each in self._attempts() if each.calls is None
-        ]  # a batch stops as a whole only
+        running = [each.delivery.message for each in self.attempts() if each.calls is None]  # a batch stops as a whole only
         return [message.id for message in running if rule.matches(message)]
 
     def withdraw(self, kind: str, names: Sequence[str]) -> None:
@@ -190,7 +188,7 @@ class Core:
     def active(self) -> list[dict[str, Any]]:
         """Return what runs now. To be called in the I/O thread."""
         now_s = time.time()
-        return [found for attempt in self._attempts() for found in described_runs(attempt, now_s)]
+        return [found for attempt in self.attempts() for found in described_runs(attempt, now_s)]
 
     def reserved(self) -> list[dict[str, Any]]:
         """Return what is held and has not begun. To be called in the I/O thread."""
@@ -522,7 +520,7 @@ class Core:
         """Let go of what has not begun. Where the connection has gone with it, that says only that it does not run here."""
         self._give_back([*self.lanes.take_back(), *self._coroutines.take_back(), *self._batches.take_back(), *more])
 
-    def _attempts(self) -> list[Attempt]:
+    def attempts(self) -> list[Attempt]:
         """Return what runs."""
         in_lanes = [lane.attempt for lane in self.lanes.lanes]
         return [*(attempt for attempt in in_lanes if attempt is not None), *self._coroutines.attempts()]
@@ -532,7 +530,7 @@ class Core:
 
     def _give_up(self, source: str) -> None:
         """End what runs of a broker that has given it to others, and let go of what has not begun."""
-        ids = {each.delivery.message.id for each in self._attempts() if each.delivery.source == source}
+        ids = {each.delivery.message.id for each in self.attempts() if each.delivery.source == source}
         self._interrupt(Interrupted(f"broker '{source}' has given it to others"), ids)
         self._give_back_unbegun()
 

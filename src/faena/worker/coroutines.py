@@ -97,8 +97,6 @@ class Coroutines:
                 self._slots.begin(slot, delivery.message.id, time.monotonic(), self._arm(begun, current, timers))
                 if self._lanes.on_start is not None:
                     self._lanes.on_start(begun)
-                if self._lanes.on_begin is not None:
-                    self._lanes.on_begin(begun)
                 outcome = await self._runner.run_coroutine(begun, current.uncancel)
                 call_hooks(begun, outcome)
             else:
@@ -127,9 +125,6 @@ class Coroutines:
                 if self._lanes.on_start is not None:
                     for member in batch.members:
                         self._lanes.on_start(member)
-                if self._lanes.on_begin is not None:
-                    for member in batch.members:
-                        self._lanes.on_begin(member)
                 whole = await self._runner.run_coroutine(batch.whole, current.uncancel)
             for begun, outcome in batch.outcomes(whole):
                 if isinstance(begun, Attempt):

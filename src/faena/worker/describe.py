@@ -43,6 +43,13 @@ def described_runs(attempt: Attempt, now_s: float) -> list[dict[str, Any]]:
     return [each for each, _, _ in found]
 
 
+def messages_of(attempt: Attempt) -> list[Message]:
+    """Return the message of what runs, or those of a batch."""
+    if attempt.calls is None:
+        return [attempt.delivery.message]
+    return [call.request.message for call in attempt.calls if call.request.message is not None]
+
+
 def _of_message(message: Message, deliveries: int) -> dict[str, Any]:
     return {
         "id": message.id, "name": message.task, "type": message.task, "queue": message.queue, "retries": message.retries,

@@ -125,8 +125,7 @@ class Lanes:
         self.refusals = Refusals(0.0)  # what `revoked` looks at
         self.time_limits: Mapping[str, TimeLimits] = {}  # ordered at run time, by task
         self.on_start: Callable[[Attempt], None] | None = None
-        self.on_begin: Callable[[Attempt], None] | None = None  # while somebody wants to hear of it
-        self.on_take: Callable[[Sequence[Delivery]], None] | None = None  # likewise
+        self.on_take: Callable[[Sequence[Delivery]], None] | None = None  # while somebody wants to hear of it
         self._runner, self._completer, self._slots = runner, completer, slots
         self.wake_io, self._refill, self._limits = wake_io, refill, limits
         self._loan: Callable[[Lane], None] | None = None
@@ -303,15 +302,11 @@ class Lanes:
         if self.on_start is None and not (self.refusals.is_any or self.time_limits or self._is_limited):
             attempt = self._usual.begin(delivery)
             if attempt is not None:
-                if self.on_begin is not None:
-                    self.on_begin(attempt)
                 return self._run_usual(lane, attempt, began_s)
         begun = self.revoked(delivery) or self._runner.begin(delivery)
         if type(begun) is Attempt:
             if self.on_start is not None:
                 self.on_start(begun)
-            if self.on_begin is not None:
-                self.on_begin(begun)
             outcome = self._run_attempt(lane, begun, began_s)
             if begun.task.hooks:
                 call_hooks(begun, outcome)
@@ -361,9 +356,6 @@ class Lanes:
         if self.on_start is not None:
             for member in batch.members:
                 self.on_start(member)
-        if self.on_begin is not None:
-            for member in batch.members:
-                self.on_begin(member)
         whole = self._run_attempt(lane, batch.whole, began_s) if batch.whole is not None else None
         for begun, outcome in batch.outcomes(whole):
             if type(begun) is Attempt and begun.task.hooks:
