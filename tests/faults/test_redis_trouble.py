@@ -378,7 +378,7 @@ def restart_slowly(server):
     """Let it load its data for so long that it is seen: half a millisecond for each key."""
     server.options = (*server.options, "--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024")
     try:
-        server.restart()
+        server.restart(loaded=False)
     except RuntimeError:
         pytest.skip("this server cannot be made to load slowly")
 

@@ -43,15 +43,15 @@ class RedisServer:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> RedisServer:
-        """Start it; return when it takes connections."""
+    def start(self, *, loaded: bool = True) -> RedisServer:
+        """Start it; return when it takes connections, and has loaded its data, unless that is not to be waited for."""
         log = os.path.join(self.folder, "redis.log")
         command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--logfile", log]
         if "--save" not in self.options:
             command += ["--save", ""]
         self._process = subprocess.Popen([*command, *self.options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + _PATIENCE_S
-        while not self._listens():
+        while not self._listens(loaded=loaded):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 with open(log, encoding="utf-8", errors="replace") as file:
                     raise RuntimeError(f"the server did not start:\n{file.read()[-2000:]}")
@@ -66,9 +66,9 @@ class RedisServer:
             process.send_signal(number)
             process.wait(_PATIENCE_S)
 
-    def restart(self, number: int = signal.SIGTERM) -> None:
+    def restart(self, number: int = signal.SIGTERM, *, loaded: bool = True) -> None:
         self.stop(number)
-        self.start()
+        self.start(loaded=loaded)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -79,7 +79,7 @@ class RedisServer:
         finally:
             os.kill(self.pid, signal.SIGCONT)
 
-    def _listens(self) -> bool:
+    def _listens(self, *, loaded: bool) -> bool:
         port = self.port
         if "--port" in self.options:
             port = int(self.options[self.options.index("--port") + 1]) or int(
@@ -91,12 +91,12 @@ class RedisServer:
                 probe.connect(("127.0.0.1", port))
                 # Whatever it says to that, as "no TLS": it is at work then, and listens on its other sockets, too.
                 probe.sendall(b"PING\r\n")
-                probe.recv(64)
+                said = probe.recv(64)
+                return not (loaded and said.startswith(b"-LOADING"))
             except (ConnectionRefusedError, TimeoutError):
                 return False
             except ConnectionError:
                 return True
-        return True
 
 
 def free_port() -> int:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from math import inf
 
 from faena.backend import Completion
-from faena.drivers.redis.driver import Driver
+from faena.drivers.redis.driver import Driver, is_noscript
 from faena.drivers.redis.journal import parked_words
 from faena.drivers.redis.messages import ROW, Words, encode, rows_of, settlement_words
 from faena.drivers.redis.nodes import ending_words
 from faena.drivers.redis.records import record_words, span_to, value_of
 from faena.drivers.redis.scripts import script
 from faena.drivers.redis.unique import released_words
-from faena.drivers.redis.wire import pack
+from faena.drivers.redis.wire import ReplyError, pack
 from faena.drivers.redis.workflows import beginning_words, is_large, send_ready
 from faena.model.claim import released_by
 from faena.model.delivery import BEGUN, Ack, Delivery, Settlement
@@ -53,7 +53,7 @@ class RedisJoint:
         self._front = b"*%d\r\n%b" % (len(words) + 4, pack(words).partition(b"\r\n")[2])
 
     async def complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
-        if len(completions) == 1 and self._driver.io == "blocking" and self._is_lone_settled(completions[0]):
+        if len(completions) == 1 and self._driver.io == "blocking" and await self._is_lone_settled(completions[0]):
             return _OURS
         answers: list[bool] = []
         if all(map(_is_plain, completions)):
@@ -73,7 +73,7 @@ class RedisJoint:
                 await send_ready(self._driver, each.start.workflow.id)
         return answers
 
-    def _is_lone_settled(self, completion: Completion) -> bool:
+    async def _is_lone_settled(self, completion: Completion) -> bool:
         """Settle one of the usual kind by the shortest way; False: it may be settled or not, and is to be tried again."""
         record = completion.result
         if record is None or record.expires_at_s is None or not _is_plain(completion):
@@ -85,7 +85,10 @@ class RedisJoint:
         data = b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
             self._front, len(claim), claim, len(ttl), ttl, len(task_id), task_id, len(value), value,
         )  # fmt: skip
-        return bool(self._driver.exchange(data) == 1)
+        reply = self._driver.exchange(data)
+        if isinstance(reply, ReplyError) and is_noscript(reply):
+            reply = await self._driver.run("acknowledge_one", claim, ttl_ms, task_id, value, held=self._holder)
+        return bool(reply == 1)
 
     async def _words(self, completions: Sequence[Completion]) -> Words:
         location = self._driver.location
