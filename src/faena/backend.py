@@ -15,7 +15,7 @@ What every adapter promises; `faena.testing.conformance` checks it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -451,6 +451,14 @@ def events_of(backend: Backend, shown: str) -> Events:
     if found is None:
         raise NotSupported("events", shown, "it carries none", "set result_backend to SQLite or Redis")
     return found
+
+
+def lone_settler_of(settler: object) -> Callable[[Completion], bool] | None:
+    """Return what completes one attempt as `complete` does, without a coroutine; None: this settler has no such way.
+
+    It returns False where that is not done, or nobody knows: `complete` is to be asked.
+    """
+    return getattr(settler, "complete_lone", None)
 
 
 class Backend(Protocol):

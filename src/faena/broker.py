@@ -22,7 +22,7 @@ Every method is a coroutine, but those of an adapter that was opened with io="bl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from msgspec import Struct
@@ -310,6 +310,14 @@ def courier_of(broker: Broker, like: Message, within_s: float) -> Courier | None
     """
     make = getattr(broker, "courier", None)
     return None if make is None else cast("Courier | None", make(like, within_s))
+
+
+def lone_receiver_of(consumer: Consumer) -> Callable[[float], Sequence[Delivery | Malformed] | None] | None:
+    """Return what receives one message as `receive` does, without a coroutine: it is given how long to wait, seconds.
+
+    It returns None where `receive` is to be asked. None: this consumer has no such way.
+    """
+    return getattr(consumer, "receive_lone", None)
 
 
 async def check_queues(broker: Broker, queues: Sequence[str]) -> None:

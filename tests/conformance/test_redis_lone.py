@@ -1,5 +1,6 @@
 """Messages that come one by one on Redis: scripts of their own hand them out and settle them."""
 
+import threading
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from faena._lib.ids import new_id
 from faena.backend import Completion
 from faena.backends.redis import RedisBackend
 from faena.brokers.redis import RedisBroker
+from faena.errors import LeaseLost, ServerUnavailable
 from faena.model.delivery import Ack, Release, Verdict, VerdictKind
 from faena.model.result import State
 from faena.testing.conformance.stage import ids, message, messages
@@ -206,3 +208,91 @@ def test_each_leaves_a_token_for_what_is_behind_it(site):
     taken = [*run(site.consumer.receive(1, 5.0)), *run(other.receive(1, 5.0)), *run(site.consumer.receive(1, 5.0))]
     assert len(set(ids(taken))) == 3
     run(other.close())
+
+
+class TestWithoutACoroutine:
+    """What the main thread of a worker does: `receive_lone` and `complete_lone`."""
+
+    @pytest.fixture(autouse=True)
+    def it_has_looked(self, site):
+        assert site.consumer.receive_lone(5.0) is None  # it does not know yet that there is nothing
+        assert not run(site.consumer.receive(1, 0.0))
+
+    def receive(self, site, wait_s=5.0):
+        found = site.consumer.receive_lone(wait_s)
+        assert found is not None
+        return list(found)
+
+    def settle(self, site, delivery, value=b"1", **more):
+        completion = ended([delivery], time.time() + LONG_S, value)[0]
+        return site.settler.complete_lone(
+            replace(completion, result=replace(completion.result, state=State.SUCCESS, **more))
+        )
+
+    def test_one_comes_and_goes(self, site):
+        for number in range(3):
+            sent = site.send(message())
+            (delivery,) = self.receive(site)
+            assert delivery.message == sent
+            is_settled = self.settle(site, delivery)
+            assert is_settled or not number  # the server does not know the script yet
+            if not is_settled:
+                assert site.settle(delivery) == [True]
+            assert not self.settle(site, delivery)
+            assert site.value(sent) == b"1"
+
+    def test_nothing_comes(self, site):
+        assert self.receive(site, 0.2) == []
+
+    def test_it_is_called_while_it_waits(self, site):
+        timer = threading.Timer(0.2, site.consumer.interrupt)
+        timer.start()
+        began_s = time.monotonic()
+        assert self.receive(site, 30.0) == []
+        assert time.monotonic() - began_s < 10.0
+        timer.join()
+        assert site.consumer.receive_lone(5.0) is None  # it is for `receive` to hear of it
+        assert not run(site.consumer.receive(1, 5.0))
+
+    def test_something_unusual_comes(self, site):
+        for sent in (message(priority=9), message(lane="\x1elimit")):
+            site.send(sent)
+            (delivery,) = site.consumer.receive_lone(5.0) or run(site.consumer.receive(1, 5.0))
+            assert delivery.message.id == sent.id
+
+    def test_the_server_loses_its_scripts_meanwhile(self, site):
+        site.ask("SCRIPT", "FLUSH")
+        sent = site.send(message())
+        (delivery,) = self.receive(site)
+        assert delivery.message.id == sent.id
+        assert not self.settle(site, delivery)
+        assert site.settle(delivery) == [True]
+
+    def test_its_connection_breaks_and_nothing_is_lost(self, site):
+        number, _ = site.consumer._waiter.client
+        timer = threading.Timer(0.2, site.ask, ("CLIENT", "KILL", "ID", number))
+        timer.start()
+        with pytest.raises(ServerUnavailable):
+            self.receive(site, 30.0)
+        timer.join()
+        assert site.consumer.receive_lone(5.0) is None
+        sent = site.send(message())
+        assert site.take_id() == sent.id
+
+    def test_its_lease_is_lost(self, site):
+        run(site.broker.leases.recover(site.holder, {}))
+        site.send(message())
+        with pytest.raises(LeaseLost):
+            self.receive(site)
+
+    @pytest.mark.parametrize(
+        "more", [{"state": State.FAILURE}, {"expires_at_s": None}, {"expires_at_s": 1.0}], ids=lambda more: next(iter(more))
+    )
+    def test_other_results_are_left_to_others(self, site, more):
+        sent = site.send(message())
+        (delivery,) = self.receive(site)
+        completion = Completion(
+            Ack(delivery), replace(kept(sent, time.time() + LONG_S), **{"state": State.SUCCESS, **more})
+        )
+        assert not site.settler.complete_lone(completion)
+        assert list(run(site.settler.complete([completion]))) == [True]

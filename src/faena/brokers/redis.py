@@ -10,17 +10,19 @@ import time
 from collections.abc import Mapping, Sequence
 from math import inf
 
+from faena._lib.drive import run
 from faena._lib.ids import new_id
 from faena.broker import Capabilities, Courier, DeadLetters, Holder, Leases, Limits, Queues
 from faena.drivers.redis.courier import RedisCourier
 from faena.drivers.redis.driver import Driver, Expectant, driver_for
 from faena.drivers.redis.letters import RedisDeadLetters
 from faena.drivers.redis.limits import RedisLimits
-from faena.drivers.redis.lost import forget_lost, note_lost, take_lost
+from faena.drivers.redis.lost import Noted, forget_lost, note_lost, take_lost
 from faena.drivers.redis.messages import Row, Words, alike, deliveries_of, encode, found_of, message_of, row_of, rows_of
 from faena.drivers.redis.queues import RedisQueues
 from faena.drivers.redis.settling import begin, settle
 from faena.drivers.redis.waiting import Waiter
+from faena.drivers.redis.wire import Reply
 from faena.drivers.signals import Alarm
 from faena.errors import BrokerUnavailable, PublishedInPart
 from faena.model.delivery import Delivery, Found, Malformed, Place, Settlement, Verdict, VerdictKind, counts_of
@@ -186,6 +188,15 @@ class RedisBroker:
         return RedisConsumer(self.driver, holder, queues, taking)
 
 
+class _Fetch:
+    """One fetch: its claim, and what its script is told."""
+
+    __slots__ = ("claim", "keys", "limit", "words")
+
+    def __init__(self, claim: str, limit: int, keys: list[str], words: tuple[str | int, ...]) -> None:
+        self.claim, self.limit, self.keys, self.words = claim, limit, keys, words
+
+
 class RedisConsumer:
     """See `faena.broker.Consumer`."""
 
@@ -200,6 +211,7 @@ class RedisConsumer:
         }
         self._turns = turns_of(self._queues, taking)
         self._ageing_ms = {queue: max(1, round(ageing_s * 1000)) for queue, ageing_s in taking.ageing_s.items()}
+        self._is_lonely = len(self._queues) == 1 and not self._ageing_ms  # one message may come the short way
         self._wake = [f"{prefix}w:{queue}" for queue in self._queues]
         self._waiter = Waiter(driver)
         self._alarm = Alarm()
@@ -238,30 +250,58 @@ class RedisConsumer:
             await self._driver.run("queues", "declare", *self._queues)
             self._is_declared = True
 
-    async def _fetch(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
-        limit = min(limit, _MOST)
+    def receive_lone(self, wait_s: float) -> Sequence[Delivery | Malformed] | None:
+        """See `faena.broker.lone_receiver_of`."""
+        now_s = time.monotonic()
+        if not self._is_lonely or not self._is_declared or self._due_in_s < inf or self._alarm.is_raised:
+            return None
+        if now_s - self._emptied_at_s > _STALE_S or now_s <= self._unusual_until_s:
+            return None
+        fetch = self._next(1)
+        lost = note_lost(self._driver, self._holder, self._waiter.client, fetch.claim)
+        call = self._waiter.parked(self._wake, wait_s, self._alarm, "fetch_one", fetch.keys, fetch.words)
+        if call is None:
+            forget_lost(lost)
+            return None
+        found = call.found
+        if len(found) == 2 and type(reply := found[1]) is list and len(reply[0]) == 1 and not reply[2]:
+            forget_lost(lost)
+            self._emptied_at_s = now_s
+            return deliveries_of(fetch.claim.encode(), reply)
+        return run(self._took(run(self._waiter.rest(call, self._alarm, "fetch_one", fetch.keys, fetch.words)), fetch, lost))
+
+    def _next(self, limit: int) -> _Fetch:
+        """Return what the next fetch asks for."""
         queues = self._turns.next()
         self._claim_number += 1
         claim = f"{self._claim_head}{self._claim_number:x}"
-        keys = [self._driver.prefix, self._held, *(key for queue in queues for key in self._lists[queue])]
+        keys = [self._driver.prefix, self._held, *[key for queue in queues for key in self._lists[queue]]]
         words: tuple[str | int, ...] = (self._holder, claim, limit, *queues)
         if self._ageing_ms:
             words += tuple(self._ageing_ms.get(queue, 0) for queue in queues)
-        lost = note_lost(self._driver, self._holder, self._waiter.client, claim)
-        is_usual = limit == 1 and len(queues) == 1 and not self._ageing_ms and time.monotonic() > self._unusual_until_s
-        name = "fetch_one" if is_usual else "fetch"
+        return _Fetch(claim, limit, keys, words)
+
+    async def _fetch(self, limit: int, wait_s: float) -> Sequence[Delivery | Malformed]:
+        fetch = self._next(min(limit, _MOST))
+        keys, words = fetch.keys, fetch.words
+        lost = note_lost(self._driver, self._holder, self._waiter.client, fetch.claim)
+        name = "fetch_one" if limit == 1 and self._is_lonely and time.monotonic() > self._unusual_until_s else "fetch"
         if wait_s > 0:
             rest_s = max(0.0, self._due_in_s - time.monotonic())
             reply = await self._waiter.run_after(self._wake, wait_s, rest_s, self._alarm, name, keys, words)
         else:
             reply = await self._waiter.run(name, keys, words)
+        return await self._took(reply, fetch, lost)
+
+    async def _took(self, reply: Reply, fetch: _Fetch, lost: Noted) -> Sequence[Delivery | Malformed]:
+        """Return what a fetch has brought, and take in what it tells."""
         if reply == 0:
             self._unusual_until_s = time.monotonic() + _STALE_S
-            reply = await self._waiter.run("fetch", keys, words)
+            reply = await self._waiter.run("fetch", fetch.keys, fetch.words)
         forget_lost(lost)
-        now_s = time.monotonic()
+        now_s, limit = time.monotonic(), fetch.limit
         self._due_in_s = now_s + reply[3] / 1000 if reply[3] >= 0 else inf
-        batch = deliveries_of(claim.encode(), reply)
+        batch = deliveries_of(fetch.claim.encode(), reply)
         # what a full fetch left behind has its token; where it is likely that much is left, looking is cheaper than waiting
         self._emptied_at_s = now_s if len(batch) < limit or limit == 1 else -inf
         if self._turns.counts:

@@ -23,7 +23,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from faena._lib.drive import run
-from faena.broker import Consumer
+from faena.backend import Completion, lone_settler_of
+from faena.broker import Consumer, lone_receiver_of
 from faena.engine.attempt import Runner
 from faena.engine.completion import FourSteps
 from faena.errors import LeaseLost
@@ -49,7 +50,9 @@ _FAR_S, _FAR_AGAIN_AFTER_S = 0.01, 10.0  # a server that takes so long to answer
 _WEIGHT = 0.2  # of the newest answer in the average of these
 _LIVELY_S = 1.0  # after the last message the I/O thread goes on looking for so long
 
+_OURS = (True,)
 Batch = Sequence[Delivery | Malformed]
+LoneReceiver = Callable[[float], Batch | None]
 
 
 class Loan:
@@ -78,20 +81,23 @@ class Loan:
     def is_recalled(self) -> bool:
         return self._is_recalled
 
-    def receive(self, consumer: Consumer, limit: int) -> tuple[Batch, bool]:
+    def receive(self, consumer: Consumer, limit: int, lone: LoneReceiver | None = None) -> tuple[Batch, bool]:
         """Receive messages; say whether the loan goes on, or was recalled before that had ended. In the main thread."""
         with self._mutex:
             if self._is_recalled:
                 return (), False
             self._receiving, self._is_handling = consumer, False
-        batch: Batch = ()
+        batch: Batch | None = None
         try:
-            batch = run(consumer.receive(limit, _WAIT_S))
+            if limit == 1 and lone is not None:
+                batch = lone(_WAIT_S)
+            if batch is None:
+                batch = run(consumer.receive(limit, _WAIT_S))
         finally:
             with self._mutex:
                 self._receiving, self._is_handling = None, True
                 goes_on = not self._is_recalled
-        return batch, goes_on
+        return batch or (), goes_on
 
     def begin(self, lane: Lane, count: int) -> bool:
         """Let the main thread run what it has received; False: it was taken back meanwhile, and that goes back with it.
@@ -149,6 +155,8 @@ class Loans:
         self._last_s = self._many_s = -inf
         self._loan: Loan | None = None
         self._opened: Opened | None = None
+        self._lone_receiver: LoneReceiver | None = None
+        self._lone_settler: Callable[[Completion], bool] | None = None
 
     # -- in the I/O thread ---------------------------------------------------------------------------------
 
@@ -209,11 +217,11 @@ class Loans:
             while True:
                 asked_s = time.monotonic()
                 limit = window.size if swift >= _MANY else 1
-                batch, goes_on = loan.receive(self._consumer(), limit)
+                batch, goes_on = loan.receive(self._consumer(), limit, self._lone_receiver)
                 came_s = time.monotonic()
                 if not goes_on:
                     break
-                if not all(map(self._is_simple, batch)):
+                if not (len(batch) == 1 and self._is_plain(batch[0])) and not all(map(self._is_simple, batch)):
                     self._fits = False
                     break
                 if batch and not loan.begin(lane, len(batch)):
@@ -258,7 +266,14 @@ class Loans:
         self._last_s = time.monotonic()
         self.is_settling = True  # before it has ended: who sees nothing of it there looks at this
         lane.finished += 1
-        self._settle_these([finished])
+        settle = self._lone_settler
+        if settle is not None and not self._limiter.breakers.has_news and settle(finished[0]):
+            self.settled.append(((finished,), _OURS))
+            self.is_settling = False
+            if self._loan is None:  # taken back meanwhile
+                self._lanes.wake_io(True)
+        else:
+            self._settle_these([finished])
         lane.add(1, self._last_s - now_s)
 
     def _run_many(self, loan: Loan, lane: Lane, batch: Sequence[Delivery], now_s: float) -> None:
@@ -317,6 +332,14 @@ class Loans:
         self._lanes.done.extendleft(reversed(finished))
         self._lanes.wake_io(True)
 
+    def _is_plain(self, item: Delivery | Malformed) -> bool:
+        """Whether it is simple, by a glance at what most have nothing of."""
+        if type(item) is not Delivery or item.verdict is not None or item.redelivered_at_s is not None:
+            return False
+        message = item.message
+        is_known = self._simple.get(message.task, False)
+        return is_known and message.member is None and message.claim is None and not self._limiter.is_any
+
     def _is_simple(self, item: Delivery | Malformed) -> bool:
         """Whether it is a function, acknowledged after its run, above suspicion, no part of a workflow, and may run now."""
         if not isinstance(item, Delivery) or item.verdict is not None or item.message.member is not None:
@@ -349,6 +372,7 @@ class Loans:
             run(link.broker.open())
             run(link.backend.open())
             opened = self._opened = Opened(link, self._holder, self._queues, self._taking)
+            self._lone_receiver, self._lone_settler = lone_receiver_of(opened.consumer), lone_settler_of(opened.settler)
         return opened.consumer
 
     def _let_go(self) -> None:

@@ -20,8 +20,8 @@ from faena.drivers.redis.connecting import connect
 from faena.drivers.redis.faults import translated
 from faena.drivers.redis.location import Address, Location, locate
 from faena.drivers.redis.scripts import script
-from faena.drivers.redis.wire import BlockingWire, Reply, ReplyError, Wire, Word, pack
-from faena.errors import FaenaError, ServerUnavailable
+from faena.drivers.redis.wire import Reply, ReplyError, Wire, Word, pack
+from faena.errors import ServerUnavailable
 from faena.types import Io
 
 _MOVED = re.compile(r"(?:^|\s|-)MOVED \d+ (\S*):(\d+)")
@@ -120,21 +120,6 @@ class Driver:
         finally:
             if self._is_closed:  # called late, by one who was waiting when it was closed: leave nothing open
                 self._drop()
-
-    def exchange(self, data: bytes) -> Reply:
-        """Do what `call` does, by a shorter way, on a connection that stands; None: nobody knows what came of it."""
-        wire = self.wire
-        # its lock is held where a signal handler comes in between a call of its own thread
-        if type(wire) is not BlockingWire or self.pid != os.getpid() or self.lock.locked():
-            return None
-        try:
-            with self.lock:
-                return wire.exchange(data, self.location.timeout_s)
-        except FaenaError:
-            return None
-        except BaseException:
-            self.break_off(wire)
-            raise
 
     def break_off(self, wire: Wire) -> None:
         """Give a connection up that was left in the middle of a call: by a time limit, or by Ctrl-C.

@@ -14,20 +14,20 @@ from typing import TypeAlias
 from faena.drivers.redis.driver import Driver
 
 _Client: TypeAlias = tuple[int, str] | None
-_Entry: TypeAlias = tuple[dict[str, _Client], str]
+Noted: TypeAlias = tuple[dict[str, _Client], str]
 
 # By process and holder, claim -> connection. A consumer is made anew after each error, so it cannot remember by itself.
 _open: dict[tuple[int, str, str], dict[str, _Client]] = {}
 
 
-def note_lost(driver: Driver, holder: str, client: _Client, claim: str) -> _Entry:
+def note_lost(driver: Driver, holder: str, client: _Client, claim: str) -> Noted:
     """Note a fetch that is about to be sent."""
     claims = _open.setdefault((os.getpid(), driver.prefix, holder), {})
     claims[claim] = client
     return claims, claim
 
 
-def forget_lost(entry: _Entry) -> None:
+def forget_lost(entry: Noted) -> None:
     """Its answer has come."""
     claims, claim = entry
     claims.pop(claim, None)

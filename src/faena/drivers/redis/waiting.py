@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from faena._lib.deadline import deadline_in
 from faena.drivers.redis.driver import Driver, is_noscript
 from faena.drivers.redis.scripts import script
-from faena.drivers.redis.wire import Call, Reply, ReplyError, Wire, Word, pack
+from faena.drivers.redis.wire import BlockingWire, Call, Reply, ReplyError, Wire, Word, pack
 from faena.drivers.signals import Alarm
 
 Words = tuple[Word, ...]
@@ -40,6 +40,32 @@ class Waiter:
             return False
         self._wire = await self._driver.connect()
         return True
+
+    def parked(
+        self, wake: Sequence[str], wait_s: float, alarm: Alarm, name: str, keys: Sequence[str], words: Words
+    ) -> Call | None:
+        """Do what `run_after` does, without a coroutine, on a connection that stands; None: there is none.
+
+        What has come together of its two replies is in the call that is returned; `rest` says what they mean.
+        """
+        wire = self._wire
+        if type(wire) is not BlockingWire or wire.is_broken or not wire.is_plain:
+            return None
+        patience_s = wait_s + self._driver.location.timeout_s
+        data = pack(("BLPOP", *wake, f"{max(0.001, wait_s):.3f}")) + _packed(name, keys, words)
+        try:
+            return wire.parked(data, 2, patience_s, time.monotonic() + patience_s, alarm)
+        except BaseException:
+            self._break_off()
+            raise
+
+    async def rest(self, call: Call, alarm: Alarm, name: str, keys: Sequence[str], words: Words) -> Reply:
+        """Return the reply of the script of a call that was parked."""
+        try:
+            return await self._ended(call, 0.0, alarm, name, keys, words)
+        except BaseException:
+            self._break_off()
+            raise
 
     async def run(self, name: str, keys: Sequence[str], words: Words) -> Reply:
         """Run a script at once."""
@@ -97,7 +123,13 @@ class Waiter:
         call = self._sent(data, 2, time.monotonic() + wait_s + timeout_s)
         assert self._wire is not None
         # the end of the wait is left to the server, where nothing is due before
-        if not await self._wire.ready(call, wait_s + timeout_s if rest_s >= wait_s else rest_s, alarm):
+        return await self._ended(call, wait_s + timeout_s if rest_s >= wait_s else rest_s, alarm, name, keys, words)
+
+    async def _ended(
+        self, call: Call, wait_s: float, alarm: Alarm | None, name: str, keys: Sequence[str], words: Words
+    ) -> Reply:
+        assert self._wire is not None
+        if not await self._wire.ready(call, wait_s, alarm):
             await self._driver.command("CLIENT", "UNBLOCK", self._wire.client_id or 0)
         return await self._last_of(call, name, keys, words)
 

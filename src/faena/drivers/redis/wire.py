@@ -102,6 +102,11 @@ class BlockingWire:
     def is_broken(self) -> bool:
         return self._error is not None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether what is readable of its socket is what there is to read: not under TLS."""
+        return self._in_kernel
+
     def send(self, data: bytes, count: int, deadline: float) -> Call:
         try:
             self._bound(deadline)
@@ -151,6 +156,30 @@ class BlockingWire:
         self._is_ready = self._is_readable(timeout_s, alarm)
         return self._is_ready
 
+    def parked(self, data: bytes, count: int, wait_s: float, deadline: float, alarm: Alarm) -> Call:
+        """Send what has so many replies, and wait: what comes together is in the call that is returned.
+
+        Nothing is in it where the alarm rang, or the time was up. All in one function: after a pause its code is cold, and
+        each further one would take microseconds.
+        """
+        call, own_fd, alarm_fd = self.send(data, count, deadline), self._sock.fileno(), alarm.descriptor()
+        poll = self._polls.get(alarm_fd) or self._poll_with(alarm_fd)
+        reader, found, recv = self._reader, call.found, self._sock.recv
+        if alarm.is_raised:
+            return call
+        ready = poll.poll(wait_s * 1000)
+        try:
+            if ready and ready[0][0] == own_fd:
+                came = recv(_READ_BYTES)
+                if not came:
+                    raise ConnectionError("the server closed the connection")
+                reader.feed(came)
+                while (reply := reader.gets()) is not False:
+                    found.append(reply)
+        except (OSError, hiredis.ProtocolError) as error:
+            raise self._broken(error) from error
+        return call
+
     async def replies(self, call: Call) -> list[Reply]:
         found, reader = call.found, self._reader
         try:
@@ -198,18 +227,20 @@ class BlockingWire:
         if not self._in_kernel and cast("Any", self._sock).pending():  # TLS: read from the socket already, and not by us
             return True
         alarm_fd = -1 if alarm is None else alarm.descriptor()
-        poll = self._polls.get(alarm_fd)
-        if poll is None:
-            poll = self._polls[alarm_fd] = select.poll()
-            poll.register(self._sock, select.POLLIN)
-            if alarm is not None:
-                poll.register(alarm_fd, select.POLLIN)
+        poll = self._polls.get(alarm_fd) or self._poll_with(alarm_fd)
         if alarm is None:
             return bool(poll.poll(max(0.0, timeout_s) * 1000))
         if alarm.is_raised:
             return False
         own_fd = self._sock.fileno()
         return own_fd in [fd for fd, _ in poll.poll(max(0.0, timeout_s) * 1000)]
+
+    def _poll_with(self, alarm_fd: int) -> select.poll:
+        poll = self._polls[alarm_fd] = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        if alarm_fd >= 0:
+            poll.register(alarm_fd, select.POLLIN)
+        return poll
 
     def _read(self, most_bytes: int = _READ_BYTES) -> None:
         data = self._sock.recv(most_bytes)
