@@ -23,6 +23,7 @@ from faena.model.message import Message
 from faena.model.result import TERMINAL_STATES, State
 
 _LONE = b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n"  # four words behind what is always the same
+_PONG = b"+PONG\r\n"
 _OURS, _SUCCESS = (True,), State.SUCCESS
 AT_ONCE = 512  # in one script: nobody else is served meanwhile
 
@@ -51,9 +52,11 @@ class RedisJoint:
 
     def __init__(self, driver: Driver, holder: str) -> None:
         self._driver, self._holder = driver, holder
-        # the command that settles a lone one, up to the words that differ
+        # The command that settles a lone one, up to the words that differ. A server writes first to whom it has had a word
+        # for last: our answer would come before the news for who waits, and what we do then would hold these up. So
+        # something is answered to us before the script tells of the result.
         words = (b"EVALSHA", script("acknowledge_one").sha, 2, driver.prefix, f"{driver.prefix}h:{holder}")
-        self._front = b"*%d\r\n%b" % (len(words) + 4, pack(words).partition(b"\r\n")[2])
+        self._front = b"*1\r\n$4\r\nPING\r\n*%d\r\n%b" % (len(words) + 4, pack(words).partition(b"\r\n")[2])
 
     async def complete(self, completions: Sequence[Completion]) -> Sequence[bool]:
         if len(completions) == 1 and await self._is_lone_settled(completions[0]):
@@ -91,7 +94,7 @@ class RedisJoint:
         data = _LONE % (self._front, len(claim), claim, len(ttl), ttl, len(task_id), task_id, len(value), value)
         try:
             with driver.lock:
-                return bool(wire.exchange(data, driver.location.timeout_s) == 1)
+                return bool(wire.exchange(data, driver.location.timeout_s, _PONG) == 1)
         except FaenaError:
             return False
         except BaseException:

@@ -129,22 +129,27 @@ class BlockingWire:
             raise self._broken(error) from error
         return reply
 
-    def exchange(self, data: bytes, within_s: float) -> Reply:
-        """Do as `ask`, without a coroutine. The usual reply of a script, a one, is told by its bytes."""
+    def exchange(self, data: bytes, within_s: float, before: bytes = b"") -> Reply:
+        """Do as `ask`, without a coroutine. The usual reply of a script, a one, is told by its bytes.
+
+        `before`: the reply to a command that goes before it, as bytes.
+        """
         try:
             if self._error is not None or not within_s * 0.9 <= self._bound_s <= within_s * 1.1 + 0.05:
                 self._bound(time.monotonic() + within_s)
             self._sock.sendall(data)
             found = self._sock.recv(_SMALL_BYTES)
-            if found == _ONE:
+            if found == before + _ONE:
                 return 1
             deadline = time.monotonic() + within_s
             while True:
                 if not found:
                     raise ConnectionError("the server closed the connection")
                 self._reader.feed(found)
-                if (reply := self._reader.gets()) is not False:
-                    return reply
+                while (reply := self._reader.gets()) is not False:
+                    if not before:
+                        return reply
+                    before = b""
                 self._bound(deadline)
                 found = self._sock.recv(_READ_BYTES)
         except (OSError, ValueError, hiredis.ProtocolError) as error:
