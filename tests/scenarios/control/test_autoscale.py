@@ -75,9 +75,9 @@ def test_a_worker_answers_and_stops_while_it_starts_many_processes(site, until):
     site.app(APP)
     worker = present(site, until, "-c", "1")
     name = f"faena@{os.uname().nodename}"
-    assert site.client.control.pool_grow(40) == {name: {"ok": "41 processes instead of 1"}}
-    assert site.client.control.ping() == {name: {"ok": "pong"}}
-    assert site.client.control.pool_shrink(40) == {name: {"ok": "1 process instead of 41"}}
+    assert site.client.control.pool_grow(40, timeout=10.0) == {name: {"ok": "41 processes instead of 1"}}
+    assert site.client.control.ping(timeout=10.0) == {name: {"ok": "pong"}}
+    assert site.client.control.pool_shrink(40, timeout=10.0) == {name: {"ok": "1 process instead of 41"}}
     until(lambda: len(worker.processes()) == 1, 30)
-    assert site.client.control.pool_grow(40) == {name: {"ok": "41 processes instead of 1"}}
+    assert site.client.control.pool_grow(40, timeout=10.0) == {name: {"ok": "41 processes instead of 1"}}
     assert worker.stop() == 0
