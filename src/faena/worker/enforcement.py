@@ -22,6 +22,7 @@ log = logging.getLogger("faena.worker")
 
 _TERMINATE_GRACE_S = 5.0
 _FORGET_AFTER_S = 1.0
+_RECOVERY_S = 5.0  # that a process has, at most, to say that it turns again when what held up its loop has ended
 
 
 class Enforcement:
@@ -33,6 +34,7 @@ class Enforcement:
         self._replace = replace
         self._doomed: dict[str, tuple[float, str]] = {}  # task id -> when to kill its process, with which signal
         self._blocked: set[int] = set()  # pids whose loop stands still, and that was told
+        self._silent: dict[int, float] = {}  # pids that stand still and run nothing, and since when (monotonic)
 
     @property
     def is_urgent(self) -> bool:
@@ -96,13 +98,18 @@ class Enforcement:
 
     def _look_for_progress(self, handle: ProcessHandle, running: Sequence[Running], now_s: float) -> None:
         beat_s, *_ = handle.slots.header()
-        if not self._patience_s or not beat_s or now_s - beat_s <= self._patience_s:
-            self._blocked.discard(handle.pid)
-        elif not running:
-            handle.kill(signal.SIGKILL, f"no progress for {now_s - beat_s:.0f} s")
-        elif handle.pid not in self._blocked:
-            self._blocked.add(handle.pid)
+        pid, stands_still = handle.pid, bool(self._patience_s and beat_s and now_s - beat_s > self._patience_s)
+        if not stands_still:
+            self._blocked.discard(pid)
+        elif running and pid not in self._blocked:
+            self._blocked.add(pid)
             log.warning(
                 "process %d (pid %d) settles nothing: a task has held up its event loop for %.0f s; it runs %s",
-                handle.index, handle.pid, now_s - beat_s, ", ".join(task.task_id for task in running),
+                handle.index, pid, now_s - beat_s, ", ".join(task.task_id for task in running),
             )  # fmt: skip
+        if not stands_still or running:
+            self._silent.pop(pid, None)
+        elif now_s - self._silent.setdefault(pid, now_s) >= min(self._patience_s, _RECOVERY_S):
+            # not at once: a task that has just ended may have held it up, and it turns again
+            del self._silent[pid]
+            handle.kill(signal.SIGKILL, f"no progress for {now_s - beat_s:.0f} s")
