@@ -5,12 +5,10 @@ import time
 
 import pytest
 from msgspec.structs import replace
+from tests.conformance.redis_place import RedisPlace
 
 from faena._lib.drive import run
-from faena._lib.ids import new_id
 from faena.backend import Completion
-from faena.backends.redis import RedisBackend
-from faena.brokers.redis import RedisBroker
 from faena.errors import LeaseLost, ServerUnavailable
 from faena.model.delivery import Ack, Release, Verdict, VerdictKind
 from faena.model.result import State
@@ -20,22 +18,8 @@ from faena.testing.conformance.together import ended, kept
 LONG_S = 600.0
 
 
-class Site:
-    """A broker, a backend, and a holder that takes one message at a time."""
-
-    def __init__(self, url):
-        options = {"prefix": f"lone-{new_id()}"}
-        self.broker = RedisBroker.connect(url, io="blocking", options=options)
-        self.backend = RedisBackend.connect(url, io="blocking", options=options)
-        run(self.broker.open())
-        run(self.backend.open())
-        self.head = self.broker.driver.prefix
-        self.holder = run(self.broker.leases.open_holder("w", 60.0))
-        self.consumer = self.broker.consumer(self.holder, ["default"])
-        self.settler = self.backend.joint(self.broker, self.holder)
-
-    def ask(self, *words):
-        return run(self.broker.driver.command(*words))
+class Site(RedisPlace):
+    """Where messages come and go one at a time."""
 
     def send(self, *sent):
         run(self.broker.publish(list(sent)))
@@ -67,9 +51,7 @@ class Site:
 def site(redis_server):
     site = Site(redis_server.url)
     yield site
-    run(site.consumer.close())
-    run(site.backend.close())
-    run(site.broker.close())
+    site.close()
 
 
 def test_it_takes_one_script_to_hand_it_out_and_one_to_settle_it(site):

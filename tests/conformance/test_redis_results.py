@@ -4,11 +4,10 @@ import time
 
 import pytest
 from msgspec.structs import replace
+from tests.conformance.redis_place import RedisPlace
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
-from faena.backends.redis import RedisBackend
-from faena.brokers.redis import RedisBroker
 from faena.testing.conformance.stage import ids, message
 from faena.testing.conformance.together import ended, kept
 
@@ -20,22 +19,8 @@ def of_one_moment(count):
     return [message(id=MOMENT + new_id()[len(MOMENT) :]) for _ in range(count)]
 
 
-class Site:
-    """A broker, a backend, a holder of messages, and what lies on their server."""
-
-    def __init__(self, url):
-        options = {"prefix": f"results-{new_id()}"}
-        self.broker = RedisBroker.connect(url, io="blocking", options=options)
-        self.backend = RedisBackend.connect(url, io="blocking", options=options)
-        run(self.broker.open())
-        run(self.backend.open())
-        self.head = self.broker.driver.prefix
-        holder = run(self.broker.leases.open_holder("w", 60.0))
-        self.consumer = self.broker.consumer(holder, ["default"])
-        self.settler = self.backend.joint(self.broker, holder)
-
-    def ask(self, *words):
-        return run(self.broker.driver.command(*words))
+class Site(RedisPlace):
+    """Where what lies on the server is looked at."""
 
     def keys(self, kind):
         return sorted(each.decode() for each in self.ask("KEYS", f"{self.head}{kind}:*".replace("{", "[{]")))
@@ -54,9 +39,7 @@ class Site:
 def site(redis_server):
     site = Site(redis_server.url)
     yield site
-    run(site.consumer.close())
-    run(site.backend.close())
-    run(site.broker.close())
+    site.close()
 
 
 class TestTogether:
