@@ -266,14 +266,7 @@ class Loans:
         self._last_s = time.monotonic()
         self.is_settling = True  # before it has ended: who sees nothing of it there looks at this
         lane.finished += 1
-        settle = self._lone_settler
-        if settle is not None and not self._limiter.breakers.has_news and settle(finished[0]):
-            self.settled.append(((finished,), _OURS))
-            self.is_settling = False
-            if self._loan is None:  # taken back meanwhile
-                self._lanes.wake_io(True)
-        else:
-            self._settle_these([finished])
+        self._settle_these((finished,))
         lane.add(1, self._last_s - now_s)
 
     def _run_many(self, loan: Loan, lane: Lane, batch: Sequence[Delivery], now_s: float) -> None:
@@ -315,9 +308,13 @@ class Loans:
             if self._limiter.breakers.has_news:
                 self._leave(finished)
             elif finished:
-                assert self._opened is not None
-                ours = run(self._opened.settler.complete([item[0] for item in finished]))
-                self.settled.append((finished, ours))
+                lone = self._lone_settler if len(finished) == 1 else None
+                if lone is not None and lone(finished[0][0]):
+                    self.settled.append((finished, _OURS))
+                else:
+                    assert self._opened is not None
+                    ours = run(self._opened.settler.complete([item[0] for item in finished]))
+                    self.settled.append((finished, ours))
         except (*BROKEN, *UNWRITABLE) as error:
             self._leave(finished)
             if isinstance(error, BROKEN):
