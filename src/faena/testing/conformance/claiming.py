@@ -7,15 +7,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from faena.backend import Backend, Completion, JointSettler, JournalEnd
-from faena.broker import Broker, Consumer
+from faena.backend import Backend, Completion, JournalEnd
 from faena.model.claim import Claimant
 from faena.model.delivery import Ack, Bury, DeadReason, Place, Release
 from faena.model.journal import Entry, Parked
 from faena.model.message import Claim, Message, Until
 from faena.model.result import State
 from faena.testing.conformance.recording import record
-from faena.testing.conformance.stage import Stage, ids, message, nothing_more, staged, take
+from faena.testing.conformance.stage import Stage, ids, joint_places, message, nothing_more, staged, take
 
 ELSEWHERE = object()  # a broker that is no store of this backend
 _LASTS_S = 600.0
@@ -104,16 +103,9 @@ class Claiming:
 class JointClaiming:
     """Where the broker is in the same place: claiming and sending are one step."""
 
-    async def _claims(self, stage: Stage) -> tuple[Broker, Backend, Consumer, JointSettler]:
-        broker, backend = await stage.broker(), await stage.backend()
-        consumer, holder = await stage.consumer(broker)
-        settler = backend.joint(broker, holder)
-        assert settler is not None
-        return broker, backend, consumer, settler
-
     @staged
     async def test_what_is_claimed_is_sent_and_a_duplicate_is_not(self, stage: Stage) -> None:
-        broker, backend, consumer, _ = await self._claims(stage)
+        broker, backend, consumer, _ = await joint_places(stage)
         first, soon = unique("1"), unique("3", "b", due_at_s=time.time() + 600)
         assert await who(backend, first, unique("2"), soon, broker=broker) == [None, "1", None]
         assert list(await broker.locate(["1", "2", "3"])) == [Place.WAITING, None, Place.DELAYED]
@@ -126,7 +118,7 @@ class JointClaiming:
 
     @staged
     async def test_a_claim_until_the_end_stands_while_the_task_runs_and_is_retried(self, stage: Stage) -> None:
-        broker, backend, consumer, settler = await self._claims(stage)
+        broker, backend, consumer, settler = await joint_places(stage)
         await backend.claims.take([unique("1")], broker)
         (held,) = await take(consumer, 1)
         (found,) = await backend.claims.take([unique("2")], broker)
@@ -140,7 +132,7 @@ class JointClaiming:
 
     @staged
     async def test_a_claim_until_the_start_is_over_when_a_worker_has_the_task(self, stage: Stage) -> None:
-        broker, backend, consumer, settler = await self._claims(stage)
+        broker, backend, consumer, settler = await joint_places(stage)
         await backend.claims.take([unique("1", until=Until.START)], broker)
         (held,) = await take(consumer, 1)
         assert list(await settler.complete([Completion(Release(held))])) == [True]  # given back: it waits again
@@ -152,7 +144,7 @@ class JointClaiming:
 
     @staged
     async def test_a_window_lasts_whatever_becomes_of_its_task_unless_it_is_revoked(self, stage: Stage) -> None:
-        broker, backend, consumer, settler = await self._claims(stage)
+        broker, backend, consumer, settler = await joint_places(stage)
         for task_id, state in (("1", State.SUCCESS), ("2", State.REVOKED)):
             await backend.claims.take([unique(task_id, task_id, Until.WINDOW)], broker)
             (held,) = await take(consumer, 1)
@@ -161,7 +153,7 @@ class JointClaiming:
 
     @staged
     async def test_a_buried_task_has_let_go_of_its_key(self, stage: Stage) -> None:
-        broker, backend, consumer, settler = await self._claims(stage)
+        broker, backend, consumer, settler = await joint_places(stage)
         await backend.claims.take([unique("1")], broker)
         (held,) = await take(consumer, 1)
         bury = Completion(Bury(held, DeadReason.FAILED, "boom"), record("1", "FAILURE"))
@@ -171,7 +163,7 @@ class JointClaiming:
 
     @staged
     async def test_a_task_that_is_not_ours_any_more_releases_nothing(self, stage: Stage) -> None:
-        broker, backend, consumer, settler = await self._claims(stage)
+        broker, backend, consumer, settler = await joint_places(stage)
         await backend.claims.take([unique("1")], broker)
         (held,) = await take(consumer, 1)
         assert list(await consumer.settle([Release(held)])) == [True]
@@ -180,7 +172,7 @@ class JointClaiming:
 
     @staged
     async def test_a_task_that_waits_for_an_event_keeps_its_key(self, stage: Stage) -> None:
-        broker, backend, consumer, settler = await self._claims(stage)
+        broker, backend, consumer, settler = await joint_places(stage)
         await backend.claims.take([unique("1")], broker)
         (held,) = await take(consumer, 1)
         assert list(await settler.complete([Completion(Ack(held), park=Parked(held.message, "go"))])) == [True]
@@ -194,7 +186,7 @@ class JointClaiming:
 
     @staged
     async def test_a_claim_whose_task_is_gone_counts_for_nothing(self, stage: Stage) -> None:
-        broker, backend, consumer, _ = await self._claims(stage)
+        broker, backend, consumer, _ = await joint_places(stage)
         await backend.claims.take([unique("1")], broker)
         assert ids(await broker.cancel(["1"])) == ["1"]
         assert await who(backend, unique("2"), unique("x"), broker=broker) == [None, "2"]
@@ -221,7 +213,7 @@ class JointClaiming:
 
     @staged
     async def test_a_waiting_message_is_replaced_in_one_step(self, stage: Stage) -> None:
-        broker, backend, consumer, _ = await self._claims(stage)
+        broker, backend, consumer, _ = await joint_places(stage)
         await backend.claims.take([unique("1"), unique("x", "x"), unique("later", "b", due_at_s=time.time() + 600)], broker)
         new = unique("1", body=b"[[7], {}]", priority=9)
         assert await backend.claims.replace(new, broker) is True
@@ -235,7 +227,7 @@ class JointClaiming:
 
     @staged
     async def test_those_that_replace_one_another_have_the_key_since_the_first(self, stage: Stage) -> None:
-        broker, backend, _, _ = await self._claims(stage)
+        broker, backend, _, _ = await joint_places(stage)
         await backend.claims.take([unique("1", until=Until.START)], broker)
         (first,) = await backend.claims.take([unique("2")], broker)
         assert await backend.claims.replace(unique("1", until=Until.START), broker) is True

@@ -13,7 +13,7 @@ import pytest
 
 from faena._lib.drive import run
 from faena._lib.ids import new_id
-from faena.backend import Backend
+from faena.backend import Backend, JointSettler
 from faena.broker import Broker, Consumer, Holder
 from faena.model.delivery import Delivery, Malformed, Place, Verdict
 from faena.model.message import Message
@@ -135,6 +135,15 @@ def staged(test: Callable[[Any, Stage], Coroutine[Any, Any, None]]) -> Callable[
 
 def new_place() -> str:
     return f"conformance-{os.getpid()}-{new_id()}"
+
+
+async def joint_places(stage: Stage) -> tuple[Broker, Backend, Consumer, JointSettler]:
+    """Return a broker and a backend that are one store, and what one holder receives and settles with."""
+    broker, backend = await stage.broker(), await stage.backend()
+    consumer, holder = await stage.consumer(broker)
+    settler = backend.joint(broker, holder)
+    assert settler is not None
+    return broker, backend, consumer, settler
 
 
 def message(task: str = "tasks.add", queue: str = "default", **fields: Any) -> Message:

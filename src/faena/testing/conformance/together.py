@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from faena.backend import Backend, Completion, JointSettler
-from faena.broker import Broker, Consumer
+from faena.backend import Completion
 from faena.model.delivery import Ack, Delivery
 from faena.model.message import Message
 from faena.model.result import ResultRecord
 from faena.testing.conformance.recording import record
-from faena.testing.conformance.stage import SOON_S, Stage, ids, messages, staged, take
+from faena.testing.conformance.stage import SOON_S, Stage, ids, joint_places, messages, staged, take
 
 MANY = 40
 
@@ -27,16 +26,9 @@ def kept(message: Message, until_s: float, value: bytes = b"1") -> ResultRecord:
 
 
 class JointTogether:
-    async def _many(self, stage: Stage) -> tuple[Broker, Backend, Consumer, JointSettler]:
-        broker, backend = await stage.broker(), await stage.backend()
-        consumer, holder = await stage.consumer(broker)
-        settler = backend.joint(broker, holder)
-        assert settler is not None
-        return broker, backend, consumer, settler
-
     @staged
     async def test_results_of_a_batch_are_read_watched_and_forgotten_as_others_are(self, stage: Stage) -> None:
-        broker, backend, consumer, settler = await self._many(stage)
+        broker, backend, consumer, settler = await joint_places(stage)
         other, until_s = await stage.backend(), time.time() + 600
         sent = messages(MANY)
         await broker.publish(sent)
@@ -65,7 +57,7 @@ class JointTogether:
 
     @staged
     async def test_who_has_ended_otherwise_keeps_that_state_within_a_batch(self, stage: Stage) -> None:
-        broker, backend, consumer, settler = await self._many(stage)
+        broker, backend, consumer, settler = await joint_places(stage)
         until_s, sent = time.time() + 600, messages(MANY)
         await broker.publish(sent)
         revoked, running = record(sent[3].id, "REVOKED"), record(sent[4].id, "STARTED", expires_at_s=until_s)
@@ -77,7 +69,7 @@ class JointTogether:
 
     @staged
     async def test_who_has_ended_in_a_batch_does_not_end_again(self, stage: Stage) -> None:
-        broker, backend, consumer, settler = await self._many(stage)
+        broker, backend, consumer, settler = await joint_places(stage)
         until_s, sent = time.time() + 600, messages(MANY)
         await broker.publish(sent)
         assert all(await settler.complete(ended(await take(consumer, MANY), until_s)))
@@ -93,7 +85,7 @@ class JointTogether:
 
     @staged
     async def test_ids_of_any_kind_end_in_one_batch(self, stage: Stage) -> None:
-        broker, backend, consumer, settler = await self._many(stage)
+        broker, backend, consumer, settler = await joint_places(stage)
         until_s = time.time() + 600
         sent = [replace(each, id=f"order-2025-{'ñ' * (at % 3)}{at}") for at, each in enumerate(messages(MANY))]
         sent += [replace(each, id=f"{at}") for at, each in enumerate(messages(MANY))]
